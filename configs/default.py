@@ -1,0 +1,93 @@
+"""Every key of a run, with its default. Experiment files change only what differs.
+
+Override any key on the command line: --config.weights.num_steps=3000. A key whose default is
+None is automatic until it is set. Source "OES" is the authors' code of arXiv 2406.05288.
+"""
+
+from ml_collections import config_dict
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Return the defaults, locked: an unknown key raises and names the nearest known one."""
+  config = config_dict.ConfigDict()
+  # Name of the experiment; the default workdir is runs/<experiment>-<hash of the config>.
+  config.experiment = "default"
+  # Seed of every draw: noise, initial params, network input, gates, random mask.
+  config.seed = 0
+
+  config.data = data = config_dict.ConfigDict()
+  # A bundled scikit-image photograph by name, or a path: PNG, JPEG, TIFF or NPY.
+  data.source = "astronaut"
+  # Path or bundled name of the clean image; only ever scored. None: the bundled original, where
+  # noise was simulated; else no truth.
+  data.truth = config_dict.placeholder(str)
+  # (top, left, height, width) in pixels to restore. None: the whole image.
+  data.crop = config_dict.placeholder(tuple)
+  # (low, high) values of the file that map to 0 and 1. None: 8-bit data the range of the type,
+  # other data a robust range of the measurement.
+  data.range = config_dict.placeholder(tuple)
+
+  config.noise = noise = config_dict.ConfigDict()
+  # Standard deviation of the simulated Gaussian noise, in the (0, 1) range; the noisy image is
+  # clipped to it [OES]. None: 0.1 for a bundled image, no noise for a file, which is taken as
+  # already corrupted. 0: none.
+  noise.sigma = config_dict.placeholder(float)
+
+  config.generator = generator = config_dict.ConfigDict()
+  # hourglass [OES default] or deep_decoder [Heckel and Hand 2019].
+  generator.name = "hourglass"
+  # Resolution halvings; lowered where the deepest map would be under 4 pixels wide. OES: 6.
+  generator.num_scales = 6
+  # Widths, finest scale first (hourglass: num_scales of them). None: the published widths,
+  # 16, 32, 64, 128, 128, 128 for the hourglass.
+  generator.channels = config_dict.placeholder(tuple)
+
+  config.mask = mask = config_dict.ConfigDict()
+  # learn (OES, stage 1), file (mask.path), dense (keep all: a deep image prior) or random.
+  mask.source = "learn"
+  # For source "file": the mask/ folder of another run, or a mask pickle of the authors.
+  mask.path = config_dict.placeholder(str)
+  # Share of all weights that is kept, in (0, 1]. OES: 0.05. None: see README, "How many weights".
+  mask.keep_fraction = config_dict.placeholder(float)
+  # Where the largest logits are taken: global (over all weights) [OES] or layerwise.
+  mask.scope = "global"
+  # Steps of the mask stage. OES: 60,000 to 80,000.
+  mask.num_steps = 1000
+  # Adam's learning rate for the logits. OES: 0.01.
+  mask.learning_rate = 0.3
+  # constant [OES] or cosine (decay to zero over the stage).
+  mask.schedule = "cosine"
+  # Weight of the KL term, summed over weights, beside a MEAN squared error. OES: 1e-9.
+  mask.kl_weight = 1e-8
+  # Temperature of the relaxed gates. OES: 0.2.
+  mask.temperature = 0.2
+
+  config.weights = weights = config_dict.ConfigDict()
+  # Steps of the weight stage. OES: 40,000.
+  weights.num_steps = 1500
+  # Adam's learning rate for the weights. OES: 0.01.
+  weights.learning_rate = 0.01
+  # constant [OES] or cosine.
+  weights.schedule = "constant"
+  # Decay of the exponential moving average of the output image, in [0, 1). OES: none.
+  weights.average_decay = 0.99
+
+  config.output = output = config_dict.ConfigDict()
+  # Which image is the result: average (of the outputs) or last (the last step's output) [OES].
+  output.image = "average"
+
+  config.checkpoint = checkpoint = config_dict.ConfigDict()
+  # Steps between checkpoints; one is also written at each stage's end and on SIGTERM or SIGINT.
+  checkpoint.every_steps = 500
+
+  config.compute = compute = config_dict.ConfigDict()
+  # Form of the convolutions: gemm, lax (lax.conv) or auto (by backend).
+  compute.conv = "auto"
+  # Matrix product precision: default, high or highest. On GPU and TPU the default is TF32 or
+  # bfloat16; on CPU all are float32.
+  compute.precision = "default"
+  # Steps of one compiled chunk. None: about one to two seconds of them on the backend.
+  compute.chunk_steps = config_dict.placeholder(int)
+  # Folder of JAX's persistent compilation cache; "" turns it off.
+  compute.compilation_cache = "~/.cache/oes_jax"
+  return config.lock()

@@ -1,0 +1,122 @@
+"""Orbax storage of loop states and masks, with a manifest that makes damage visible.
+
+An interrupted or damaged Orbax step raises many kinds of errors, or none. So the last thing
+written into a step (or a mask folder) is `manifest.json`, with path, size and sha256 of every
+file; what has no valid manifest is not used.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+_MANIFEST = "manifest.json"
+_KEPT_STEPS = 2  # the newest may be damaged; the one before then serves
+
+
+def write_atomically(path: pathlib.Path, data: bytes) -> None:
+  """Write a file so that a kill at any moment leaves the old content or the new."""
+  temporary = path.with_name(f".{path.name}.tmp")
+  with open(temporary, "wb") as file:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(temporary, path)
+
+
+def _describe(folder: pathlib.Path) -> list[dict[str, Any]]:
+  files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name != _MANIFEST)
+  return [{"path": str(f.relative_to(folder)), "size": f.stat().st_size,
+           "sha256": hashlib.sha256(f.read_bytes()).hexdigest()} for f in files]
+
+
+def _write_manifest(folder: pathlib.Path) -> None:
+  write_atomically(folder / _MANIFEST, json.dumps(_describe(folder), indent=1).encode())
+
+
+def has_valid_manifest(folder: pathlib.Path) -> bool:
+  """Whether every file of `folder` is as its manifest says."""
+  try:
+    written = json.loads((folder / _MANIFEST).read_bytes())
+  except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+    return False
+  return bool(written) and written == _describe(folder)
+
+
+class Checkpoints:
+  """The steps of one run: newest valid one out, new ones in.
+
+  Opening it deletes steps without a valid manifest (they cannot be restored), with a warning.
+  """
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder.absolute()
+    if self._folder.exists():
+      for step in self._folder.iterdir():
+        if step.is_dir() and not has_valid_manifest(step):
+          logging.warning("checkpoint %s is incomplete or damaged: it is deleted and an earlier "
+                          "one is used", step)
+          shutil.rmtree(step)
+    options = ocp.CheckpointManagerOptions(
+        create=True, enable_async_checkpointing=False,
+        preservation_policy=preservation_policy.LatestN(_KEPT_STEPS))
+    self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+  def latest(self) -> tuple[int, dict[str, Any]] | None:
+    """Return (step, record) of the newest valid step, or None."""
+    step = self._manager.latest_step()
+    if step is None:
+      return None
+    args = ocp.args.Composite(record=ocp.args.JsonRestore())
+    return step, self._manager.restore(step, args=args).record
+
+  def restore(self, step: int, like):
+    """Return the state of a step; `like` is a state of the same shapes, dtypes and sharding."""
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+    return self._manager.restore(step, args=args).state
+
+  def save(self, step: int, state, record: dict[str, Any]) -> None:
+    """Save a state with a JSON record; returns once it is safe on disk."""
+    if step in self._manager.all_steps():
+      return
+    self._manager.save(step, args=ocp.args.Composite(
+        state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)))
+    self._manager.wait_until_finished()
+    _write_manifest(self._folder / str(step))
+
+
+def save_mask(folder: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
+  """Store a mask alone, as booleans, with JSON metadata (generator spec, seed, density, names)."""
+  folder = folder.absolute()
+  if folder.exists():
+    shutil.rmtree(folder)
+  booleans = jax.tree.map(lambda leaf: np.asarray(leaf) != 0, mask)
+  with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    checkpointer.save(folder, args=ocp.args.Composite(
+        mask=ocp.args.StandardSave(booleans), metadata=ocp.args.JsonSave(metadata)))
+  _write_manifest(folder)
+
+
+def load_mask(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
+  """Return (mask of boolean arrays, metadata) of a stored mask.
+
+  Raises:
+    ValueError: the folder holds no valid stored mask.
+  """
+  if not has_valid_manifest(folder):
+    raise ValueError(f"mask.path={str(folder)!r} holds no complete mask; allowed: the mask/ folder "
+                     "of a finished mask stage, or a mask pickle (.pkl) of the authors of OES.")
+  with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    stored = checkpointer.restore(folder.absolute(), args=ocp.args.Composite(
+        mask=ocp.args.StandardRestore(), metadata=ocp.args.JsonRestore()))
+  return jax.tree.map(np.asarray, stored.mask), stored.metadata

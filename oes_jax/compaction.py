@@ -1,0 +1,116 @@
+"""What a mask does to a network: which kept weights can act, and whether anything is left.
+
+Works on the channel graph that a generator exposes and names no network. A channel of a layer's
+output is told apart by two facts: it may VARY over the pixels, and it may be NONZERO (a constant
+is enough). A norm removes constants exactly, so before a norm only variation counts; where
+`Layer.constants_pass`, a constant counts too. A weight acts when it is kept, receives something
+that counts, and feeds a channel that reaches the image.
+"""
+
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from oes_jax.generators import Layer
+
+
+class LayerReport(NamedTuple):
+  """Weights of one array of the params tree: its name, size, kept and acting counts."""
+  name: str
+  size: int
+  kept: int
+  acting: int
+
+
+def _arrays(tree, layer: Layer):
+  for key in layer.path:
+    tree = tree[key]
+  return {name: np.asarray(array) != 0 for name, array in tree.items()}
+
+
+def _forward(graph: Sequence[Layer], arrays, net_input_channels: int):
+  """Per layer, (varies, nonzero) of its output channels, and of its input channels."""
+  outputs, inputs = [], []
+  for layer, kept in zip(graph, arrays):
+    varies, nonzero = ((np.ones(net_input_channels, bool),) * 2 if layer.source is None
+                       else outputs[layer.source])
+    inputs.append((varies, nonzero))
+    if layer.kind == "norm":
+      varies = varies & kept["scale"]
+      outputs.append((varies, varies | kept["offset"]))
+    else:
+      taps = kept["kernel"].any((0, 1))
+      bias = kept.get("bias", np.zeros(taps.shape[1], bool))
+      outputs.append(((taps & varies[:, None]).any(0), (taps & nonzero[:, None]).any(0) | bias))
+  return outputs, inputs
+
+
+def acting_weights(graph: Sequence[Layer], mask, net_input_channels: int):
+  """Return a tree like `mask`, True where a weight is kept AND can change the image.
+
+  One pass forwards (no live input) and one backwards (no live consumer) reach the fixed point,
+  since a live channel keeps all its live inputs.
+
+  Args:
+    graph: of the generator.
+    mask: tree of 0/1 arrays.
+    net_input_channels: channels of the network input, all of which vary.
+  """
+  arrays = [_arrays(mask, layer) for layer in graph]
+  outputs, inputs = _forward(graph, arrays, net_input_channels)
+  useful = [np.zeros(varies.size, bool) for varies, _ in outputs]
+  useful[-1][:] = True  # the image
+  acting = [None] * len(graph)
+  for index in reversed(range(len(graph))):
+    layer, kept, (varies, nonzero), used = graph[index], arrays[index], inputs[index], useful[index]
+    if layer.kind == "norm":
+      scale = kept["scale"] & varies & used
+      # A constant channel is used only by a consumer that constants pass through.
+      offset = kept["offset"] & used & (layer.constants_pass | ~outputs[index][0])
+      acting[index] = {"scale": scale, "offset": offset}
+      fed = scale
+    else:
+      counted = nonzero if layer.constants_pass else varies
+      kernel = kept["kernel"] & counted[:, None] & used
+      acting[index] = {"kernel": kernel}
+      if "bias" in kept:
+        acting[index]["bias"] = kept["bias"] & used & layer.constants_pass
+      fed = kernel.any((0, 1, 3))
+    if layer.source is not None:
+      useful[layer.source] |= fed
+  tree = {}
+  for layer, leaf in zip(graph, acting):
+    node = tree
+    for key in layer.path:
+      node = node.setdefault(key, {})
+    node.update(leaf)
+  return tree
+
+
+def density_report(graph: Sequence[Layer], mask, net_input_channels: int) -> list[LayerReport]:
+  """Kept and acting weights of every array, in the order of the graph."""
+  acting = acting_weights(graph, mask, net_input_channels)
+  return [LayerReport("/".join(layer.path + (name,)), kept.size, int(kept.sum()),
+                      int(_arrays(acting, layer)[name].sum()))
+          for layer in graph for name, kept in _arrays(mask, layer).items()]
+
+
+def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list[str]:
+  """Return what makes a mask useless, in words; an empty list if nothing does.
+
+  A conv kernel with nothing kept, a norm none of whose channels is live, an image that cannot
+  vary over the pixels: each makes the masked generator constant. A mask without findings can
+  still give a weak image.
+  """
+  arrays = [_arrays(mask, layer) for layer in graph]
+  outputs, _ = _forward(graph, arrays, net_input_channels)
+  findings = []
+  for layer, kept, (varies, _) in zip(graph, arrays, outputs):
+    name = "/".join(layer.path)
+    if layer.kind == "conv" and not kept["kernel"].any():
+      findings.append(f"conv {name} keeps none of its {kept['kernel'].size} kernel weights")
+    elif layer.kind == "norm" and not varies.any():
+      findings.append(f"norm {name} has no live channel")
+  if not outputs[-1][0].any():
+    findings.append("the image cannot vary over the pixels")
+  return findings

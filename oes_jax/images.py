@@ -1,0 +1,224 @@
+"""Images in and out: files and bundled photographs, and the map of their values to (0, 1)."""
+
+import dataclasses
+import hashlib
+import io
+import pathlib
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+import png
+from scipy import ndimage
+import skimage.data
+import tifffile
+
+# Images inside the scikit-image wheel: no download. See its data/README.txt for their licences.
+BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass",
+                  "gravel", "hubble_deep_field", "immunohistochemistry", "microaneurysms", "moon",
+                  "page", "retina", "rocket", "text")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """An image as it was stored.
+
+  Attributes:
+    values: [H, W, C], the stored dtype; alpha excluded.
+    alpha: [H, W] or None; carried through unchanged.
+    squeezed: whether the file had no channel axis.
+    suffix: of the file that a restored image is written to, e.g. ".png".
+    digest: sha256 of the file, or the bundled image's name.
+    bundled: whether it is a clean photograph of scikit-image.
+  """
+  values: np.ndarray
+  alpha: np.ndarray | None
+  squeezed: bool
+  suffix: str
+  digest: str
+  bundled: bool
+
+
+def _read_png(data: bytes):
+  """Pillow silently cuts 16-bit colour to 8 bits, so 16-bit PNG is read by pypng."""
+  if data[24] != 16:  # bit depth in the IHDR chunk
+    image = PillowImage.open(io.BytesIO(data))
+    alpha = "A" in image.getbands() or "transparency" in image.info
+    if image.mode in ("P", "1") or (alpha and image.mode not in ("LA", "RGBA")):
+      image = image.convert("L" if image.mode == "1" else "RGBA" if alpha else "RGB")
+    return np.asarray(image), alpha
+  width, height, rows, info = png.Reader(bytes=data).asDirect()
+  values = np.vstack([np.asarray(row, np.uint16) for row in rows])
+  planes = info["planes"]
+  values = values.reshape(height, width, planes)
+  return values[..., 0] if planes == 1 else values, info["alpha"]
+
+
+def _read_tiff(data: bytes):
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    if len(file.pages) != 1:
+      raise ValueError(f"it holds {len(file.pages)} pages; allowed: one page a file")
+    page = file.pages[0]
+    values = page.asarray()
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
+      values = np.moveaxis(values, 0, -1)
+    colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
+    kinds = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+    alpha = (bool(page.extrasamples) and page.extrasamples[0] in kinds and values.ndim == 3
+             and values.shape[-1] == colours.get(page.photometric, -1) + 1)
+    return values, alpha
+
+
+def _read_file(path: pathlib.Path) -> tuple[np.ndarray, bool, bytes]:
+  """Return (values, whether the last channel is alpha, raw bytes); any fault is a ValueError."""
+  suffix = path.suffix.lower()
+  if suffix not in SUFFIXES:
+    raise ValueError(f"data.source={str(path)!r} is not an image file or a bundled image; allowed: "
+                     f"{', '.join(SUFFIXES)}, or one of {', '.join(BUNDLED_IMAGES)}.")
+  if not path.is_file():
+    raise ValueError(f"data.source={str(path)!r} does not exist or is not a file.")
+  data = path.read_bytes()
+  try:
+    if suffix == ".npy":
+      values, alpha = np.load(io.BytesIO(data), allow_pickle=False), False
+    elif suffix in (".tif", ".tiff"):
+      values, alpha = _read_tiff(data)
+    elif data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 25:
+      values, alpha = _read_png(data)
+    else:
+      values, alpha = iio.imread(data, extension=suffix), False
+  except (ValueError, OSError, EOFError, IndexError, KeyError, SyntaxError, png.Error,
+          UnidentifiedImageError, tifffile.TiffFileError) as error:
+    # What the decoders raise for truncated or foreign content (Pillow: SyntaxError too).
+    raise ValueError(f"data.source={str(path)!r} cannot be read as an image: {error}.") from error
+  return values, alpha, data
+
+
+def _check_values(values: np.ndarray, source: str) -> None:
+  if values.dtype.kind not in "biuf":
+    raise ValueError(f"data.source={source!r} holds {values.dtype} values; allowed: boolean, "
+                     "integer or real.")
+  if values.ndim not in (2, 3) or values.size == 0:
+    raise ValueError(f"data.source={source!r} has shape {values.shape}; allowed: non-empty [H, W] "
+                     "or [H, W, C].")
+  if not np.isfinite(values).all():
+    bad = int(values.size - np.isfinite(values).sum())
+    raise ValueError(f"data.source={source!r} holds {bad} NaN or infinite values; allowed: finite "
+                     "pixels only.")
+
+
+def read_picture(source: str, crop: tuple[int, int, int, int] | None = None) -> Picture:
+  """Read a bundled image by name, or a PNG, JPEG, TIFF or NPY file.
+
+  Args:
+    source: a name of BUNDLED_IMAGES or a path.
+    crop: (top, left, height, width) in pixels, or None for the whole image.
+
+  Raises:
+    ValueError: the file is missing, damaged, not an image, or has non-finite pixels; or the crop
+      does not lie inside it. The message names the value and what is allowed.
+  """
+  bundled = source in BUNDLED_IMAGES
+  if bundled:
+    values, alpha, digest, suffix = getattr(skimage.data, source)(), False, source, ".png"
+  else:
+    path = pathlib.Path(source)
+    values, alpha, data = _read_file(path)
+    digest, suffix = hashlib.sha256(data).hexdigest(), path.suffix.lower()
+    suffix = ".png" if suffix in (".jpg", ".jpeg") else suffix  # JPEG would damage the result
+  _check_values(values, source)
+  squeezed = values.ndim == 2
+  values = values[..., None] if squeezed else values
+  if crop is not None:
+    top, left, height, width = crop
+    if not (0 <= top and 0 <= left and 0 < height and 0 < width
+            and top + height <= values.shape[0] and left + width <= values.shape[1]):
+      raise ValueError(f"data.crop={tuple(crop)} does not lie inside the image of "
+                       f"{values.shape[0]}x{values.shape[1]}; allowed: (top, left, height, width).")
+    values = values[top:top + height, left:left + width]
+  return Picture(values=values[..., :-1] if alpha else values,
+                 alpha=values[..., -1] if alpha else None,
+                 squeezed=squeezed, suffix=suffix, digest=digest, bundled=bundled)
+
+
+def intensity_range(values: np.ndarray, override: tuple[float, float] | None = None):
+  """Return (low, high), the values that map to 0 and 1, from the measurement alone.
+
+  8-bit and boolean data: the range of the dtype. Other data: the extremes of the 3 x 3 median of
+  each channel (which isolated hot pixels do not reach), widened by 5 % of their distance, since
+  the generator's sigmoid cannot reach 0 or 1.
+
+  Raises:
+    ValueError: the data hold one value only, or `override` is not increasing.
+  """
+  if override is not None:
+    low, high = (float(v) for v in override)
+    if not (np.isfinite([low, high]).all() and low < high):
+      raise ValueError(f"data.range={tuple(override)} is not allowed; allowed: (low, high), finite, "
+                       "low < high.")
+    return low, high
+  if values.min() == values.max():
+    raise ValueError(f"the image of data.source holds the single value {values.min()}: there is "
+                     "nothing to restore. Set data.range if this is meant.")
+  if values.dtype == bool:
+    return 0.0, 1.0
+  if values.dtype in (np.uint8, np.int8):
+    info = np.iinfo(values.dtype)
+    return float(info.min), float(info.max)
+  smooth = ndimage.median_filter(values.astype(np.float64), size=(3, 3, 1), mode="nearest")
+  low, high = float(smooth.min()), float(smooth.max())
+  if low == high:
+    low, high = float(values.min()), float(values.max())
+  margin = 0.05 * (high - low)
+  return low - margin, high + margin
+
+
+def to_unit(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+  """Map stored values to the unit range; float64, values beyond the limits leave [0, 1]."""
+  low, high = limits
+  return (values.astype(np.float64) - low) / (high - low)
+
+
+def from_unit(unit: np.ndarray, limits: tuple[float, float], dtype) -> np.ndarray:
+  """Map [H, W, C] in the unit range back to `dtype`: rounded and clipped to an integer's range."""
+  low, high = limits
+  values = low + (high - low) * np.asarray(unit, np.float64)
+  dtype = np.dtype(dtype)
+  if dtype == bool:
+    return values > 0.5
+  if dtype.kind in "iu":
+    info = np.iinfo(dtype)
+    # The largest float64 that fits, since int64's own maximum would round up out of range.
+    return np.clip(np.rint(values), info.min, np.nextafter(float(info.max) + 1, 0)).astype(dtype)
+  return values.astype(dtype)
+
+
+def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) -> pathlib.Path:
+  """Write [H, W, C] in the layout of `like` (alpha, channel axis, format); return the path.
+
+  PNG holds 8- and 16-bit grey or RGB; anything else becomes TIFF (`.tiff`), which holds it all.
+  """
+  full = values if like.alpha is None else np.concatenate(
+      [values, like.alpha[..., None].astype(values.dtype)], axis=-1)
+  array: Any = full[..., 0] if like.squeezed else full
+  channels = full.shape[-1]
+  suffix = like.suffix
+  if suffix == ".png" and (values.dtype not in (np.uint8, np.uint16, bool) or channels > 4):
+    suffix = ".tiff"
+  path = path_stem.with_name(path_stem.name + suffix)
+  if suffix == ".npy":
+    np.save(path, array)
+  elif suffix == ".png" and values.dtype == np.uint16:
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    png.from_array(full.reshape(full.shape[0], -1), f"{mode};16").save(path)
+  elif suffix == ".png":
+    PillowImage.fromarray(full[..., 0] if channels == 1 else full).save(path)
+  else:
+    alpha = {} if like.alpha is None else {"extrasamples": ["unassalpha"]}
+    photometric = "rgb" if values.shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(path, array, photometric=photometric,
+                     **({} if array.ndim == 2 else {"planarconfig": "contig"}), **alpha)
+  return path

@@ -1,0 +1,154 @@
+"""Masks published by the authors of OES: read without torch, placed on our params tree.
+
+Such a file is a pickle of one flat bool tensor, whose storage is itself a legacy torch stream
+of five pickles and the raw bytes. Pickles can run code, so the readers below admit exactly the
+few names such a tensor needs, replace them with inert stand-ins, and refuse all else.
+"""
+
+import collections
+import io
+import math
+import pickle
+import struct
+from typing import Any, Sequence
+
+import jax
+import numpy as np
+
+from oes_jax.generators import Layer
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_PROTOCOL = 1001
+
+
+class UnsafeMaskFile(ValueError):
+  """The file holds something other than one flat bool tensor."""
+
+
+class _Storage(bytes):
+  """Raw bytes of a bool storage."""
+
+
+class _BoolStorageType:
+  """Stands in for torch.BoolStorage."""
+
+
+def _rebuild_tensor(storage, offset, size, stride, requires_grad, hooks, *extra):
+  del requires_grad, hooks
+  if extra or not isinstance(storage, _Storage) or len(size) != 1 or tuple(stride) != (1,):
+    raise UnsafeMaskFile("not a flat bool tensor")
+  flat = np.frombuffer(storage, np.uint8)
+  if offset < 0 or offset + size[0] > flat.size or flat.max(initial=0) > 1:
+    raise UnsafeMaskFile("its storage does not hold that many booleans")
+  return flat[offset:offset + size[0]].astype(bool)
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+  """Resolves only the names given; everything else is refused, not imported."""
+
+  def __init__(self, file, names: dict[tuple[str, str], Any], persistent=None):
+    super().__init__(file)
+    self._names, self._persistent = names, persistent
+
+  def find_class(self, module, name):
+    if (module, name) not in self._names:
+      raise UnsafeMaskFile(f"it asks for {module}.{name}")
+    return self._names[module, name]
+
+  def persistent_load(self, pid):
+    if self._persistent is None:
+      raise UnsafeMaskFile("it refers to an object outside itself")
+    return self._persistent(pid)
+
+
+def _load_storage(data: bytes) -> _Storage:
+  """Parse a legacy torch stream: magic, protocol, system info, object, keys, count, bytes."""
+  file = io.BytesIO(data)
+  declared = []
+  def persistent(pid):
+    if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[1] is _BoolStorageType):
+      raise UnsafeMaskFile("its storage is not of booleans")
+    declared.append(pid[4])
+    return _BoolStorageType
+  def load(names=(), persistent=None):
+    return _RestrictedUnpickler(file, dict(names), persistent).load()
+  if load() != _LEGACY_MAGIC or load() != _LEGACY_PROTOCOL:
+    raise UnsafeMaskFile("its storage is not a legacy torch stream")
+  load()  # type sizes of the machine that wrote it
+  load({("torch", "BoolStorage"): _BoolStorageType}, persistent)
+  keys = load()
+  if len(declared) != 1 or not isinstance(keys, list) or len(keys) != 1:
+    raise UnsafeMaskFile("it holds other than one storage")
+  (count,) = struct.unpack("<q", file.read(8))
+  values = file.read()
+  if count != declared[0] or len(values) != count:
+    raise UnsafeMaskFile(f"its storage is damaged: {count} values said, {len(values)} found")
+  return _Storage(values)
+
+
+def read_flat_mask(path: str) -> np.ndarray:
+  """Read a published OES mask pickle; nothing in it is executed.
+
+  Returns:
+    1-D bool array, in the authors' parameter order.
+
+  Raises:
+    UnsafeMaskFile: the file is damaged, or holds anything but one flat bool tensor.
+    OSError: it cannot be read.
+  """
+  names = {
+      ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+      ("torch.storage", "_load_from_bytes"): _load_storage,
+      ("collections", "OrderedDict"): collections.OrderedDict,
+  }
+  with open(path, "rb") as file:
+    try:
+      flat = _RestrictedUnpickler(file, names).load()
+    except (pickle.UnpicklingError, EOFError, struct.error, TypeError, IndexError, KeyError,
+            AttributeError, UnicodeDecodeError, OverflowError, ValueError) as error:
+      # What a damaged or hostile pickle raises; UnsafeMaskFile is a ValueError itself.
+      raise UnsafeMaskFile(f"{path} is not a mask of the authors of OES: {error}.") from error
+  if not (isinstance(flat, np.ndarray) and flat.dtype == bool):
+    raise UnsafeMaskFile(f"{path} is not a mask of the authors of OES: "
+                         f"it holds {type(flat).__name__}, not a flat bool tensor.")
+  return flat
+
+
+def place_flat_mask(flat: np.ndarray, graph: Sequence[Layer], params):
+  """Place a flat mask in PyTorch's parameter order on a params tree.
+
+  Layers follow the graph; weight comes before bias, scale before offset; PyTorch kernels are
+  [out, in, h, w], ours [h, w, in, out].
+
+  Args:
+    flat: 1-D bool array.
+    graph: of the generator.
+    params: tree whose shapes and dtypes the mask takes; ShapeDtypeStructs do.
+
+  Returns:
+    A tree of 0/1 arrays like `params`.
+
+  Raises:
+    ValueError: the number of entries is not the generator's number of weights.
+  """
+  size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+  if flat.size != size:
+    raise ValueError(f"mask.path: the mask has {flat.size} entries, this generator {size} weights; "
+                     "allowed: a mask made for this generator.name, num_scales and channels.")
+  placed, start = {}, 0
+  for layer in graph:
+    source, target = params, placed
+    for key in layer.path:
+      source, target = source[key], target.setdefault(key, {})
+    for name in ("kernel", "bias") if layer.kind == "conv" else ("scale", "offset"):
+      if name not in source:
+        continue
+      shape = source[name].shape
+      stop = start + math.prod(shape)
+      values = flat[start:stop]
+      if name == "kernel":
+        height, width, in_channels, out_channels = shape
+        values = values.reshape(out_channels, in_channels, height, width).transpose(2, 3, 1, 0)
+      target[name] = values.reshape(shape).astype(source[name].dtype)
+      start = stop
+  return placed

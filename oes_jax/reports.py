@@ -1,0 +1,118 @@
+"""Figures, curves and the closing table of a run."""
+
+import json
+import pathlib
+from typing import Any, Sequence
+
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from oes_jax import compaction
+
+
+def read_metrics(path: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
+  """Return {stage: {metric: [steps] array}} of a metrics.jsonl file."""
+  stages: dict[str, dict[str, list[float]]] = {}
+  for line in path.read_text().splitlines():
+    record = json.loads(line)
+    columns = stages.setdefault(record.pop("stage"), {})
+    for name, value in record.items():
+      columns.setdefault(name, []).append(value)
+  return {stage: {name: np.asarray(values) for name, values in columns.items()}
+          for stage, columns in stages.items()}
+
+
+def _viewable(image: np.ndarray) -> np.ndarray:
+  """Clip [H, W, C] to [0, 1]; other than 1 or 3 channels become their mean, in grey."""
+  image = np.clip(image, 0, 1)
+  return image if image.shape[-1] == 3 else image.mean(-1)
+
+
+def save_comparison(path: pathlib.Path, panels: Sequence[tuple[str, np.ndarray]]) -> None:
+  """Draw images [H, W, C] in (0, 1) side by side, each under its title."""
+  height, width = panels[0][1].shape[:2]
+  figure, axes = plt.subplots(1, len(panels), squeeze=False,
+                              figsize=(4 * len(panels), 4 * height / width + 0.5))
+  for axis, (title, image) in zip(axes[0], panels):
+    axis.imshow(_viewable(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.set_title(title, fontsize=11)
+    axis.axis("off")
+  _save(figure, path)
+
+
+_CURVES = (
+    ("mask", "loss", {"mse": "mean squared error", "loss": "with KL term"}, "log"),
+    ("mask", "KL to the prior (nats)", {"kl": "KL"}, "linear"),
+    ("mask", "mean mask logit", {"mean_logit": "mean logit"}, "linear"),
+    ("mask", "PSNR under relaxed gates (dB)", {"psnr": "last", "psnr_average": "averaged"}, "linear"),
+    ("weights", "loss", {"mse": "mean squared error"}, "log"),
+    ("weights", "PSNR (dB)", {"psnr": "last", "psnr_average": "averaged"}, "linear"),
+)
+
+
+def save_curves(path: pathlib.Path, stages: dict[str, dict[str, np.ndarray]]) -> None:
+  """Draw loss, KL, mean logit and PSNR of both stages against the step."""
+  panels = [(stage, label, {key: name for key, name in lines.items() if key in stages[stage]}, scale)
+            for stage, label, lines, scale in _CURVES
+            if stage in stages and any(key in stages[stage] for key in lines)]
+  rows = -(-len(panels) // 2)
+  figure, axes = plt.subplots(rows, 2, figsize=(10, 3 * rows), squeeze=False)
+  for axis in axes.flat[len(panels):]:
+    axis.axis("off")
+  for axis, (stage, label, lines, scale) in zip(axes.flat, panels):
+    for key, name in lines.items():
+      axis.plot(stages[stage]["step"], stages[stage][key], label=name, linewidth=1)
+    axis.set(title=f"{stage} stage", xlabel="step", ylabel=label, yscale=scale)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+  _save(figure, path)
+
+
+def save_mask_figure(path: pathlib.Path, report: Sequence[compaction.LayerReport]) -> None:
+  """Draw the share of weights kept, and able to act, of every array."""
+  figure, axis = plt.subplots(figsize=(max(6, 0.22 * len(report)), 4.5))
+  positions = np.arange(len(report))
+  axis.bar(positions, [100 * row.kept / row.size for row in report], label="kept", color="0.75")
+  axis.bar(positions, [100 * row.acting / row.size for row in report], label="can act", width=0.5)
+  axis.set_xticks(positions, [row.name for row in report], rotation=90, fontsize=6)
+  axis.set(ylabel="% of the array's weights", title="density per layer")
+  axis.grid(axis="y", alpha=0.3)
+  axis.legend()
+  _save(figure, path)
+
+
+def _save(figure, path: pathlib.Path) -> None:
+  figure.tight_layout()
+  figure.savefig(path, dpi=120)
+  plt.close(figure)
+
+
+def format_table(rows: Sequence[Sequence[Any]]) -> str:
+  """Align rows of cells into columns: the first to the left, the others to the right."""
+  cells = [[str(cell) for cell in row] for row in rows]
+  widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+  return "\n".join("  ".join(
+      cell.ljust(width) if i == 0 else cell.rjust(width)
+      for i, (cell, width) in enumerate(zip(row, widths))) for row in cells)
+
+
+def closing_table(summary: dict[str, Any]) -> str:
+  """Return what a run ends with: quality, density and time, a line each."""
+  def decibel(entry):
+    return "-" if entry is None else f"{entry['psnr']:.2f} dB  {entry['ssim']:.3f}"
+  lines = []
+  if summary["truth"] is not None:
+    lines = [("", "PSNR, SSIM (data range 1)")]
+    lines += [(name, decibel(summary["quality"][name]))
+              for name in ("measurement", "average", "last")]
+    best = summary["quality"]["best"]
+    lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
+  mask = summary["mask"]
+  lines.append(("weights kept / can act / all",
+                f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))
+  for stage, times in summary["seconds"].items():
+    lines.append((f"{stage} stage", f"{times['total']:.0f} s ({times['per_step'] * 1e3:.0f} ms a step, "
+                                    f"compilation {times['compile']:.0f} s)"))
+  return format_table(lines)

@@ -1,0 +1,163 @@
+"""Checks of a config, its files and its folder, all made before anything is compiled or written.
+
+Every message names the value, what is allowed and the config key.
+"""
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import jax
+
+from oes_jax import checkpoints
+from oes_jax import convolution
+from oes_jax import engine
+from oes_jax import generators
+from oes_jax import interop
+
+MASK_SOURCES = ("learn", "file", "dense", "random")
+MASK_SCOPES = ("global", "layerwise")
+OUTPUTS = ("average", "last")
+PRECISIONS = ("default", "high", "highest")
+
+# key: (test, what is allowed). None passes where the default is None.
+_NUMBERS = {
+    "seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1"),
+    "noise.sigma": (lambda v: 0 <= v < float("inf"), "a number >= 0, or None"),
+    "generator.num_scales": (lambda v: v >= 1, "1 or more"),
+    "mask.keep_fraction": (lambda v: 0 < v <= 1, "a number in (0, 1], or None for automatic"),
+    "mask.num_steps": (lambda v: v >= 1, "1 or more"),
+    "mask.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
+    "mask.kl_weight": (lambda v: 0 <= v < float("inf"), "a number >= 0"),
+    "mask.temperature": (lambda v: 0 < v < float("inf"), "a number > 0"),
+    "weights.num_steps": (lambda v: v >= 1, "1 or more"),
+    "weights.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
+    "weights.average_decay": (lambda v: 0 <= v < 1, "a number in [0, 1)"),
+    "checkpoint.every_steps": (lambda v: v >= 1, "1 or more"),
+    "compute.chunk_steps": (lambda v: v >= 1, "1 or more, or None for automatic"),
+}
+_CHOICES = {
+    "generator.name": tuple(generators.GENERATORS),
+    "mask.source": MASK_SOURCES,
+    "mask.scope": MASK_SCOPES,
+    "mask.schedule": tuple(engine.SCHEDULES),
+    "weights.schedule": tuple(engine.SCHEDULES),
+    "output.image": OUTPUTS,
+    "compute.conv": ("auto", *convolution.CONVOLUTIONS),
+    "compute.precision": PRECISIONS,
+}
+_TUPLES = {  # key: (length or None, allowed)
+    "data.crop": (4, int, "(top, left, height, width), whole numbers"),
+    "data.range": (2, (int, float), "(low, high)"),
+    "generator.channels": (None, int, "a tuple of whole widths"),
+}
+
+
+def _value(config, key: str):
+  for part in key.split("."):
+    config = config[part]
+  return config
+
+
+def check_config(config) -> None:
+  """Check every value of a config that can be checked alone.
+
+  Raises:
+    ValueError: names the key, its value and what is allowed.
+  """
+  for key, (test, allowed) in _NUMBERS.items():
+    value = _value(config, key)
+    if value is not None and not test(value):
+      raise ValueError(f"{key}={value!r} is not allowed; allowed: {allowed}.")
+  for key, allowed in _CHOICES.items():
+    value = _value(config, key)
+    if value not in allowed:
+      raise ValueError(f"{key}={value!r} is unknown; allowed: {', '.join(allowed)}.")
+  for key, (length, kind, allowed) in _TUPLES.items():
+    value = _value(config, key)
+    if value is not None and ((length is not None and len(value) != length)
+                              or not all(isinstance(v, kind) for v in value)):
+      raise ValueError(f"{key}={value!r} is not allowed; allowed: {allowed}, or None.")
+  if config.mask.source == "file" and config.mask.path is None:
+    raise ValueError("mask.source='file' needs mask.path: the mask/ folder of another run, or a "
+                     "mask pickle of the authors of OES.")
+  if config.mask.source == "learn" and config.mask.keep_fraction == 1:
+    raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn; allowed: mask.source='dense', "
+                     "or a fraction below 1.")
+
+
+def read_mask(mask_config, generator: generators.Generator, params):
+  """Return the mask of mask.path as a tree of 0/1 arrays like `params`, or None for other sources.
+
+  Raises:
+    ValueError: it is damaged, unsafe, or was made for another generator.
+    OSError: it cannot be read.
+  """
+  if mask_config.source != "file":
+    return None
+  path = pathlib.Path(mask_config.path)
+  if not path.exists():
+    raise ValueError(f"mask.path={mask_config.path!r} does not exist.")
+  if path.is_file():
+    return interop.place_flat_mask(interop.read_flat_mask(str(path)), generator.graph, params)
+  mask, metadata = checkpoints.load_mask(path)
+  if metadata["generator"] != generator.spec:
+    raise ValueError(f"mask.path={mask_config.path!r} was made for the generator "
+                     f"{metadata['generator']}, this run uses {generator.spec}; allowed: the same "
+                     "generator.name, num_scales, channels and number of image channels.")
+  return masks_like(mask, params)
+
+
+def masks_like(mask, params):
+  """Cast a stored mask of booleans to 0/1 arrays of the dtypes of `params`."""
+  return jax.tree.map(lambda m, p: m.astype(p.dtype), mask, params)
+
+
+def plain(config) -> dict[str, Any]:
+  """Return a config as plain JSON types (tuples become lists)."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+  if isinstance(old, dict) and isinstance(new, dict):
+    return [line for key in sorted(old.keys() | new.keys())
+            for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))]
+  return [] if old == new else [f"{prefix}: {old!r} there, {new!r} now"]
+
+
+def claim_workdir(workdir: str | None, experiment: str, identity: dict[str, Any]) -> pathlib.Path:
+  """Make and return the run's folder: the one asked for, or runs/<experiment>-<hash>.
+
+  An existing folder must be empty or hold this very run, as its config.json says; a new one gets
+  its config.json here.
+
+  Raises:
+    ValueError: the folder holds something else.
+    OSError: it cannot be made or written.
+  """
+  if workdir is None:
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    workdir = f"runs/{experiment}-{digest[:8]}"
+  folder = pathlib.Path(workdir).expanduser().absolute()
+  if folder.exists() and not folder.is_dir():
+    raise ValueError(f"--workdir={workdir!r} is not a folder.")
+  record = folder / "config.json"
+  if record.is_file():
+    try:
+      old = json.loads(record.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+      raise ValueError(f"--workdir={workdir!r} holds a config.json that is not a run's: "
+                       f"{error}.") from error
+    differences = _differences(old, identity)
+    if differences:
+      raise ValueError(f"--workdir={workdir!r} holds the run of another config "
+                       f"({'; '.join(differences[:3])}); use a new folder.")
+  elif folder.exists() and any(folder.iterdir()):
+    raise ValueError(f"--workdir={workdir!r} holds files that are no run; use a new or empty folder.")
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoints.write_atomically(record, json.dumps(identity, indent=2).encode())
+  except OSError as error:
+    raise OSError(f"--workdir={workdir!r} cannot be written: {error.strerror}.") from error
+  return folder
