@@ -16,7 +16,8 @@ def get_config() -> config_dict.ConfigDict:
   config.seed = 0
 
   config.data = data = config_dict.ConfigDict()
-  # A bundled scikit-image photograph by name, or a path: PNG, JPEG, TIFF or NPY.
+  # A bundled scikit-image photograph by name (astronaut, camera, coffee, ...; astronaut_face is a
+  # 160 x 160 crop of one), or a path: PNG, JPEG, TIFF or NPY.
   data.source = "astronaut"
   # Path or bundled name of the clean image; only ever scored. None: the bundled original, where
   # noise was simulated; else no truth.

@@ -165,10 +165,9 @@ def normalise_channels(image, scale, offset, *, epsilon: float = 1e-5):
     offset: [C].
     epsilon: added to the biased variance.
   """
-  mean = jnp.mean(image, axis=(0, 1))
-  centred = image - mean
-  variance = jnp.mean(jnp.square(centred), axis=(0, 1))
-  return centred * (scale * lax.rsqrt(variance + epsilon)) + offset
+  centred = image - jnp.mean(image, axis=(0, 1), keepdims=True)
+  variance = jnp.mean(jnp.square(centred), axis=(0, 1), keepdims=True)
+  return centred * (scale[None, None] * lax.rsqrt(variance + epsilon)) + offset[None, None]
 
 
 CONVOLUTIONS = {"gemm": _convolve_gemm, "lax": _convolve_lax}

@@ -81,7 +81,7 @@ class Conv(nn.Module):
     kernel = self.param("kernel", _uniform_fan_in, shape, fan_in)
     x = self.form(x, kernel, **self.options)
     if self.use_bias:
-      x = x + self.param("bias", _uniform_fan_in, (self.features,), fan_in)
+      x = x + self.param("bias", _uniform_fan_in, (self.features,), fan_in)[None, None]
     return x
 
 

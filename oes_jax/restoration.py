@@ -2,6 +2,7 @@
 
 from typing import Callable, Iterator, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -54,6 +55,7 @@ class Stage(NamedTuple):
 
 def _make_stage(name, trainable, frozen, objective, problem, truth, *, seed, num_steps,
                 learning_rate, schedule, average_decay, length, use_scan) -> Stage:
+  chex.assert_trees_all_equal_shapes_and_dtypes(trainable, frozen)
   optimizer = engine.make_optimizer(
       learning_rate=learning_rate, schedule=schedule, num_steps=num_steps)
   step = engine.make_step(objective, optimizer, average_decay=average_decay)

@@ -1,0 +1,35 @@
+"""Settings and fixtures that all tests share."""
+
+import os
+import pathlib
+import tempfile
+
+# Compilation is most of the tests' time. Set before jax starts, and inherited by the programs
+# that tests start; the slow tests' programs drop the first again.
+_CACHE = tempfile.TemporaryDirectory(prefix="oes_jax_tests_")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+# pylint: disable=wrong-import-position
+import jax
+import pytest
+
+# [H, W, 1] against [H, W, C] is broadcasting on purpose; [C] against [H, W, C] may be an accident.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def x64():
+  """Enable float64 for one test."""
+  with jax.enable_x64(True):
+    yield
+
+
+@pytest.fixture
+def reference_data():
+  """Folder with the authors' published masks (official_mask_lena.pkl, official_mask_pepper.pkl)."""
+  folder = os.environ.get("OES_REFERENCE_DATA")
+  if not folder:
+    pytest.skip("the environment variable OES_REFERENCE_DATA is unset")
+  return pathlib.Path(folder)

@@ -1,0 +1,76 @@
+"""Modules import only from floors below their own; each third-party package has its place."""
+
+import ast
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
+FLOORS = [
+    {"masks", "convolution", "noise", "metrics"},
+    {"generators"},
+    {"compaction", "objectives"},
+    {"engine"},
+    {"restoration"},
+    {"checkpoints", "images", "reports", "interop"},
+    {"validation", "records"},
+    {"run", "bench", "peers"},
+    {"main"},
+]
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+# peers is the one exception to "never from its own floor": bench imports it.
+ALLOWED_SIDEWAYS = {("bench", "peers")}
+ONLY_IN = {
+    "flax": {"generators"},
+    "orbax": {"checkpoints"},
+    "ml_collections": {"main"},
+    "absl": {"main"},
+    "torch": {"peers", "bench"},
+    "matplotlib": {"reports"},
+}
+MODULES = sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")
+
+
+def _imports(module: str):
+  """Yield the dotted names that a module imports anywhere in its text."""
+  tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+      yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_has_a_floor():
+  assert set(MODULES) == set(FLOOR)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_down(module):
+  for name in _imports(module):
+    parts = name.split(".")
+    if parts[0] == "oes_jax" and len(parts) > 1 and parts[1] in FLOOR:
+      assert (FLOOR[parts[1]] < FLOOR[module] or (module, parts[1]) in ALLOWED_SIDEWAYS), (
+          f"{module} imports {parts[1]} of its own floor or a higher one")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_stay_in_their_module(module):
+  for name in _imports(module):
+    owners = ONLY_IN.get(name.split(".")[0])
+    assert owners is None or module in owners, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", ["masks", "convolution", "noise", "generators", "objectives",
+                                    "compaction", "engine", "restoration"])
+def test_lower_floors_do_no_logging_and_no_io(module):
+  text = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+  called = {n.func.id for n in ast.walk(ast.parse(text))
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+  assert not called & {"print", "open"}
+  assert not {"logging", "pathlib", "os"} & {name.split(".")[0] for name in _imports(module)}
+
+
+def test_no_file_outgrows_its_reader():
+  for path in PACKAGE.glob("*.py"):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path.name

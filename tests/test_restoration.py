@@ -1,0 +1,117 @@
+"""The two objectives and stages on a small generator."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oes_jax import generators
+from oes_jax import masks
+from oes_jax import objectives
+from oes_jax import restoration
+
+SHAPE = (16, 16, 1)
+
+
+@pytest.fixture(name="small")
+def fixture_small():
+  generator = generators.make_generator(
+      "hourglass", image_shape=SHAPE, num_scales=2, channels=(4, 4))
+  params, logits = generator.init(restoration.stream_key(0, "params"))
+  net_input = generators.sample_net_input(
+      restoration.stream_key(0, "net_input"), generator.net_input_shape)
+  ramp = jnp.linspace(0.2, 0.8, 16)
+  measurement = jnp.broadcast_to(ramp[:, None, None], SHAPE)
+  return generator, params, logits, objectives.Problem(net_input, measurement)
+
+
+def test_mask_objective_is_mean_error_plus_weighted_kl(small):
+  generator, params, logits, problem = small
+  objective = objectives.make_mask_objective(
+      generator.apply, temperature=0.2, kl_weight=1e-4, keep_fraction=0.05)
+  key = jax.random.key(3)
+  loss, (image, metrics) = objective(logits, params, problem, key)
+  gates = masks.sample_relaxed_mask(key, logits, temperature=0.2)
+  expected = generator.apply(masks.apply_mask(params, gates), problem.net_input)
+  np.testing.assert_allclose(image, expected, rtol=1e-6)
+  mse = np.mean((np.asarray(expected) - np.asarray(problem.measurement)) ** 2)
+  np.testing.assert_allclose(metrics["mse"], mse, rtol=1e-5)
+  size = masks.count_weights(params)
+  kl = size * (0.5 * np.log(0.5 / 0.05) + 0.5 * np.log(0.5 / 0.95))  # every logit is 0
+  np.testing.assert_allclose(metrics["kl"], kl, rtol=1e-4)
+  np.testing.assert_allclose(loss, mse + 1e-4 * kl, rtol=1e-4)
+  assert metrics["mean_logit"] == 0
+
+
+def test_both_stages_lower_their_error(small):
+  generator, params, logits, problem = small
+  stage = restoration.make_mask_stage(
+      generator, params, logits, problem, seed=0, num_steps=60, keep_fraction=0.3, kl_weight=1e-8,
+      temperature=0.2, learning_rate=0.3, schedule="cosine", length=20)
+  records = []
+  for state, record in stage.iterate():
+    records.append(record)
+  assert records[-1]["mse"].mean() < 0.9 * records[0]["mse"][:5].mean()
+  mask = restoration.dense_mask(params)
+  stage = restoration.make_weight_stage(
+      generator, params, mask, problem, seed=0, num_steps=60, learning_rate=0.01, length=20)
+  records = []
+  for state, record in stage.iterate():
+    records.append(record)
+  assert records[-1]["mse"][-1] < 0.5 * records[0]["mse"][0]
+  assert stage.flops > 1e5
+
+
+def test_dead_weights_stay_exactly_zero(small):
+  generator, params, _, problem = small
+  scores = restoration.random_scores(restoration.stream_key(0, "random_mask"), params)
+  mask = restoration.threshold_scores(scores, 0.5, scope="global")
+  stage = restoration.make_weight_stage(
+      generator, params, mask, problem, seed=0, num_steps=25, learning_rate=0.01, length=25)
+  for state, _ in stage.iterate():
+    pass
+  moved = 0
+  for weight, kept, start in zip(*(jax.tree.leaves(t) for t in (state.trainable, mask, params))):
+    weight, kept = np.asarray(weight), np.asarray(kept) != 0
+    assert not np.any(weight[~kept])
+    moved += np.sum(weight[kept] != np.asarray(start)[kept])
+  assert moved > 0
+
+
+def test_streams_differ_and_repeat():
+  keys = {name: tuple(np.asarray(jax.random.key_data(restoration.stream_key(0, name))))
+          for name in restoration.STREAMS}
+  assert len(set(keys.values())) == len(restoration.STREAMS)
+  again = tuple(np.asarray(jax.random.key_data(restoration.stream_key(0, "mask"))))
+  assert again == keys["mask"]
+  assert again != tuple(np.asarray(jax.random.key_data(restoration.stream_key(1, "mask"))))
+
+
+def test_collapse_is_found_by_structure_and_by_output(small):
+  generator, params, _, problem = small
+  dense = restoration.dense_mask(params)
+  image = restoration.masked_output(generator, params, dense, problem.net_input)
+  assert restoration.find_collapse(generator, dense, image) == []
+  dead = jax.tree.map(lambda m: m, dense)
+  dead["decoder_01"]["norm_out"]["scale"] = jnp.zeros(4)
+  image = restoration.masked_output(generator, params, dead, problem.net_input)
+  findings = restoration.find_collapse(generator, dead, image)
+  assert any("norm decoder_01/norm_out has no live channel" in f for f in findings)
+  assert any("varies by" in f for f in findings)
+
+
+def test_layerwise_scope_keeps_a_share_of_every_array(small):
+  _, params, _, _ = small
+  scores = restoration.random_scores(jax.random.key(0), params)
+  mask = restoration.threshold_scores(scores, 0.25, scope="layerwise")
+  for leaf in jax.tree.leaves(mask):
+    assert int(np.sum(leaf)) == max(1, int(0.25 * leaf.size))
+
+
+@pytest.mark.parametrize("values, weights, expected", [
+    (786432, 3008867, 0.05),     # 512x512 RGB: the authors' density
+    (76800, 2040803, 0.05),      # a small image: not below it
+    (4096 * 4096 * 3, 3008867, 0.5),
+])
+def test_automatic_density(values, weights, expected):
+  assert restoration.automatic_keep_fraction(values, weights) == pytest.approx(expected, rel=0.01)

@@ -1,0 +1,305 @@
+"""Whole runs of a tiny config: outputs, resume, divergence, folders and the command line."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tifffile
+
+from configs import default
+from configs import denoise
+from oes_jax import checkpoints
+from oes_jax import images
+from oes_jax import run
+from oes_jax import validation
+
+ROOT = pathlib.Path(__file__).parent.parent
+TINY = {
+    "data.source": "camera", "data.crop": (100, 200, 24, 32), "generator.num_scales": 2,
+    "generator.channels": (6, 8), "mask.num_steps": 24, "mask.keep_fraction": 0.4,
+    "weights.num_steps": 30, "checkpoint.every_steps": 6, "compute.chunk_steps": 5,
+}
+
+
+@pytest.fixture(autouse=True)
+def _run_in_an_empty_folder(monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+
+
+def _config(**changes):
+  config = default.get_config()
+  for key, value in {**TINY, "compute.compilation_cache": "", **changes}.items():
+    node = config
+    *parents, last = key.split(".")
+    for parent in parents:
+      node = node[parent]
+    node[last] = value
+  return config
+
+
+def _changed(**dotted):
+  return _config(**{key.replace("__", "."): value for key, value in dotted.items()})
+
+
+def _restore(folder, **changes):
+  return run.run(run.prepare(_changed(**changes), str(folder)))
+
+
+@pytest.fixture(scope="module", name="whole")
+def fixture_whole(tmp_path_factory):
+  """An uninterrupted run, shared by the tests below, which do not change it."""
+  folder = tmp_path_factory.mktemp("whole") / "run"
+  return folder, _restore(folder)
+
+
+def test_outputs_are_complete(whole):
+  folder, summary = whole
+  for name in ("restored.png", "restored.npy", "measurement.png", "before_after.png", "curves.png",
+               "mask.png", "metrics.jsonl", "summary.json", "config.json"):
+    assert (folder / name).stat().st_size > 0, name
+  assert any((folder / "tensorboard").iterdir())
+  restored = np.load(folder / "restored.npy")
+  assert restored.shape == (24, 32) and restored.dtype == np.uint8
+  np.testing.assert_array_equal(images.read_picture(str(folder / "restored.png")).values[..., 0],
+                                restored)
+  assert json.loads((folder / "summary.json").read_text()) == json.loads(json.dumps(summary))
+  assert summary["mask"]["kept"] == int(0.4 * summary["mask"]["size"])
+  assert summary["mask"]["acting"] <= summary["mask"]["kept"]
+
+
+def test_metrics_hold_every_step_once(whole):
+  lines = [json.loads(line) for line in (whole[0] / "metrics.jsonl").read_text().splitlines()]
+  assert [(r["stage"], r["step"]) for r in lines] == (
+      [("mask", i) for i in range(1, 25)] + [("weights", i) for i in range(1, 31)])
+  assert {"loss", "mse", "kl", "mean_logit", "psnr", "psnr_average"} <= lines[0].keys()
+
+
+def test_summary_scores_what_was_written(whole):
+  folder, summary = whole
+  truth = images.read_picture("camera", TINY["data.crop"]).values / 255
+  restored = np.load(folder / "restored.npy")[..., None] / 255
+  psnr = -10 * np.log10(np.mean((restored - truth) ** 2))
+  assert abs(psnr - summary["quality"]["average"]["psnr"]) < 0.05  # 8-bit rounding
+  trace = [json.loads(line)["psnr"] for line in (folder / "metrics.jsonl").read_text().splitlines()
+           if '"weights"' in line]
+  assert summary["quality"]["best"]["psnr"] == max(trace)
+
+
+def test_a_finished_run_is_not_run_again(whole):
+  folder, summary = whole
+  before = (folder / "metrics.jsonl").stat().st_mtime_ns
+  assert _restore(folder) == json.loads(json.dumps(summary))
+  assert (folder / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def _same_result(a, b):
+  for name in ("restored.npy", "metrics.jsonl"):
+    assert (a / name).read_bytes() == (b / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("stop_after", [2, 5, 8])  # chunks; the mask stage has five
+def test_resume_after_a_signal_is_bit_exact(whole, tmp_path, monkeypatch, stop_after):
+  folder = tmp_path / "run"
+  original, chunks = checkpoints.Checkpoints.save, []
+  write = run.records.MetricsLog.write
+  def interrupting(self, *args):
+    chunks.append(1)
+    write(self, *args)
+    if len(chunks) == stop_after:
+      os.kill(os.getpid(), signal.SIGTERM)
+  monkeypatch.setattr(run.records.MetricsLog, "write", interrupting)
+  with pytest.raises(run.Interrupted, match="SIGTERM"):
+    _restore(folder)
+  monkeypatch.setattr(run.records.MetricsLog, "write", write)
+  assert checkpoints.Checkpoints.save is original
+  _restore(folder)
+  _same_result(folder, whole[0])
+
+
+def test_resume_survives_lost_and_damaged_work(whole, tmp_path):
+  folder = tmp_path / "run"
+  shutil.copytree(whole[0], folder)
+  (folder / "summary.json").unlink()
+  newest = max((folder / "checkpoints").iterdir(), key=lambda p: int(p.name))
+  (newest / "manifest.json").unlink()
+  with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+    file.write('{"stage": "weights", "st')  # a line cut by a kill
+  _restore(folder)
+  _same_result(folder, whole[0])
+
+
+def test_divergence_is_named_and_the_last_good_state_saved(tmp_path):
+  folder = tmp_path / "run"
+  with pytest.raises(run.Diverged, match="step .* of the mask stage.*mask.learning_rate"):
+    # Logits overflow float32 after a few steps of this size.
+    _restore(folder, mask__learning_rate=3e38, mask__schedule="constant")
+  step, record = checkpoints.Checkpoints(folder / "checkpoints").latest()
+  assert record == {"stage": "mask", "step": step}
+
+
+@pytest.mark.parametrize("source, density", [("dense", 1.0), ("random", 0.4)])
+def test_other_mask_sources(tmp_path, source, density):
+  summary = _restore(tmp_path / "run", mask__source=source, weights__num_steps=3)
+  assert summary["mask"]["density"] == pytest.approx(density, abs=1e-3)
+  assert "mask" not in summary["seconds"]
+
+
+def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
+  summary = _restore(tmp_path / "run", mask__source="file", mask__path=str(whole[0] / "mask"),
+                     seed=5, data__crop=(0, 0, 20, 20), weights__num_steps=3)
+  assert summary["mask"]["layers"] == json.loads(json.dumps(whole[1]))["mask"]["layers"]
+
+
+def test_automatic_density_leaves_a_collapse(tmp_path, caplog):
+  summary = _restore(tmp_path / "run", mask__source="random", mask__keep_fraction=None,
+                     weights__num_steps=2)
+  assert "collapses" in caplog.text and "trying" in caplog.text
+  assert 0.05 < summary["mask"]["density"] <= 0.5
+
+
+def test_a_collapsed_mask_is_announced(tmp_path, caplog):
+  _restore(tmp_path / "run", mask__source="random", mask__keep_fraction=0.01, weights__num_steps=2)
+  assert "COLLAPSED" in caplog.text
+
+
+def test_a_users_16_bit_file_comes_back_alike(tmp_path):
+  rng = np.random.default_rng(0)
+  values = (20000 + 9000 * np.sin(np.arange(37) / 5)[:, None] * np.ones(29)
+            + 1500 * rng.standard_normal((37, 29))).astype(np.uint16)
+  tifffile.imwrite(tmp_path / "frame.tif", values)
+  summary = _restore(tmp_path / "run", data__source=str(tmp_path / "frame.tif"), data__crop=None,
+                     mask__source="dense", weights__num_steps=150, weights__average_decay=0.9)
+  restored = tifffile.imread(tmp_path / "run" / summary["output"])
+  assert restored.shape == values.shape and restored.dtype == np.uint16
+  assert summary["truth"] is None and summary["quality"] is None and summary["sigma"] == 0
+  clean = 20000 + 9000 * np.sin(np.arange(37) / 5)[:, None] * np.ones(29)
+  assert np.mean((restored - clean) ** 2) < 0.7 * np.mean((values - clean) ** 2)
+
+
+def test_a_changed_config_gets_a_new_default_folder():
+  first = run.prepare(_config()).workdir
+  assert first == run.prepare(_config()).workdir
+  assert first.parent.name == "runs" and first.name.startswith("default-")
+  assert run.prepare(_changed(seed=1)).workdir != first
+
+
+def test_presets():
+  quick, paper = denoise.get_config(), denoise.get_config("paper")
+  assert quick.mask.num_steps <= 2000 and quick.data.crop is None
+  assert (paper.mask.num_steps, paper.mask.learning_rate, paper.mask.kl_weight,
+          paper.mask.schedule, paper.mask.temperature) == (60_000, 0.01, 1e-9, "constant", 0.2)
+  assert (paper.weights.num_steps, paper.weights.learning_rate, paper.mask.keep_fraction,
+          paper.generator.num_scales, paper.noise.sigma) == (40_000, 0.01, 0.05, 6, 0.1)
+  assert images.read_picture(quick.data.source).values.shape == (160, 160, 3)
+  for config in (quick, paper):
+    validation.check_config(config)
+  with pytest.raises(ValueError, match="quick, paper"):
+    denoise.get_config("papr")
+
+
+BAD = {
+    "mask.keep_fraction": [0.0, -0.1, 1.5, float("nan"), 1e-9],
+    "mask.num_steps": [0, -3], "weights.num_steps": [-1], "mask.source": ["learned"],
+    "mask.path": [], "generator.name": ["unet"], "generator.num_scales": [0],
+    "generator.channels": [(4,), (4, 0), (4.5, 2)], "data.crop": [(0, 0, 999, 9), (1, 2), (0, 0, 9, 9)],
+    "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan")],
+    "data.source": ["nope", "missing.png", "configs"], "data.truth": ["coins2"],
+    "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.0],
+    "output.image": ["best"], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
+    "checkpoint.every_steps": [0], "compute.chunk_steps": [0], "seed": [-1],
+}
+
+
+@pytest.mark.parametrize("key, value", [(k, v) for k, values in BAD.items() for v in values])
+def test_bad_values_name_key_and_value_and_write_nothing(tmp_path, key, value):
+  with pytest.raises((ValueError, OSError)) as caught:
+    run.prepare(_config(**{key: value}), str(tmp_path / "run"))
+  message = str(caught.value)
+  assert "\n" not in message
+  assert key in message or (key == "data.truth" and "data.source" in message)
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_mask_of_another_generator_is_refused(whole, tmp_path):
+  with pytest.raises(ValueError, match="made for the generator"):
+    run.prepare(_changed(mask__source="file", mask__path=str(whole[0] / "mask"),
+                         generator__channels=(6, 9)), str(tmp_path / "run"))
+
+
+def test_folders_of_others_are_not_touched(whole, tmp_path):
+  with pytest.raises(ValueError, match="another config.*seed: 0 there, 1 now"):
+    run.prepare(_changed(seed=1), str(whole[0]))
+  (tmp_path / "mine").mkdir()
+  (tmp_path / "mine" / "thesis.txt").write_text("keep me")
+  with pytest.raises(ValueError, match="holds files"):
+    run.prepare(_config(), str(tmp_path / "mine"))
+  with pytest.raises(OSError, match="--workdir.*cannot be written"):
+    run.prepare(_config(), "/proc/nowhere/run")
+  assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def _command(*arguments, optimised=False, **options):
+  environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+  if optimised:
+    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
+  return subprocess.Popen(
+      [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/denoise.py'}", *arguments],
+      env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+_FLAGS = [f"--config.{key}={value}" for key, value in TINY.items()]
+
+
+def test_command_line(tmp_path):
+  process = _command(*_FLAGS, "--config.compute.compilation_cache=", "--workdir=out", cwd=tmp_path)
+  output = process.communicate()[0]
+  assert process.returncode == 0, output
+  assert "average" in output and "oracle" in output and "mask stage: 100%" in output
+  assert (tmp_path / "out" / "restored.png").is_file()
+
+
+@pytest.mark.parametrize("flags, said", [
+    (["--config.data.sorce=x"], 'Did you mean "source"'),
+    (["--config.seed=abc"], "config.seed"),
+    (["--config.mask.source=learned"], "learn, file, dense, random"),
+    (["--config.data.source=missing.png"], "data.source='missing.png' does not exist"),
+])
+def test_command_line_faults_are_one_line(tmp_path, flags, said):
+  process = _command(*flags, cwd=tmp_path)
+  output = process.communicate()[0]
+  assert process.returncode == 2
+  assert output.startswith("error: ") and said in output and output.count("\n") == 1, output
+  assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_five_kills_end_in_the_uninterrupted_result(tmp_path):
+  flags = [*_FLAGS, "--config.mask.num_steps=600", "--config.weights.num_steps=600",
+           "--config.checkpoint.every_steps=60"]
+  undisturbed = _command(*flags, "--workdir=a", cwd=tmp_path, optimised=True)
+  output = undisturbed.communicate()[0]
+  assert undisturbed.returncode == 0, output
+  rng, kills = np.random.default_rng(time.time_ns()), 0
+  lines = len((tmp_path / "a" / "metrics.jsonl").read_text().splitlines())
+  for target in np.sort(rng.integers(1, lines, size=5)):
+    process = _command(*flags, "--workdir=b", cwd=tmp_path, optimised=True)
+    log = tmp_path / "b" / "metrics.jsonl"
+    while process.poll() is None:
+      if log.exists() and log.read_text().count("\n") >= target:
+        process.kill()
+        kills += 1
+        break
+      time.sleep(0.01)
+    process.communicate()
+  assert kills == 5
+  process = _command(*flags, "--workdir=b", cwd=tmp_path, optimised=True)
+  output = process.communicate()[0]
+  assert process.returncode == 0, output
+  _same_result(tmp_path / "a", tmp_path / "b")
