@@ -4,12 +4,13 @@ import dataclasses
 import hashlib
 import io
 import pathlib
+import struct
+import tokenize
 from typing import Any
+import zlib
 
-import imageio.v3 as iio
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 import png
 from scipy import ndimage
 import skimage.data
@@ -22,6 +23,12 @@ BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "
 # Named crops of them, (top, left, height, width), small enough for a first run on a CPU.
 BUNDLED_CROPS = {"astronaut_face": ("astronaut", (20, 140, 160, 160))}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What the decoders were seen to raise for truncated, damaged or foreign content.
+_DECODER_ERRORS = (ValueError, OSError, EOFError, LookupError, SyntaxError, TypeError,
+                   AttributeError, ArithmeticError, MemoryError, struct.error, zlib.error,
+                   tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
+                   tifffile.TiffFileError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,19 +51,23 @@ class Picture:
   bundled: bool
 
 
-def _read_png(data: bytes):
-  """Pillow silently cuts 16-bit colour to 8 bits, so 16-bit PNG is read by pypng."""
-  if data[24] != 16:  # bit depth in the IHDR chunk
-    image = PillowImage.open(io.BytesIO(data))
-    alpha = "A" in image.getbands() or "transparency" in image.info
-    if image.mode in ("P", "1") or (alpha and image.mode not in ("LA", "RGBA")):
-      image = image.convert("L" if image.mode == "1" else "RGBA" if alpha else "RGB")
-    return np.asarray(image), alpha
+def _read_pillow(data: bytes):
+  """8-bit PNG and JPEG; palettes become colours."""
+  image = PillowImage.open(io.BytesIO(data))
+  alpha = "A" in image.getbands() or "transparency" in image.info
+  if image.mode in ("P", "1") or (alpha and image.mode not in ("LA", "RGBA")):
+    image = image.convert("L" if image.mode == "1" else "RGBA" if alpha else "RGB")
+  if image.mode not in ("L", "LA", "RGB", "RGBA"):
+    raise ValueError(f"its colours are {image.mode}; allowed: grey or RGB, with or without alpha")
+  return np.asarray(image), alpha
+
+
+def _read_png_16(data: bytes):
+  """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
   width, height, rows, info = png.Reader(bytes=data).asDirect()
   values = np.vstack([np.asarray(row, np.uint16) for row in rows])
-  planes = info["planes"]
-  values = values.reshape(height, width, planes)
-  return values[..., 0] if planes == 1 else values, info["alpha"]
+  values = values.reshape(height, width, info["planes"])
+  return values[..., 0] if info["planes"] == 1 else values, info["alpha"]
 
 
 def _read_tiff(data: bytes):
@@ -88,13 +99,11 @@ def _read_file(path: pathlib.Path) -> tuple[np.ndarray, bool, bytes]:
       values, alpha = np.load(io.BytesIO(data), allow_pickle=False), False
     elif suffix in (".tif", ".tiff"):
       values, alpha = _read_tiff(data)
-    elif data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 25:
-      values, alpha = _read_png(data)
+    elif data[:8] == _PNG_SIGNATURE and data[24:25] == b"\x10":  # the header's bit depth
+      values, alpha = _read_png_16(data)
     else:
-      values, alpha = iio.imread(data, extension=suffix), False
-  except (ValueError, OSError, EOFError, IndexError, KeyError, SyntaxError, png.Error,
-          UnidentifiedImageError, tifffile.TiffFileError) as error:
-    # What the decoders raise for truncated or foreign content (Pillow: SyntaxError too).
+      values, alpha = _read_pillow(data)
+  except _DECODER_ERRORS as error:
     raise ValueError(f"data.source={str(path)!r} cannot be read as an image: {error}.") from error
   return values, alpha, data
 

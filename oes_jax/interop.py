@@ -9,6 +9,7 @@ import collections
 import io
 import math
 import pickle
+import pickletools
 import struct
 from typing import Any, Sequence
 
@@ -19,6 +20,7 @@ from oes_jax.generators import Layer
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
+_LARGEST_MEMO = 1000  # a published mask uses 12
 
 
 class UnsafeMaskFile(ValueError):
@@ -38,7 +40,7 @@ def _rebuild_tensor(storage, offset, size, stride, requires_grad, hooks, *extra)
   if extra or not isinstance(storage, _Storage) or len(size) != 1 or tuple(stride) != (1,):
     raise UnsafeMaskFile("not a flat bool tensor")
   flat = np.frombuffer(storage, np.uint8)
-  if offset < 0 or offset + size[0] > flat.size or flat.max(initial=0) > 1:
+  if offset < 0 or size[0] < 0 or offset + size[0] > flat.size or flat.max(initial=0) > 1:
     raise UnsafeMaskFile("its storage does not hold that many booleans")
   return flat[offset:offset + size[0]].astype(bool)
 
@@ -61,6 +63,19 @@ class _RestrictedUnpickler(pickle.Unpickler):
     return self._persistent(pid)
 
 
+def _load(file: io.BytesIO, names: dict[tuple[str, str], Any], persistent=None):
+  """Load one pickle from a file, after a look at its opcodes.
+
+  The unpickler allocates its memo as an array, so a large index would take all memory.
+  """
+  start = file.tell()
+  for opcode, argument, _ in pickletools.genops(file):
+    if "PUT" in opcode.name and int(argument) > _LARGEST_MEMO:
+      raise UnsafeMaskFile(f"its memo index {argument} is too large")
+  file.seek(start)
+  return _RestrictedUnpickler(file, names, persistent).load()
+
+
 def _load_storage(data: bytes) -> _Storage:
   """Parse a legacy torch stream: magic, protocol, system info, object, keys, count, bytes."""
   file = io.BytesIO(data)
@@ -70,13 +85,11 @@ def _load_storage(data: bytes) -> _Storage:
       raise UnsafeMaskFile("its storage is not of booleans")
     declared.append(pid[4])
     return _BoolStorageType
-  def load(names=(), persistent=None):
-    return _RestrictedUnpickler(file, dict(names), persistent).load()
-  if load() != _LEGACY_MAGIC or load() != _LEGACY_PROTOCOL:
+  if _load(file, {}) != _LEGACY_MAGIC or _load(file, {}) != _LEGACY_PROTOCOL:
     raise UnsafeMaskFile("its storage is not a legacy torch stream")
-  load()  # type sizes of the machine that wrote it
-  load({("torch", "BoolStorage"): _BoolStorageType}, persistent)
-  keys = load()
+  _load(file, {})  # type sizes of the machine that wrote it
+  _load(file, {("torch", "BoolStorage"): _BoolStorageType}, persistent)
+  keys = _load(file, {})
   if len(declared) != 1 or not isinstance(keys, list) or len(keys) != 1:
     raise UnsafeMaskFile("it holds other than one storage")
   (count,) = struct.unpack("<q", file.read(8))
@@ -103,7 +116,7 @@ def read_flat_mask(path: str) -> np.ndarray:
   }
   with open(path, "rb") as file:
     try:
-      flat = _RestrictedUnpickler(file, names).load()
+      flat = _load(io.BytesIO(file.read()), names)
     except (pickle.UnpicklingError, EOFError, struct.error, TypeError, IndexError, KeyError,
             AttributeError, UnicodeDecodeError, OverflowError, ValueError) as error:
       # What a damaged or hostile pickle raises; UnsafeMaskFile is a ValueError itself.
