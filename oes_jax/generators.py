@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from oes_jax import convolution
+from oes_jax import draws
 
 
 class Layer(NamedTuple):
@@ -62,8 +63,9 @@ def max_num_scales(image_shape: Sequence[int]) -> int:
 
 def _uniform_fan_in(key, shape, fan_in):
   """PyTorch's Conv2d default: U(-b, b), b = 1 / sqrt(fan_in), for kernels and biases alike."""
-  bound = 1 / math.sqrt(fan_in)
-  return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+  # Not jax.random: 86 threefry draws take 8 s to compile, these 2 s (2 cores, 2026-11-24).
+  uniform = draws.uniform(key, 0, shape, jnp.result_type(float))
+  return (2 * uniform - 1) / math.sqrt(fan_in)
 
 
 class Conv(nn.Module):

@@ -26,8 +26,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What the decoders were seen to raise for truncated, damaged or foreign content.
 _DECODER_ERRORS = (ValueError, OSError, EOFError, LookupError, SyntaxError, TypeError,
-                   AttributeError, ArithmeticError, MemoryError, struct.error, zlib.error,
-                   tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
+                   AttributeError, ArithmeticError, MemoryError, NotImplementedError, struct.error,
+                   zlib.error, tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
                    tifffile.TiffFileError)
 
 
@@ -75,6 +75,8 @@ def _read_tiff(data: bytes):
     if len(file.pages) != 1:
       raise ValueError(f"it holds {len(file.pages)} pages; allowed: one page a file")
     page = file.pages[0]
+    if page.photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE):
+      raise ValueError(f"its colours are {page.photometric.name}; allowed: MINISBLACK or RGB")
     values = page.asarray()
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
       values = np.moveaxis(values, 0, -1)

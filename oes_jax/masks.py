@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oes_jax import draws
+
 
 def init_mask_logits(params, *, value: float = 0.0):
   """Return logits shaped like `params`, all at `value` (0: keep probability one half).
@@ -22,32 +24,6 @@ def init_mask_logits(params, *, value: float = 0.0):
 def keep_probability(mask_logits):
   """Return P(kept) of every weight: sigmoid(logit), same tree."""
   return jax.tree.map(jax.nn.sigmoid, mask_logits)
-
-
-def _mix(x):
-  """The integer hash lowbias32 of C. Wellons, "Prospecting for Hash Functions" (2018)."""
-  x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
-  x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
-  return x ^ (x >> 16)
-
-
-def uniform_from_counter(key, start: int, shape, dtype):
-  """Draw U(0, 1) values, never 0 or 1, as a hash of (key, start + index).
-
-  The counter is mixed with one key word, then with the other. One draw costs a few integer
-  operations that fuse into their consumer, where threefry costs more than a convolution step.
-  Unlike jax.random with rbg, the values are the same alone and under vmap. Not for cryptography.
-
-  Args:
-    key: a threefry PRNG key, one per step.
-    start: first counter value, so that arrays of one tree draw from one stream.
-    shape: of the result.
-    dtype: floating.
-  """
-  first, second = jax.random.key_data(key)
-  index = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape) + jnp.uint32(start)
-  bits = _mix(_mix(index ^ first) ^ second)
-  return ((bits >> 9).astype(dtype) + 0.5) * 2.0 ** -23
 
 
 def _relaxed_gate(logits, uniform, temperature):
@@ -83,7 +59,7 @@ def sample_relaxed_mask(key, mask_logits, *, temperature: float):
   leaves, treedef = jax.tree.flatten(mask_logits)
   starts = np.cumsum([0] + [leaf.size for leaf in leaves])
   return jax.tree.unflatten(treedef, [
-      _relaxed_gate(leaf, uniform_from_counter(key, start, leaf.shape, leaf.dtype), temperature)
+      _relaxed_gate(leaf, draws.uniform(key, start, leaf.shape, leaf.dtype), temperature)
       for start, leaf in zip(starts, leaves)])
 
 

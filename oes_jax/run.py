@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import signal
+import sys
 import time
 from typing import Any, NamedTuple
 
@@ -156,7 +157,7 @@ def _run_stage(session: _Session, make_stage, offset: int):
     store.save(offset + step, state, {"stage": stage.name, "step": step})
   done, every = start, job.config.checkpoint.every_steps
   bar = tqdm.tqdm(total=stage.num_steps, initial=start, desc=f"{stage.name} stage", unit="step",
-                  mininterval=1, dynamic_ncols=True)
+                  mininterval=1 if sys.stderr.isatty() else 15, dynamic_ncols=True)
   try:
     for state, record in stage.iterate(state):
       log.write(stage.name, done + 1, record)

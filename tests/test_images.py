@@ -202,6 +202,30 @@ def test_cmyk_jpeg_is_refused_or_keeps_four_channels(tmp_path):
   assert_same(images.read_picture(str(path)).values, first.values)
 
 
+def lzw_tiff(values):
+  return file_bytes(lambda buffer: PillowImage.fromarray(values).save(
+      buffer, "TIFF", compression="tiff_lzw"))
+
+
+def twelve_bit_tiff(values):
+  """A 16-bit grey TIFF whose header says 12: tag 258, type 3 (short), one value."""
+  data, tag = tiff(values), struct.pack("<HHI", 258, 3, 1)
+  assert data.count(tag + struct.pack("<H", 16)) == 1
+  return data.replace(tag + struct.pack("<H", 16), tag + struct.pack("<H", 12))
+
+
+@pytest.mark.parametrize("data", [
+    pytest.param(lzw_tiff(random_values(np.uint8, 3)), id="lzw"),
+    pytest.param(twelve_bit_tiff(random_values(np.uint16)), id="12 bits")])
+def test_tiff_that_may_need_another_package_is_read_or_refused(tmp_path, data):
+  try:
+    picture = images.read_picture(write(tmp_path, ".tif", data))
+  except ValueError as error:
+    assert "data.source=" in str(error)
+  else:
+    assert picture.values.shape[:2] == (HEIGHT, WIDTH)
+
+
 @pytest.mark.parametrize("name", ["png 8-bit L", "png 8-bit RGB", "png 16-bit RGB"])
 def test_values_that_png_cannot_hold_become_tiff(tmp_path, name):
   like = images.read_picture(write(tmp_path, ".png", FILES[name][1]))

@@ -46,9 +46,11 @@ def storage_stream(values, *, count=None, kind=b"BoolStorage", key="1663465952",
 
 
 def tensor_pickle(stream, *, offset=b"K\x00", size, stride=b"K\x01\x85"):
-  return (b"\x80\x03ctorch._utils\n_rebuild_tensor_v2\nq\x00(ctorch.storage\n_load_from_bytes\nq\x01"
-          b"B" + struct.pack("<I", len(stream)) + stream + b"q\x02\x85q\x03Rq\x04" + offset
-          + size + b"q\x05" + stride + b"q\x06\x89ccollections\nOrderedDict\nq\x07)Rq\x08tq\x09Rq\n.")
+  storage = (b"ctorch.storage\n_load_from_bytes\nq\x01B" + struct.pack("<I", len(stream)) + stream
+             + b"q\x02\x85q\x03Rq\x04")
+  hooks = b"ccollections\nOrderedDict\nq\x07)Rq\x08"
+  return (b"\x80\x03ctorch._utils\n_rebuild_tensor_v2\nq\x00(" + storage + offset + size + b"q\x05"
+          + stride + b"q\x06\x89" + hooks + b"tq\x09Rq\n.")
 
 
 def mask_pickle(values, **options):

@@ -20,7 +20,7 @@ def fixture_small():
   params, logits = generator.init(restoration.stream_key(0, "params"))
   net_input = generators.sample_net_input(
       restoration.stream_key(0, "net_input"), generator.net_input_shape)
-  ramp = jnp.linspace(0.2, 0.8, 16)
+  ramp = jnp.linspace(0.05, 0.35, 16)  # far from the mean 0.5 of an untrained output
   measurement = jnp.broadcast_to(ramp[:, None, None], SHAPE)
   return generator, params, logits, objectives.Problem(net_input, measurement)
 
@@ -51,7 +51,7 @@ def test_both_stages_lower_their_error(small):
   records = []
   for state, record in stage.iterate():
     records.append(record)
-  assert records[-1]["mse"].mean() < 0.9 * records[0]["mse"][:5].mean()
+  assert records[-1]["mse"].mean() < 0.5 * records[0]["mse"][:5].mean()
   mask = restoration.dense_mask(params)
   stage = restoration.make_weight_stage(
       generator, params, mask, problem, seed=0, num_steps=60, learning_rate=0.01, length=20)
