@@ -51,7 +51,7 @@ def test_both_stages_lower_their_error(small):
   records = []
   for state, record in stage.iterate():
     records.append(record)
-  assert records[-1]["mse"].mean() < 0.5 * records[0]["mse"][:5].mean()
+  assert records[-1]["mse"].mean() < 0.8 * records[0]["mse"][:5].mean()
   mask = restoration.dense_mask(params)
   stage = restoration.make_weight_stage(
       generator, params, mask, problem, seed=0, num_steps=60, learning_rate=0.01, length=20)
