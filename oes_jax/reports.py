@@ -78,6 +78,7 @@ def save_mask_figure(path: pathlib.Path, report: Sequence[compaction.LayerReport
   axis.bar(positions, [100 * row.acting / row.size for row in report], label="can act", width=0.5)
   axis.set_xticks(positions, [row.name for row in report], rotation=90, fontsize=6)
   axis.set(ylabel="% of the array's weights", title="density per layer")
+  axis.margins(x=0.01)
   axis.grid(axis="y", alpha=0.3)
   axis.legend()
   _save(figure, path)
@@ -85,7 +86,7 @@ def save_mask_figure(path: pathlib.Path, report: Sequence[compaction.LayerReport
 
 def _save(figure, path: pathlib.Path) -> None:
   figure.tight_layout()
-  figure.savefig(path, dpi=120)
+  figure.savefig(path, dpi=120, bbox_inches="tight")
   plt.close(figure)
 
 
