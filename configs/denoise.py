@@ -26,5 +26,4 @@ def get_config(preset: str = "quick"):
     config.mask.schedule = "constant"
     config.mask.kl_weight = 1e-9
     config.weights.num_steps = 40_000
-    config.noise.sigma = 0.1
   return config

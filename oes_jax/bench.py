@@ -10,7 +10,6 @@ import statistics
 import time
 
 import jax
-import jax.numpy as jnp
 
 from oes_jax import checkpoints
 from oes_jax import generators

@@ -48,13 +48,17 @@ def has_valid_manifest(folder: pathlib.Path) -> bool:
     written = json.loads((folder / _MANIFEST).read_bytes())
   except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
     return False
-  return bool(written) and written == _describe(folder)
+  if not isinstance(written, list) or not written:
+    return False
+  found = {entry["path"]: entry for entry in _describe(folder)}
+  return all(found.get(entry["path"]) == entry for entry in written)
 
 
 class Checkpoints:
   """The steps of one run: newest valid one out, new ones in.
 
-  Opening it deletes steps without a valid manifest (they cannot be restored), with a warning.
+  Opening it deletes steps without a valid manifest (they cannot be restored), with a warning, so
+  that the one before is used.
   """
 
   def __init__(self, folder: pathlib.Path):
@@ -62,13 +66,17 @@ class Checkpoints:
     if self._folder.exists():
       for step in self._folder.iterdir():
         if step.is_dir() and not has_valid_manifest(step):
-          logging.warning("checkpoint %s is incomplete or damaged: it is deleted and an earlier "
-                          "one is used", step)
+          logging.warning("checkpoint %s is incomplete or damaged: it is deleted", step)
           shutil.rmtree(step)
     options = ocp.CheckpointManagerOptions(
         create=True, enable_async_checkpointing=False,
         preservation_policy=preservation_policy.LatestN(_KEPT_STEPS))
     self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+  def clear(self) -> None:
+    """Delete every step."""
+    for step in self._manager.all_steps():
+      self._manager.delete(step)
 
   def latest(self) -> tuple[int, dict[str, Any]] | None:
     """Return (step, record) of the newest valid step, or None."""
@@ -89,8 +97,10 @@ class Checkpoints:
     """Save a state with a JSON record; returns once it is safe on disk."""
     if step in self._manager.all_steps():
       return
-    self._manager.save(step, args=ocp.args.Composite(
+    saved = self._manager.save(step, args=ocp.args.Composite(
         state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)))
+    if not saved:
+      raise RuntimeError(f"Orbax refused to save step {step} after {self._manager.latest_step()}")
     self._manager.wait_until_finished()
     _write_manifest(self._folder / str(step))
 
@@ -113,7 +123,7 @@ def load_mask(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
   Raises:
     ValueError: the folder holds no valid stored mask.
   """
-  if not has_valid_manifest(folder):
+  if not (has_valid_manifest(folder) and (folder / "metadata").is_dir()):
     raise ValueError(f"mask.path={str(folder)!r} holds no complete mask; allowed: the mask/ folder "
                      "of a finished mask stage, or a mask pickle (.pkl) of the authors of OES.")
   with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:

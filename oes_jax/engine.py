@@ -35,10 +35,10 @@ class LoopState(NamedTuple):
 
 
 class NonFiniteLoss(ArithmeticError):
-  """The loss became NaN or infinite.
+  """The loss, or what its gradient made of the trainable tree, became NaN or infinite.
 
   Attributes:
-    step: the first step whose loss was not finite.
+    step: the first step, counted from 1, whose loss was not finite.
     last_good: the LoopState at the start of that chunk.
     metrics: dict of arrays, the steps of that chunk before `step`.
   """
@@ -133,6 +133,11 @@ def _count_flops(compiled) -> float:
   return (compiled.cost_analysis() or {}).get("flops", float("nan"))
 
 
+@jax.jit
+def _all_finite(tree):
+  return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
 def iterate(chunk: Callable, state: LoopState, *args, num_steps: int,
             length: int) -> Iterator[tuple[LoopState, dict[str, np.ndarray]]]:
   """Run the chunks from state.step to num_steps; yield (state, metrics) after each.
@@ -150,10 +155,12 @@ def iterate(chunk: Callable, state: LoopState, *args, num_steps: int,
     before = jax.tree.map(jnp.copy, state)  # donation would lose it; a copy costs milliseconds
     state, record = chunk(state, count, *args)
     record = {name: values[:count] for name, values in jax.device_get(record).items()}
-    bad = np.flatnonzero(~np.isfinite(record["loss"]))
-    if bad.size:
-      good = {name: values[:bad[0]] for name, values in record.items()}
-      raise NonFiniteLoss(done + int(bad[0]), before, good)
+    finite = np.isfinite(record["loss"])
+    if not finite.all() or not _all_finite(state.trainable):
+      # A last update can spoil the tree before any loss shows it.
+      first = int(np.argmin(finite)) if not finite.all() else count
+      good = {name: values[:first] for name, values in record.items()}
+      raise NonFiniteLoss(done + first + 1, before, good)
     done += count
     yield state, record
 

@@ -11,6 +11,7 @@ import zlib
 
 import numpy as np
 from PIL import Image as PillowImage
+from PIL import ImageOps
 import png
 from scipy import ndimage
 import skimage.data
@@ -52,8 +53,8 @@ class Picture:
 
 
 def _read_pillow(data: bytes):
-  """8-bit PNG and JPEG; palettes become colours."""
-  image = PillowImage.open(io.BytesIO(data))
+  """8-bit PNG and JPEG, turned as their EXIF tag says; palettes become colours."""
+  image = ImageOps.exif_transpose(PillowImage.open(io.BytesIO(data)))
   alpha = "A" in image.getbands() or "transparency" in image.info
   if image.mode in ("P", "1") or (alpha and image.mode not in ("LA", "RGBA")):
     image = image.convert("L" if image.mode == "1" else "RGBA" if alpha else "RGB")
@@ -75,28 +76,29 @@ def _read_tiff(data: bytes):
     if len(file.pages) != 1:
       raise ValueError(f"it holds {len(file.pages)} pages; allowed: one page a file")
     page = file.pages[0]
-    if page.photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE):
-      raise ValueError(f"its colours are {page.photometric.name}; allowed: MINISBLACK or RGB")
+    colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
+    if page.photometric not in colours:
+      raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
+                       "MINISBLACK or RGB")
     values = page.asarray()
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
       values = np.moveaxis(values, 0, -1)
-    colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
     kinds = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
     alpha = (bool(page.extrasamples) and page.extrasamples[0] in kinds and values.ndim == 3
-             and values.shape[-1] == colours.get(page.photometric, -1) + 1)
+             and values.shape[-1] == colours[page.photometric] + 1)
     return values, alpha
 
 
-def _read_file(path: pathlib.Path) -> tuple[np.ndarray, bool, bytes]:
+def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
   """Return (values, whether the last channel is alpha, raw bytes); any fault is a ValueError."""
   suffix = path.suffix.lower()
   if suffix not in SUFFIXES:
-    raise ValueError(f"data.source={str(path)!r} is not an image file or a bundled image; allowed: "
+    raise ValueError(f"{key}={str(path)!r} is not an image file or a bundled image; allowed: "
                      f"{', '.join(SUFFIXES)}, or one of {', '.join((*BUNDLED_IMAGES, *BUNDLED_CROPS))}.")
   if not path.is_file():
-    raise ValueError(f"data.source={str(path)!r} does not exist or is not a file.")
-  data = path.read_bytes()
+    raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
   try:
+    data = path.read_bytes()
     if suffix == ".npy":
       values, alpha = np.load(io.BytesIO(data), allow_pickle=False), False
     elif suffix in (".tif", ".tiff"):
@@ -106,7 +108,7 @@ def _read_file(path: pathlib.Path) -> tuple[np.ndarray, bool, bytes]:
     else:
       values, alpha = _read_pillow(data)
   except _DECODER_ERRORS as error:
-    raise ValueError(f"data.source={str(path)!r} cannot be read as an image: {error}.") from error
+    raise ValueError(f"{key}={str(path)!r} cannot be read as an image: {error}.") from error
   return values, alpha, data
 
 
@@ -116,25 +118,27 @@ def _read_bundled(name: str) -> np.ndarray:
   return image if height is None else image[top:top + height, left:left + width]
 
 
-def _check_values(values: np.ndarray, source: str) -> None:
+def _check_values(values: np.ndarray, source: str, key: str) -> None:
   if values.dtype.kind not in "biuf":
-    raise ValueError(f"data.source={source!r} holds {values.dtype} values; allowed: boolean, "
+    raise ValueError(f"{key}={source!r} holds {values.dtype} values; allowed: boolean, "
                      "integer or real.")
   if values.ndim not in (2, 3) or values.size == 0:
-    raise ValueError(f"data.source={source!r} has shape {values.shape}; allowed: non-empty [H, W] "
+    raise ValueError(f"{key}={source!r} has shape {values.shape}; allowed: non-empty [H, W] "
                      "or [H, W, C].")
   if not np.isfinite(values).all():
     bad = int(values.size - np.isfinite(values).sum())
-    raise ValueError(f"data.source={source!r} holds {bad} NaN or infinite values; allowed: finite "
+    raise ValueError(f"{key}={source!r} holds {bad} NaN or infinite values; allowed: finite "
                      "pixels only.")
 
 
-def read_picture(source: str, crop: tuple[int, int, int, int] | None = None) -> Picture:
+def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
+                 key: str = "data.source") -> Picture:
   """Read a bundled image by name, or a PNG, JPEG, TIFF or NPY file.
 
   Args:
     source: a name of BUNDLED_IMAGES or BUNDLED_CROPS, or a path.
     crop: (top, left, height, width) in pixels, or None for the whole image.
+    key: config key of the source, for error messages.
 
   Raises:
     ValueError: the file is missing, damaged, not an image, or has non-finite pixels; or the crop
@@ -145,10 +149,10 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None) -> 
     values, alpha, digest, suffix = _read_bundled(source), False, source, ".png"
   else:
     path = pathlib.Path(source)
-    values, alpha, data = _read_file(path)
+    values, alpha, data = _read_file(path, key)
     digest, suffix = hashlib.sha256(data).hexdigest(), path.suffix.lower()
     suffix = ".png" if suffix in (".jpg", ".jpeg") else suffix  # JPEG would damage the result
-  _check_values(values, source)
+  _check_values(values, source, key)
   squeezed = values.ndim == 2
   values = values[..., None] if squeezed else values
   if crop is not None:

@@ -7,6 +7,8 @@ from absl import flags
 from absl import logging
 from ml_collections import config_flags
 
+from oes_jax import jobs
+from oes_jax import records
 from oes_jax import reports
 from oes_jax import run
 
@@ -42,14 +44,14 @@ def main(argv):
     _fail(f"unexpected argument {argv[1]!r}; flags begin with --.", 2)
   logging.set_verbosity(logging.WARNING)  # Orbax reports every file it writes
   try:
-    job = run.prepare(_CONFIG.value, _WORKDIR.value)
+    job = jobs.prepare(_CONFIG.value, _WORKDIR.value)
   except (ValueError, OSError) as error:
     _fail(error, 2)
   try:
     summary = run.run(job)
   except run.Interrupted as error:
     _fail(error, 128 + error.signal_number)
-  except run.Diverged as error:
+  except (run.Diverged, run.Busy, records.DamagedLog, OSError) as error:
     _fail(error, 1)
   print(reports.closing_table(summary))
   print(f"restored image: {job.workdir / summary['output']}")

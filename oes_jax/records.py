@@ -1,13 +1,18 @@
 """What a run writes while it works: one line a step, and TensorBoard events."""
 
 import json
+import os
 import pathlib
-from typing import Iterator
+from typing import Any, Iterator
 
 import numpy as np
 import tensorboardX
 
 from oes_jax import checkpoints
+
+
+class DamagedLog(Exception):
+  """metrics.jsonl does not hold the steps that a checkpoint says were done."""
 
 
 class MetricsLog:
@@ -19,7 +24,7 @@ class MetricsLog:
       left, are cut off: they are written again.
 
   Raises:
-    ValueError: the file ends before the restored step.
+    DamagedLog: the file ends before the restored step, or is not a record of steps.
   """
 
   def __init__(self, workdir: pathlib.Path, resume: tuple[str, int] | None):
@@ -27,7 +32,7 @@ class MetricsLog:
     kept = [] if resume is None else list(self._lines_up_to(*resume))
     checkpoints.write_atomically(self._path, "".join(kept).encode())
     self._file = open(self._path, "a", encoding="utf-8")
-    self._events = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=len(kept))
+    self._events = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=len(kept) + 1)
     self._count = len(kept)
 
   def _lines_up_to(self, stage: str, step: int) -> Iterator[str]:
@@ -37,10 +42,12 @@ class MetricsLog:
           if not line.endswith("\n"):
             break  # cut by a kill
           yield line
-          record = json.loads(line)
-          if (record["stage"], record["step"]) == (stage, step):
+          record = _parse(line)
+          if record is None:
+            break
+          if (record.get("stage"), record.get("step")) == (stage, step):
             return
-    raise ValueError(f"{self._path} ends before step {step} of the {stage} stage, which has a "
+    raise DamagedLog(f"{self._path} does not reach step {step} of the {stage} stage, which has a "
                      "checkpoint: another program changed it. Use a new --workdir.")
 
   def write(self, stage: str, first_step: int, record: dict[str, np.ndarray]) -> None:
@@ -55,7 +62,19 @@ class MetricsLog:
       for name, column in record.items():
         self._events.add_scalar(f"{stage}/{name}", float(column[-1]), self._count)
 
+  def sync(self) -> None:
+    """Make the lines durable; called before the checkpoint that relies on them."""
+    os.fsync(self._file.fileno())
+
   def close(self) -> None:
     """Close both files."""
     self._file.close()
     self._events.close()
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+  try:
+    record = json.loads(line)
+  except json.JSONDecodeError:
+    return None
+  return record if isinstance(record, dict) else None

@@ -1,11 +1,9 @@
 """One restoration as a straight line: prepare, mask stage, mask, weight stage, outputs."""
 
-import dataclasses
+import fcntl
 import json
 import logging
 import os
-import pathlib
-import platform
 import signal
 import sys
 import time
@@ -13,29 +11,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import tqdm
 
 import oes_jax
 from oes_jax import checkpoints
-from oes_jax import compaction
-from oes_jax import convolution
 from oes_jax import engine
 from oes_jax import generators
 from oes_jax import images
+from oes_jax import jobs
 from oes_jax import masks
-from oes_jax import metrics
 from oes_jax import noise
 from oes_jax import objectives
+from oes_jax import outputs
 from oes_jax import records
-from oes_jax import reports
 from oes_jax import restoration
 from oes_jax import validation
-
-# A chunk is about this many pixels times steps: one to two seconds on 2 CPU cores, measured
-# 2026-11-24 (33 ms a dense step at 128x128). GPU and TPU: not measured, a guess of 50 times more.
-_CHUNK_WORK = {"cpu": 1_000_000, "gpu": 50_000_000, "tpu": 50_000_000}
-
 
 class Interrupted(Exception):
   """A SIGTERM or SIGINT was served: the state is saved and the same command resumes."""
@@ -50,63 +40,8 @@ class Diverged(Exception):
   """The loss became NaN or infinite; the last good state is saved."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-  """What `prepare` has checked, read and chosen, before anything is compiled or written."""
-  config: Any
-  workdir: pathlib.Path
-  identity: dict[str, Any]
-  picture: images.Picture
-  limits: tuple[float, float]
-  sigma: float
-  truth: np.ndarray | None
-  generator: generators.Generator
-  given_mask: Any
-  keep_fraction: float
-  conv: str
-  chunk_steps: int
-
-
-def prepare(config, workdir: str | None = None) -> Job:
-  """Check the config and its files, choose what is automatic, and make the run's folder.
-
-  Raises:
-    ValueError, OSError: with one line that names the value, what is allowed and the config key.
-  """
-  validation.check_config(config)
-  picture = images.read_picture(config.data.source, config.data.crop)
-  limits = images.intensity_range(picture.values, config.data.range)
-  sigma = config.noise.sigma if config.noise.sigma is not None else 0.1 * picture.bundled
-  truth, truth_digest = picture.values if sigma > 0 else None, None
-  if config.data.truth is not None:
-    clean = images.read_picture(config.data.truth, config.data.crop)
-    truth, truth_digest = clean.values, clean.digest
-    if truth.shape != picture.values.shape:
-      raise ValueError(f"data.truth={config.data.truth!r} has shape {truth.shape}, data.source "
-                       f"{picture.values.shape}; allowed: equal shapes.")
-  backend = jax.default_backend()
-  conv = convolution.resolve_implementation(config.compute.conv, backend)
-  generator = generators.make_generator(
-      config.generator.name, image_shape=picture.values.shape,
-      num_scales=config.generator.num_scales, channels=config.generator.channels, conv=conv,
-      precision=config.compute.precision)
-  params = jax.eval_shape(generator.init, jax.random.key(0))[0]
-  size = masks.count_weights(params)
-  keep_fraction = config.mask.keep_fraction
-  if keep_fraction is None:
-    keep_fraction = restoration.automatic_keep_fraction(picture.values.size, size)
-  masks.keep_count(keep_fraction, size)
-  work = _CHUNK_WORK.get(backend, _CHUNK_WORK["gpu"])
-  pixels = picture.values.shape[0] * picture.values.shape[1]
-  identity = {"config": validation.plain(config),
-              "inputs": {"source": picture.digest, "truth": truth_digest}}
-  given_mask = validation.read_mask(config.mask, generator, params)
-  folder = validation.claim_workdir(workdir, config.experiment, identity)  # last: it writes
-  return Job(
-      config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
-      sigma=float(sigma), truth=truth, generator=generator, given_mask=given_mask,
-      keep_fraction=keep_fraction, conv=conv,
-      chunk_steps=config.compute.chunk_steps or int(np.clip(work // pixels, 1, 1000)))
+class Busy(Exception):
+  """Another process works in the same folder."""
 
 
 class _Signals:
@@ -133,28 +68,37 @@ class _Signals:
 
 
 class _Session(NamedTuple):
-  """What the stages of one process share; `resume` is the restored (stage, step) or None."""
-  job: Job
+  """What the stages of one process share.
+
+  `resume` is the restored (stage, step) or None. `seconds` holds what each stage has taken so far,
+  over all processes that worked on it; it travels in the checkpoints' records.
+  """
+  job: jobs.Job
   store: checkpoints.Checkpoints
   resume: tuple[str, int] | None
   log: records.MetricsLog
   signals: _Signals
+  seconds: dict[str, dict[str, float]]
 
 
 def _run_stage(session: _Session, make_stage, offset: int):
-  """Compile and run a stage from where it stands; return (final state, seconds).
+  """Compile and run a stage from where it stands; return its final state.
 
   Checkpoints are numbered over both stages: `offset` is the steps of the stage before.
   """
-  job, store, resume, log, signals = session
+  job, store, resume, log, signals, seconds = session
   began = time.perf_counter()
   stage = make_stage()
   compiled = time.perf_counter()
   start = resume[1] if resume and resume[0] == stage.name else 0
   state = store.restore(offset + start, stage.state) if start else stage.state
+  spent = seconds.get(stage.name, {"run": 0.0, "compile": 0.0})
   def save(state):
     step = int(state.step)
-    store.save(offset + step, state, {"stage": stage.name, "step": step})
+    seconds[stage.name] = {"run": spent["run"] + time.perf_counter() - compiled,
+                           "compile": spent["compile"] + compiled - began}
+    log.sync()
+    store.save(offset + step, state, {"stage": stage.name, "step": step, "seconds": seconds})
   done, every = start, job.config.checkpoint.every_steps
   bar = tqdm.tqdm(total=stage.num_steps, initial=start, desc=f"{stage.name} stage", unit="step",
                   mininterval=1 if sys.stderr.isatty() else 15, dynamic_ncols=True)
@@ -171,18 +115,16 @@ def _run_stage(session: _Session, make_stage, offset: int):
         raise Interrupted(signals.received)
   except engine.NonFiniteLoss as error:
     log.write(stage.name, done + 1, error.metrics)
-    save(error.last_good)
-    raise Diverged(f"{error} of the {stage.name} stage; the state of step "
-                   f"{int(error.last_good.step)} is saved in {job.workdir}. Lower "
-                   f"{stage.name}.learning_rate.") from error
+    if done > 0:  # the state before the first step needs no saving
+      save(error.last_good)
+    raise Diverged(f"{error} of the {stage.name} stage; the state of step {done} is saved in "
+                   f"{job.workdir}. Lower {stage.name}.learning_rate.") from error
   finally:
     bar.close()
-  finished = time.perf_counter()
-  return state, {"total": finished - began, "compile": compiled - began,
-                 "per_step": (finished - compiled) / max(1, done - start), "steps": done - start}
+  return state
 
 
-def _choose_mask(job: Job, scores, params, net_input):
+def _choose_mask(job: jobs.Job, scores, params, net_input):
   """Threshold scores; where the density is automatic, raise it until the mask is no collapse.
 
   Returns:
@@ -201,13 +143,37 @@ def _choose_mask(job: Job, scores, params, net_input):
     fraction = larger
 
 
+def _find_resume(job: jobs.Job, store: checkpoints.Checkpoints):
+  """Return ((stage, step) or None, seconds so far) of the newest usable checkpoint."""
+  latest = store.latest()
+  if latest is None:
+    return None, {}
+  record = latest[1]
+  if record["stage"] == "weights" and not checkpoints.has_valid_manifest(job.workdir / "mask"):
+    logging.warning("the mask in %s is damaged: this run starts over", job.workdir)
+    store.clear()
+    return None, {}
+  return (record["stage"], record["step"]), record["seconds"]
+
+
+def _warn_of_collapse(findings: list[str]) -> None:
+  for finding in findings:
+    logging.warning("the mask has COLLAPSED: %s. The weight stage will not restore the image; set "
+                    "a larger mask.keep_fraction or a narrower generator.channels.", finding)
+
+
 def _obtain_mask(session: _Session, params, mask_logits, problem, truth):
-  """Learn, load, draw or fill the mask and store it alone; return (mask, seconds or None)."""
+  """Learn, load, draw or fill the mask, and store it alone; return it."""
   job, config = session.job, session.job.config.mask
   folder = job.workdir / "mask"
-  if checkpoints.has_valid_manifest(folder):
-    return validation.masks_like(checkpoints.load_mask(folder)[0], params), None
-  seconds, findings = None, []
+  # A stored mask counts only where the steps that made it are on record.
+  stands = (config.source != "learn" or session.resume == ("mask", config.num_steps)
+            or (session.resume is not None and session.resume[0] == "weights"))
+  if stands and checkpoints.has_valid_manifest(folder):
+    mask, metadata = checkpoints.load_mask(folder)
+    _warn_of_collapse(metadata["collapse"])
+    return validation.masks_like(mask, params)
+  findings = []
   if config.source == "learn":
     make_stage = lambda: restoration.make_mask_stage(
         job.generator, params, mask_logits, problem, truth, seed=job.config.seed,
@@ -215,7 +181,7 @@ def _obtain_mask(session: _Session, params, mask_logits, problem, truth):
         temperature=config.temperature, learning_rate=config.learning_rate,
         schedule=config.schedule, average_decay=job.config.weights.average_decay,
         length=job.chunk_steps, use_scan=_use_scan(job))
-    state, seconds = _run_stage(session, make_stage, 0)
+    state = _run_stage(session, make_stage, 0)
     mask, findings = _choose_mask(job, state.trainable, params, problem.net_input)
   elif config.source == "random":
     key = restoration.stream_key(job.config.seed, "random_mask")
@@ -227,35 +193,42 @@ def _obtain_mask(session: _Session, params, mask_logits, problem, truth):
     findings = restoration.find_collapse(job.generator, mask, image)
   else:
     mask = restoration.dense_mask(params)
-  for finding in findings:
-    logging.warning("the mask has COLLAPSED: %s. The weight stage will not restore the image; set "
-                    "a larger mask.keep_fraction or a narrower generator.channels.", finding)
+  _warn_of_collapse(findings)
   checkpoints.save_mask(folder, mask, {
       "generator": job.generator.spec, "seed": job.config.seed, "source": config.source,
       "density": masks.density(mask), "collapse": findings, "version": oes_jax.__version__,
-      "names": [row.name for row in _density_report(job, mask)]})
-  return mask, seconds
+      "names": [row.name for row in jobs.density_report(job, mask)]})
+  return mask
 
 
-def _use_scan(job: Job) -> bool:
+def _use_scan(job: jobs.Job) -> bool:
   return not (job.conv == "lax" and jax.default_backend() == "cpu")
 
 
-def _density_report(job: Job, mask) -> list[compaction.LayerReport]:
-  return compaction.density_report(job.generator.graph, mask, job.generator.net_input_shape[-1])
-
-
-def run(job: Job) -> dict[str, Any]:
+def run(job: jobs.Job) -> dict[str, Any]:
   """Run a job to its end, from the start or from its last checkpoint; return its summary.
 
   Raises:
     Interrupted: after SIGTERM or SIGINT, with the state saved.
     Diverged: the loss became NaN or infinite, with the last good state saved.
+    Busy: another process runs the same job.
+    records.DamagedLog: another program has changed metrics.jsonl.
+    OSError: the folder can no longer be written.
   """
-  workdir, config = job.workdir, job.config
-  finished = workdir / "summary.json"
+  finished = job.workdir / "summary.json"
   if finished.is_file():
+    print(f"{job.workdir} is finished: nothing was run again")
     return json.loads(finished.read_text(encoding="utf-8"))
+  with open(job.workdir / ".lock", "w", encoding="utf-8") as lock, _Signals() as signals:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a dead process holds nothing
+    except BlockingIOError as error:
+      raise Busy(f"another process works in {job.workdir}") from error
+    return _run(job, signals)
+
+
+def _run(job: jobs.Job, signals: _Signals) -> dict[str, Any]:
+  workdir, config = job.workdir, job.config
   if config.compute.compilation_cache:
     jax.config.update("jax_compilation_cache_dir",
                       os.path.expanduser(config.compute.compilation_cache))
@@ -264,6 +237,11 @@ def run(job: Job) -> dict[str, Any]:
   dtype = jnp.result_type(float)
   truth = None if job.truth is None else jnp.asarray(images.to_unit(job.truth, job.limits), dtype)
   measurement = jnp.asarray(images.to_unit(job.picture.values, job.limits), dtype)
+  outside = float(jnp.mean((measurement < 0) | (measurement > 1)))
+  if outside > 0:
+    logging.warning("%.3g %% of the values lie outside %g to %g and are clipped; set data.range to "
+                    "keep them", 100 * outside, *job.limits)
+    measurement = jnp.clip(measurement, 0, 1)
   if job.sigma > 0:
     key = restoration.stream_key(config.seed, "noise")
     measurement = noise.add_gaussian_noise(key, measurement, sigma=job.sigma)
@@ -273,30 +251,37 @@ def run(job: Job) -> dict[str, Any]:
   problem = objectives.Problem(net_input, measurement)
 
   store = checkpoints.Checkpoints(workdir / "checkpoints")
-  latest = store.latest()
-  resume = (latest[1]["stage"], latest[1]["step"]) if latest else None
+  resume, seconds = _find_resume(job, store)
   if resume:
     print(f"resuming after step {resume[1]} of the {resume[0]} stage")
   log = records.MetricsLog(workdir, resume)
-  mask_steps = config.mask.num_steps if config.mask.source == "learn" else 0
+  session = _Session(job, store, resume, log, signals, seconds)
   try:
-    with _Signals() as signals:
-      session = _Session(job, store, resume, log, signals)
-      mask, mask_seconds = _obtain_mask(session, params, mask_logits, problem, truth)
-      make_stage = lambda: restoration.make_weight_stage(
-          job.generator, params, mask, problem, truth, seed=config.seed,
-          num_steps=config.weights.num_steps, learning_rate=config.weights.learning_rate,
-          schedule=config.weights.schedule, average_decay=config.weights.average_decay,
-          length=job.chunk_steps, use_scan=_use_scan(job))
-      state, weight_seconds = _run_stage(session, make_stage, mask_steps)
+    mask = _obtain_mask(session, params, mask_logits, problem, truth)
+    make_stage = lambda: restoration.make_weight_stage(
+        job.generator, params, mask, problem, truth, seed=config.seed,
+        num_steps=config.weights.num_steps, learning_rate=config.weights.learning_rate,
+        schedule=config.weights.schedule, average_decay=config.weights.average_decay,
+        length=job.chunk_steps, use_scan=_use_scan(job))
+    state = _run_stage(session, make_stage, _stage_steps(job).get("mask", 0))
   finally:
     log.close()
-  seconds = {"mask": mask_seconds, "weights": weight_seconds}
-  return _write_outputs(job, measurement, truth, mask, state,
-                        {name: times for name, times in seconds.items() if times})
+  return outputs.write(job, measurement, truth, mask, state, _summarise_seconds(job, seconds))
 
 
-def _announce(job: Job) -> None:
+def _stage_steps(job: jobs.Job) -> dict[str, int]:
+  """Steps of every stage that this job has, in order."""
+  steps = {"mask": job.config.mask.num_steps, "weights": job.config.weights.num_steps}
+  return steps if job.config.mask.source == "learn" else {"weights": steps["weights"]}
+
+
+def _summarise_seconds(job: jobs.Job, seconds) -> dict[str, dict[str, float]]:
+  return {name: {"total": seconds[name]["run"] + seconds[name]["compile"], **seconds[name],
+                 "per_step": seconds[name]["run"] / steps}
+          for name, steps in _stage_steps(job).items()}
+
+
+def _announce(job: jobs.Job) -> None:
   spec, shape = job.generator.spec, job.picture.values.shape
   print(f"workdir: {job.workdir}")
   print(f"image: {job.config.data.source}, {shape[0]}x{shape[1]}, {shape[2]} channels, "
@@ -308,58 +293,3 @@ def _announce(job: Job) -> None:
     logging.warning("generator.num_scales=%d is lowered to %d: the deepest map of a %dx%d image "
                     "must be at least 4 pixels wide", job.config.generator.num_scales,
                     spec["num_scales"], shape[0], shape[1])
-
-
-def _quality(image, truth) -> dict[str, float]:
-  return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
-
-
-def _write_outputs(job: Job, measurement, truth, mask, state, seconds) -> dict[str, Any]:
-  """Write images, figures and, last of all, summary.json; return the summary."""
-  workdir, config = job.workdir, job.config
-  last = np.asarray(state.output)
-  average = np.asarray(engine.averaged_output(
-      state.average, state.step, config.weights.average_decay))
-  restored = {"last": last, "average": average}[config.output.image]
-  dtype = job.picture.values.dtype
-  values = images.from_unit(restored, job.limits, dtype)
-  np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
-  written = images.write_picture(workdir / "restored", values, job.picture)
-  images.write_picture(workdir / "measurement",
-                       images.from_unit(measurement, job.limits, dtype), job.picture)
-
-  curves = reports.read_metrics(workdir / "metrics.jsonl")
-  quality, titles = None, {"measurement": "measurement", "restored": "restored"}
-  if truth is not None:
-    quality = {"measurement": _quality(np.asarray(measurement), truth),
-               "average": _quality(average, truth), "last": _quality(last, truth)}
-    trace = curves["weights"]["psnr"]
-    quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
-    for title, entry in (("measurement", "measurement"), ("restored", config.output.image)):
-      titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
-  panels = [(titles["measurement"], np.asarray(measurement)), (titles["restored"], restored)]
-  if truth is not None:
-    panels.append(("truth", np.asarray(truth)))
-  reports.save_comparison(workdir / "before_after.png", panels)
-  reports.save_curves(workdir / "curves.png", curves)
-  report = _density_report(job, mask)
-  reports.save_mask_figure(workdir / "mask.png", report)
-  summary = {
-      "output": written.name, "output_image": config.output.image, "truth": _truth_name(job),
-      "quality": quality, "seconds": seconds, "limits": job.limits, "sigma": job.sigma,
-      "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
-               "size": sum(r.size for r in report), "density": masks.density(mask),
-               "layers": [r._asdict() for r in report]},
-      "generator": job.generator.spec, "conv": job.conv, "chunk_steps": job.chunk_steps,
-      "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",
-      "versions": {"oes_jax": oes_jax.__version__, "jax": jax.__version__,
-                   "python": platform.python_version(), "numpy": np.__version__},
-      **job.identity}
-  checkpoints.write_atomically(workdir / "summary.json", json.dumps(summary, indent=2).encode())
-  return summary
-
-
-def _truth_name(job: Job) -> str | None:
-  if job.config.data.truth is not None:
-    return job.config.data.truth
-  return job.config.data.source if job.truth is not None else None

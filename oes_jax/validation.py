@@ -6,6 +6,7 @@ Every message names the value, what is allowed and the config key.
 import hashlib
 import json
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -21,7 +22,8 @@ MASK_SCOPES = ("global", "layerwise")
 OUTPUTS = ("average", "last")
 PRECISIONS = ("default", "high", "highest")
 
-# key: (test, what is allowed). None passes where the default is None.
+_OPTIONAL = ("noise.sigma", "mask.keep_fraction", "compute.chunk_steps")  # None is automatic
+# key: (test, what is allowed).
 _NUMBERS = {
     "seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1"),
     "noise.sigma": (lambda v: 0 <= v < float("inf"), "a number >= 0, or None"),
@@ -33,7 +35,7 @@ _NUMBERS = {
     "mask.temperature": (lambda v: 0 < v < float("inf"), "a number > 0"),
     "weights.num_steps": (lambda v: v >= 1, "1 or more"),
     "weights.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
-    "weights.average_decay": (lambda v: 0 <= v < 1, "a number in [0, 1)"),
+    "weights.average_decay": (lambda v: 0 <= v <= 0.9999, "a number in [0, 0.9999]"),
     "checkpoint.every_steps": (lambda v: v >= 1, "1 or more"),
     "compute.chunk_steps": (lambda v: v >= 1, "1 or more, or None for automatic"),
 }
@@ -68,7 +70,7 @@ def check_config(config) -> None:
   """
   for key, (test, allowed) in _NUMBERS.items():
     value = _value(config, key)
-    if value is not None and not test(value):
+    if not (key in _OPTIONAL if value is None else test(value)):
       raise ValueError(f"{key}={value!r} is not allowed; allowed: {allowed}.")
   for key, allowed in _CHOICES.items():
     value = _value(config, key)
@@ -79,6 +81,12 @@ def check_config(config) -> None:
     if value is not None and ((length is not None and len(value) != length)
                               or not all(isinstance(v, kind) for v in value)):
       raise ValueError(f"{key}={value!r} is not allowed; allowed: {allowed}, or None.")
+  if not re.fullmatch(r"[\w-][\w.-]*", config.experiment):
+    raise ValueError(f"experiment={config.experiment!r} is not allowed; allowed: letters, digits, "
+                     "'_', '-' and '.', as it names a folder.")
+  if config.mask.source != "file" and config.mask.path is not None:
+    raise ValueError(f"mask.path={config.mask.path!r} is not used by mask.source="
+                     f"{config.mask.source!r}; allowed: mask.source='file'.")
   if config.mask.source == "file" and config.mask.path is None:
     raise ValueError("mask.source='file' needs mask.path: the mask/ folder of another run, or a "
                      "mask pickle of the authors of OES.")
@@ -102,11 +110,20 @@ def read_mask(mask_config, generator: generators.Generator, params):
   if path.is_file():
     return interop.place_flat_mask(interop.read_flat_mask(str(path)), generator.graph, params)
   mask, metadata = checkpoints.load_mask(path)
-  if metadata["generator"] != generator.spec:
+  if metadata.get("generator") != generator.spec:
     raise ValueError(f"mask.path={mask_config.path!r} was made for the generator "
-                     f"{metadata['generator']}, this run uses {generator.spec}; allowed: the same "
+                     f"{metadata.get('generator')}, this run uses {generator.spec}; allowed: the same "
                      "generator.name, num_scales, channels and number of image channels.")
   return masks_like(mask, params)
+
+
+def mask_digest(mask_config) -> str | None:
+  """Return what identifies the content of mask.path: a sha256, or None for other sources."""
+  if mask_config.source != "file":
+    return None
+  path = pathlib.Path(mask_config.path)
+  file = path if path.is_file() else path / "manifest.json"
+  return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def masks_like(mask, params):
@@ -153,7 +170,7 @@ def claim_workdir(workdir: str | None, experiment: str, identity: dict[str, Any]
     if differences:
       raise ValueError(f"--workdir={workdir!r} holds the run of another config "
                        f"({'; '.join(differences[:3])}); use a new folder.")
-  elif folder.exists() and any(folder.iterdir()):
+  elif folder.exists() and any(p.name != ".config.json.tmp" for p in folder.iterdir()):
     raise ValueError(f"--workdir={workdir!r} holds files that are no run; use a new or empty folder.")
   try:
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,19 +7,19 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
-    {"convolution", "draws", "noise", "metrics"},
+    {"convolution", "draws", "noise", "metrics", "peers"},
     {"masks", "generators"},
     {"compaction", "objectives"},
     {"engine"},
     {"restoration"},
     {"checkpoints", "images", "reports", "interop"},
     {"validation", "records"},
-    {"run", "bench", "peers"},
+    {"jobs"},
+    {"outputs"},
+    {"run", "bench"},
     {"main"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-# peers is the one exception to "never from its own floor": bench imports it.
-ALLOWED_SIDEWAYS = {("bench", "peers")}
 ONLY_IN = {
     "flax": {"generators"},
     "orbax": {"checkpoints"},
@@ -50,7 +50,7 @@ def test_imports_run_down(module):
   for name in _imports(module):
     parts = name.split(".")
     if parts[0] == "oes_jax" and len(parts) > 1 and parts[1] in FLOOR:
-      assert (FLOOR[parts[1]] < FLOOR[module] or (module, parts[1]) in ALLOWED_SIDEWAYS), (
+      assert FLOOR[parts[1]] < FLOOR[module], (
           f"{module} imports {parts[1]} of its own floor or a higher one")
 
 

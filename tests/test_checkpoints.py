@@ -71,6 +71,27 @@ def test_a_damaged_step_is_skipped_with_a_warning(saved, damage, caplog):
   assert float(store.restore(9, _state(0.0, 0)).trainable["b"][1]) == 5.0
 
 
+def test_a_foreign_file_does_no_harm(saved):
+  (saved / "9" / ".DS_Store").write_text("x")
+  assert checkpoints.Checkpoints(saved).latest()[0] == 9
+
+
+def test_a_checkpoint_is_no_mask(saved):
+  with pytest.raises(ValueError, match="holds no complete mask"):
+    checkpoints.load_mask(saved / "9")
+
+
+def test_a_step_behind_the_latest_is_not_silently_dropped(saved):
+  with pytest.raises(RuntimeError, match="refused to save step 2 after 9"):
+    checkpoints.Checkpoints(saved).save(2, _state(1.0, 2), {})
+
+
+def test_clear_leaves_nothing(saved):
+  store = checkpoints.Checkpoints(saved)
+  store.clear()
+  assert store.latest() is None
+
+
 def test_an_empty_folder_has_no_latest(tmp_path):
   assert checkpoints.Checkpoints(tmp_path / "new").latest() is None
 

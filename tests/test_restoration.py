@@ -111,6 +111,7 @@ def test_layerwise_scope_keeps_a_share_of_every_array(small):
 @pytest.mark.parametrize("values, weights, expected", [
     (786432, 3008867, 0.05),     # 512x512 RGB: the authors' density
     (76800, 2040803, 0.05),      # a small image: not below it
+    (786432, 1072739, 0.1393),   # 0.19 weights per value
     (4096 * 4096 * 3, 3008867, 0.5),
 ])
 def test_automatic_density(values, weights, expected):

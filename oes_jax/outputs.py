@@ -1,0 +1,73 @@
+"""What a finished run leaves in its folder: images, figures and summary.json."""
+
+import json
+import platform
+from typing import Any
+
+import jax
+import numpy as np
+
+import oes_jax
+from oes_jax import checkpoints
+from oes_jax import engine
+from oes_jax import images
+from oes_jax import jobs
+from oes_jax import masks
+from oes_jax import metrics
+from oes_jax import reports
+
+
+def _quality(image, truth) -> dict[str, float]:
+  return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
+
+
+def write(job: jobs.Job, measurement, truth, mask, state, seconds) -> dict[str, Any]:
+  """Write images, figures and, last of all, summary.json; return the summary."""
+  workdir, config = job.workdir, job.config
+  last = np.asarray(state.output)
+  average = np.asarray(engine.averaged_output(
+      state.average, state.step, config.weights.average_decay))
+  restored = {"last": last, "average": average}[config.output.image]
+  dtype = job.picture.values.dtype
+  values = images.from_unit(restored, job.limits, dtype)
+  np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
+  written = images.write_picture(workdir / "restored", values, job.picture)
+  images.write_picture(workdir / "measurement",
+                       images.from_unit(measurement, job.limits, dtype), job.picture)
+
+  curves = reports.read_metrics(workdir / "metrics.jsonl")
+  quality, titles = None, {"measurement": "measurement", "restored": "restored"}
+  if truth is not None:
+    quality = {"measurement": _quality(np.asarray(measurement), truth),
+               "average": _quality(average, truth), "last": _quality(last, truth)}
+    trace = curves["weights"]["psnr"]
+    quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
+    for title, entry in (("measurement", "measurement"), ("restored", config.output.image)):
+      titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
+  panels = [(titles["measurement"], np.asarray(measurement)), (titles["restored"], restored)]
+  if truth is not None:
+    panels.append(("truth", np.asarray(truth)))
+  reports.save_comparison(workdir / "before_after.png", panels)
+  reports.save_curves(workdir / "curves.png", curves)
+  report = jobs.density_report(job, mask)
+  reports.save_mask_figure(workdir / "mask.png", report)
+  summary = {
+      "output": written.name, "output_image": config.output.image, "truth": _truth_name(job),
+      "quality": quality, "seconds": seconds, "limits": job.limits, "sigma": job.sigma,
+      "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
+               "size": sum(r.size for r in report), "density": masks.density(mask),
+               "keep_fraction": job.keep_fraction,
+               "layers": [r._asdict() for r in report]},
+      "generator": job.generator.spec, "conv": job.conv, "chunk_steps": job.chunk_steps,
+      "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",
+      "versions": {"oes_jax": oes_jax.__version__, "jax": jax.__version__,
+                   "python": platform.python_version(), "numpy": np.__version__},
+      **job.identity}
+  checkpoints.write_atomically(workdir / "summary.json", json.dumps(summary, indent=2).encode())
+  return summary
+
+
+def _truth_name(job: jobs.Job) -> str | None:
+  if job.config.data.truth is not None:
+    return job.config.data.truth
+  return job.config.data.source if job.truth is not None else None
