@@ -7,7 +7,7 @@ is enough). A norm removes constants exactly, so before a norm only variation co
 that counts, and feeds a channel that reaches the image.
 """
 
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
@@ -22,10 +22,14 @@ class LayerReport(NamedTuple):
   acting: int
 
 
-def _arrays(tree, layer: Layer):
+def _node(tree, layer: Layer):
   for key in layer.path:
     tree = tree[key]
-  return {name: np.asarray(array) != 0 for name, array in tree.items()}
+  return tree
+
+
+def _arrays(tree, layer: Layer):
+  return {name: np.asarray(array) != 0 for name, array in _node(tree, layer).items()}
 
 
 def _forward(graph: Sequence[Layer], arrays, net_input_channels: int):
@@ -45,21 +49,17 @@ def _forward(graph: Sequence[Layer], arrays, net_input_channels: int):
   return outputs, inputs
 
 
-def acting_weights(graph: Sequence[Layer], mask, net_input_channels: int):
-  """Return a tree like `mask`, True where a weight is kept AND can change the image.
+def _analyse(graph: Sequence[Layer], mask, net_input_channels: int):
+  """Return, per layer, the arrays that act and the output channels that reach the image.
 
   One pass forwards (no live input) and one backwards (no live consumer) reach the fixed point,
   since a live channel keeps all its live inputs.
-
-  Args:
-    graph: of the generator.
-    mask: tree of 0/1 arrays.
-    net_input_channels: channels of the network input, all of which vary.
   """
   arrays = [_arrays(mask, layer) for layer in graph]
   outputs, inputs = _forward(graph, arrays, net_input_channels)
   useful = [np.zeros(varies.size, bool) for varies, _ in outputs]
   useful[-1][:] = True  # the image
+  used_input = np.zeros(net_input_channels, bool)
   acting = [None] * len(graph)
   for index in reversed(range(len(graph))):
     layer, kept, (varies, nonzero), used = graph[index], arrays[index], inputs[index], useful[index]
@@ -76,15 +76,30 @@ def acting_weights(graph: Sequence[Layer], mask, net_input_channels: int):
       if "bias" in kept:
         acting[index]["bias"] = kept["bias"] & used & layer.constants_pass
       fed = kernel.any((0, 1, 3))
-    if layer.source is not None:
-      useful[layer.source] |= fed
+    source = used_input if layer.source is None else useful[layer.source]
+    source |= fed
+  return acting, useful, used_input
+
+
+def _as_tree(graph: Sequence[Layer], leaves):
   tree = {}
-  for layer, leaf in zip(graph, acting):
+  for layer, leaf in zip(graph, leaves):
     node = tree
     for key in layer.path:
       node = node.setdefault(key, {})
     node.update(leaf)
   return tree
+
+
+def acting_weights(graph: Sequence[Layer], mask, net_input_channels: int):
+  """Return a tree like `mask`, True where a weight is kept AND can change the image.
+
+  Args:
+    graph: of the generator.
+    mask: tree of 0/1 arrays.
+    net_input_channels: channels of the network input, all of which vary.
+  """
+  return _as_tree(graph, _analyse(graph, mask, net_input_channels)[0])
 
 
 def density_report(graph: Sequence[Layer], mask, net_input_channels: int) -> list[LayerReport]:
@@ -114,3 +129,94 @@ def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list
   if not outputs[-1][0].any():
     findings.append("the image cannot vary over the pixels")
   return findings
+
+
+class Compaction(NamedTuple):
+  """Which entries of the full trees the small ones hold.
+
+  Attributes:
+    net_input: indices of the kept channels of the network input.
+    rows: per layer, indices of the kept input channels (conv) or channels (norm).
+    columns: per layer, indices of the kept output channels.
+    widths: per layer, output channels of the small net, rounded up.
+    input_width: channels of the small network input, rounded up.
+  """
+  net_input: np.ndarray
+  rows: tuple[np.ndarray, ...]
+  columns: tuple[np.ndarray, ...]
+  widths: tuple[int, ...]
+  input_width: int
+
+
+def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
+                    multiple: int = 8) -> Compaction:
+  """Find the channels that a masked generator needs; everything else is removed exactly.
+
+  A norm keeps the number of its channels, so a conv and the norms behind it share one set. A
+  channel that is constant but reaches the image stays, as a conv channel without kernel weights.
+
+  Args:
+    graph: of the generator.
+    mask: tree of 0/1 arrays.
+    net_input_channels: channels of the network input.
+    multiple: widths are rounded up to it, and filled with zeros (exact), so that masks of
+      similar widths share one compiled program.
+  """
+  _, useful, used_input = _analyse(graph, mask, net_input_channels)
+  for index in reversed(range(len(graph))):
+    if graph[index].kind == "norm" and graph[index].source is not None:
+      useful[graph[index].source] |= useful[index]
+  columns = [np.flatnonzero(used) for used in useful]
+  rows, round_up = [], lambda count: max(1, -(-count // multiple)) * multiple
+  for layer in graph:
+    rows.append(np.flatnonzero(used_input) if layer.source is None else columns[layer.source])
+  widths = [round_up(c.size) for c in columns]
+  widths[-1] = columns[-1].size  # the image's channels
+  return Compaction(np.flatnonzero(used_input), tuple(rows), tuple(columns), tuple(widths),
+                    round_up(int(used_input.sum())))
+
+
+def _placements(graph: Sequence[Layer], plan: Compaction, params):
+  """Yield (layer, name, full index, small shape, small index) of every array."""
+  for index, layer in enumerate(graph):
+    rows, columns = plan.rows[index], plan.columns[index]
+    width = plan.widths[index]
+    in_width = plan.input_width if layer.source is None else plan.widths[layer.source]
+    for name, array in _node(params, layer).items():
+      if name == "kernel":
+        size = array.shape[:2]
+        yield (layer, name, np.ix_(range(size[0]), range(size[1]), rows, columns),
+               (*size, in_width, width),
+               np.s_[:, :, :rows.size, :columns.size])
+      else:
+        yield layer, name, (columns,), (width,), np.s_[:columns.size]
+
+
+def compact(graph: Sequence[Layer], plan: Compaction, tree):
+  """Gather a full tree (params or mask) into the small one; what is filled up is zero."""
+  small = [{} for _ in graph]
+  order = {layer.path: i for i, layer in enumerate(graph)}
+  for layer, name, full_index, shape, small_index in _placements(graph, plan, tree):
+    full = np.asarray(_node(tree, layer)[name])
+    array = np.zeros(shape, full.dtype)
+    array[small_index] = full[full_index]
+    small[order[layer.path]][name] = array
+  return _as_tree(graph, small)
+
+
+def expand(graph: Sequence[Layer], plan: Compaction, small, full) -> Any:
+  """Put a small tree back into a copy of the full one it was gathered from."""
+  grown = [{} for _ in graph]
+  order = {layer.path: i for i, layer in enumerate(graph)}
+  for layer, name, full_index, _, small_index in _placements(graph, plan, full):
+    array = np.array(_node(full, layer)[name])
+    array[full_index] = np.asarray(_node(small, layer)[name])[small_index]
+    grown[order[layer.path]][name] = array
+  return _as_tree(graph, grown)
+
+
+def compact_input(plan: Compaction, net_input):
+  """Keep the used channels of [h, w, c]; what is filled up is zero."""
+  small = np.zeros((*net_input.shape[:2], plan.input_width), net_input.dtype)
+  small[..., :plan.net_input.size] = np.asarray(net_input)[..., plan.net_input]
+  return small

@@ -39,7 +39,8 @@ class Generator(NamedTuple):
 
   Attributes:
     init: key -> (params, mask_logits), two trees with one treedef.
-    apply: (params, net_input) -> image [H, W, C] in (0, 1).
+    apply: (params, net_input) -> image [H, W, C] in (0, 1). The widths are those of `params`,
+      so a compacted tree with its compacted input works too.
     net_input_shape: (h, w, c) of the fixed random input.
     graph: its layers, in order of evaluation.
     spec: what a mask of this generator depends on: name, num_scales, channels, image_channels.
@@ -68,6 +69,16 @@ def _uniform_fan_in(key, shape, fan_in):
   return (2 * uniform - 1) / math.sqrt(fan_in)
 
 
+def _param(module: nn.Module, name: str, init, shape, *args):
+  """A parameter that is drawn with `shape`, and read with whatever shape it is given.
+
+  Linen would insist on `shape`; a compacted tree (see `compaction`) has fewer channels.
+  """
+  if module.has_variable("params", name):
+    return module.get_variable("params", name)
+  return module.param(name, init, shape, *args)
+
+
 class Conv(nn.Module):
   """A convolution with one of the forms of `convolution` (conv, conv_then_pool, ...)."""
   features: int
@@ -80,10 +91,10 @@ class Conv(nn.Module):
   def __call__(self, x):
     shape = (self.size, self.size, x.shape[-1], self.features)
     fan_in = math.prod(shape[:3])
-    kernel = self.param("kernel", _uniform_fan_in, shape, fan_in)
+    kernel = _param(self, "kernel", _uniform_fan_in, shape, fan_in)
     x = self.form(x, kernel, **self.options)
     if self.use_bias:
-      x = x + self.param("bias", _uniform_fan_in, (self.features,), fan_in)[None, None]
+      x = x + _param(self, "bias", _uniform_fan_in, shape[-1:], fan_in)[None, None]
     return x
 
 
@@ -92,8 +103,8 @@ class Norm(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    scale = self.param("scale", lambda _, shape: jnp.ones(shape), x.shape[-1:])
-    offset = self.param("offset", lambda _, shape: jnp.zeros(shape), x.shape[-1:])
+    scale = _param(self, "scale", lambda _, shape: jnp.ones(shape), x.shape[-1:])
+    offset = _param(self, "offset", lambda _, shape: jnp.zeros(shape), x.shape[-1:])
     return convolution.normalise_channels(x, scale, offset)
 
 

@@ -1,6 +1,6 @@
 """The method as pure functions: learn a mask, train the weights it keeps, restore."""
 
-from typing import Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import chex
 import jax
@@ -88,6 +88,31 @@ def make_weight_stage(generator, params, mask, problem, truth=None, *, seed: int
       objectives.make_weight_objective(generator.apply), problem, truth, seed=seed,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
       average_decay=average_decay, length=length, use_scan=use_scan)
+
+
+class CompactProblem(NamedTuple):
+  """A masked problem without the channels that cannot act; see `compaction`.
+
+  Attributes:
+    plan: which entries of the full trees are left.
+    params: small tree at initialisation.
+    mask: small tree.
+    problem: objectives.Problem with the small network input.
+  """
+  plan: compaction.Compaction
+  params: Any
+  mask: Any
+  problem: objectives.Problem
+
+
+def compact_problem(generator, params, mask, problem) -> CompactProblem:
+  """Remove every channel that cannot act: the image, and the steps to come, stay the same."""
+  plan = compaction.plan_compaction(generator.graph, mask, generator.net_input_shape[-1])
+  small_params, small_mask = (
+      jax.tree.map(jnp.asarray, compaction.compact(generator.graph, plan, tree))
+      for tree in (params, mask))
+  net_input = jnp.asarray(compaction.compact_input(plan, problem.net_input))
+  return CompactProblem(plan, small_params, small_mask, problem._replace(net_input=net_input))
 
 
 def random_scores(key, params):

@@ -258,8 +258,11 @@ def _run(job: jobs.Job, signals: _Signals) -> dict[str, Any]:
   session = _Session(job, store, resume, log, signals, seconds)
   try:
     mask = _obtain_mask(session, params, mask_logits, problem, truth)
+    trained = (restoration.compact_problem(job.generator, params, mask, problem)
+               if config.compute.compaction else
+               restoration.CompactProblem(None, params, mask, problem))
     make_stage = lambda: restoration.make_weight_stage(
-        job.generator, params, mask, problem, truth, seed=config.seed,
+        job.generator, trained.params, trained.mask, trained.problem, truth, seed=config.seed,
         num_steps=config.weights.num_steps, learning_rate=config.weights.learning_rate,
         schedule=config.weights.schedule, average_decay=config.weights.average_decay,
         length=job.chunk_steps, use_scan=_use_scan(job))
