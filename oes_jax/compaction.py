@@ -22,14 +22,15 @@ class LayerReport(NamedTuple):
   acting: int
 
 
-def _node(tree, layer: Layer):
+def arrays_of(tree, layer: Layer):
+  """Return {name: array} of one layer of a params-shaped tree."""
   for key in layer.path:
     tree = tree[key]
   return tree
 
 
-def _arrays(tree, layer: Layer):
-  return {name: np.asarray(array) != 0 for name, array in _node(tree, layer).items()}
+def _nonzero(tree, layer: Layer):
+  return {name: np.asarray(array) != 0 for name, array in arrays_of(tree, layer).items()}
 
 
 def _forward(graph: Sequence[Layer], arrays, net_input_channels: int):
@@ -55,7 +56,7 @@ def _analyse(graph: Sequence[Layer], mask, net_input_channels: int):
   One pass forwards (no live input) and one backwards (no live consumer) reach the fixed point,
   since a live channel keeps all its live inputs.
   """
-  arrays = [_arrays(mask, layer) for layer in graph]
+  arrays = [_nonzero(mask, layer) for layer in graph]
   outputs, inputs = _forward(graph, arrays, net_input_channels)
   useful = [np.zeros(varies.size, bool) for varies, _ in outputs]
   useful[-1][:] = True  # the image
@@ -106,8 +107,8 @@ def density_report(graph: Sequence[Layer], mask, net_input_channels: int) -> lis
   """Kept and acting weights of every array, in the order of the graph."""
   acting = acting_weights(graph, mask, net_input_channels)
   return [LayerReport("/".join(layer.path + (name,)), kept.size, int(kept.sum()),
-                      int(_arrays(acting, layer)[name].sum()))
-          for layer in graph for name, kept in _arrays(mask, layer).items()]
+                      int(_nonzero(acting, layer)[name].sum()))
+          for layer in graph for name, kept in _nonzero(mask, layer).items()]
 
 
 def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list[str]:
@@ -117,7 +118,7 @@ def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list
   vary over the pixels: each makes the masked generator constant. A mask without findings can
   still give a weak image.
   """
-  arrays = [_arrays(mask, layer) for layer in graph]
+  arrays = [_nonzero(mask, layer) for layer in graph]
   outputs, _ = _forward(graph, arrays, net_input_channels)
   findings = []
   for layer, kept, (varies, _) in zip(graph, arrays, outputs):
@@ -182,7 +183,7 @@ def _placements(graph: Sequence[Layer], plan: Compaction, params):
     rows, columns = plan.rows[index], plan.columns[index]
     width = plan.widths[index]
     in_width = plan.input_width if layer.source is None else plan.widths[layer.source]
-    for name, array in _node(params, layer).items():
+    for name, array in arrays_of(params, layer).items():
       if name == "kernel":
         size = array.shape[:2]
         yield (layer, name, np.ix_(range(size[0]), range(size[1]), rows, columns),
@@ -197,7 +198,7 @@ def compact(graph: Sequence[Layer], plan: Compaction, tree):
   small = [{} for _ in graph]
   order = {layer.path: i for i, layer in enumerate(graph)}
   for layer, name, full_index, shape, small_index in _placements(graph, plan, tree):
-    full = np.asarray(_node(tree, layer)[name])
+    full = np.asarray(arrays_of(tree, layer)[name])
     array = np.zeros(shape, full.dtype)
     array[small_index] = full[full_index]
     small[order[layer.path]][name] = array
@@ -209,8 +210,8 @@ def expand(graph: Sequence[Layer], plan: Compaction, small, full) -> Any:
   grown = [{} for _ in graph]
   order = {layer.path: i for i, layer in enumerate(graph)}
   for layer, name, full_index, _, small_index in _placements(graph, plan, full):
-    array = np.array(_node(full, layer)[name])
-    array[full_index] = np.asarray(_node(small, layer)[name])[small_index]
+    array = np.array(arrays_of(full, layer)[name])
+    array[full_index] = np.asarray(arrays_of(small, layer)[name])[small_index]
     grown[order[layer.path]][name] = array
   return _as_tree(graph, grown)
 
