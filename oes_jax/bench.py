@@ -13,6 +13,7 @@ import types
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from oes_jax import checkpoints
 from oes_jax import compaction
