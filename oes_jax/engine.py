@@ -116,6 +116,7 @@ def compile_chunk(step: Callable, state, args, *, length: int, use_scan: bool = 
       return state, jax.tree.map(lambda *m: jnp.stack(m), *records)
     return dispatched, _count_flops(single)
 
+  step = jax.jit(step, inline=True)  # traced once for both uses
   shapes = jax.eval_shape(step, state, *args)[1]
   def scanned(state, num_steps, *args):
     def body(i, carry):

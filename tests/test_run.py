@@ -24,8 +24,8 @@ from oes_jax import validation
 
 ROOT = pathlib.Path(__file__).parent.parent
 TINY = {
-    "data.source": "camera", "data.crop": (100, 200, 24, 32), "generator.num_scales": 2,
-    "generator.channels": (6, 8), "mask.num_steps": 24, "mask.keep_fraction": 0.4,
+    "data.source": "camera", "data.crop": (100, 200, 24, 32), "generator.num_scales": 1,
+    "generator.channels": (8,), "mask.num_steps": 24, "mask.keep_fraction": 0.4,
     "weights.num_steps": 30, "checkpoint.every_steps": 6, "compute.chunk_steps": 5,
 }
 
@@ -284,7 +284,7 @@ BAD = {
     "mask.keep_fraction": [0.0, -0.1, 1.5, float("nan"), 1e-9],
     "mask.num_steps": [0, -3], "weights.num_steps": [-1], "mask.source": ["learned"],
     "mask.path": ["unused"], "experiment": ["../up"], "generator.name": ["unet"], "generator.num_scales": [0],
-    "generator.channels": [(4,), (4, 0), (4.5, 2)], "data.crop": [(0, 0, 999, 9), (1, 2), (0, 0, 9, 9)],
+    "generator.channels": [(), (0,), (4.5,)], "data.crop": [(0, 0, 999, 9), (1, 2), (0, 0, 9, 9)],
     "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan")],
     "data.source": ["nope", "missing.png", "configs"], "data.truth": ["coins2"],
     "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.0, 0.99999999],
@@ -306,7 +306,7 @@ def test_bad_values_name_key_and_value_and_write_nothing(tmp_path, key, value):
 def test_a_mask_of_another_generator_is_refused(whole, tmp_path):
   with pytest.raises(ValueError, match="made for the generator"):
     jobs.prepare(_changed(mask__source="file", mask__path=str(whole[0] / "mask"),
-                         generator__channels=(6, 9)), str(tmp_path / "run"))
+                         generator__channels=(9,)), str(tmp_path / "run"))
 
 
 def test_folders_of_others_are_not_touched(whole, tmp_path):
