@@ -227,6 +227,19 @@ def test_other_mask_sources(tmp_path, source, density):
   assert "mask" not in summary["seconds"]
 
 
+def test_lax_convolutions_run_without_a_compiled_loop(whole, tmp_path, monkeypatch):
+  loops, compile_chunk = [], run.restoration.engine.compile_chunk
+  def recording(*args, use_scan, **options):
+    loops.append(use_scan)
+    return compile_chunk(*args, use_scan=use_scan, **options)
+  monkeypatch.setattr(run.restoration.engine, "compile_chunk", recording)
+  summary = _restore(tmp_path / "run", compute__conv="lax", mask__num_steps=4, weights__num_steps=4)
+  assert summary["conv"] == "lax" and loops == [False, False]
+  def first(folder):
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["mse"]
+  assert first(tmp_path / "run") == pytest.approx(first(whole[0]), rel=1e-4)
+
+
 def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
   summary = _restore(tmp_path / "run", mask__source="file", mask__path=str(whole[0] / "mask"),
                      seed=5, data__crop=(0, 0, 20, 20), weights__num_steps=3)
