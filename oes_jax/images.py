@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageOps
+from PIL import UnidentifiedImageError
 import png
 from scipy import ndimage
 import skimage.data
@@ -54,7 +55,11 @@ class Picture:
 
 def _read_pillow(data: bytes):
   """8-bit PNG and JPEG, turned as their EXIF tag says; palettes become colours."""
-  image = ImageOps.exif_transpose(PillowImage.open(io.BytesIO(data)))
+  try:
+    image = PillowImage.open(io.BytesIO(data))
+  except UnidentifiedImageError as error:
+    raise ValueError("it is no PNG or JPEG") from error
+  image = ImageOps.exif_transpose(image)
   alpha = "A" in image.getbands() or "transparency" in image.info
   if image.mode in ("P", "1") or (alpha and image.mode not in ("LA", "RGBA")):
     image = image.convert("L" if image.mode == "1" else "RGBA" if alpha else "RGB")

@@ -34,7 +34,8 @@ def _parse_flags(argv):
   except (AttributeError, KeyError) as error:
     while error.args and isinstance(error.args[0], Exception):  # ml_collections nests them
       error = error.args[0]
-    _fail(f"unknown config key {error.args[0]} Every key is in configs/default.py.", 2)
+    said = str(error.args[0]).replace("\n", ". ")
+    _fail(f"unknown config key {said} Every key is in configs/default.py.", 2)
   except (flags.Error, TypeError, ValueError, OSError) as error:
     _fail(error, 2)
 

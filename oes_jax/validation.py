@@ -26,7 +26,7 @@ _OPTIONAL = ("noise.sigma", "mask.keep_fraction", "compute.chunk_steps")  # None
 # key: (test, what is allowed).
 _NUMBERS = {
     "seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1"),
-    "noise.sigma": (lambda v: 0 <= v < float("inf"), "a number >= 0, or None"),
+    "noise.sigma": (lambda v: 0 <= v <= 1, "a number in [0, 1] (of the unit range), or None"),
     "generator.num_scales": (lambda v: v >= 1, "1 or more"),
     "mask.keep_fraction": (lambda v: 0 < v <= 1, "a number in (0, 1], or None for automatic"),
     "mask.num_steps": (lambda v: v >= 1, "1 or more"),

@@ -298,7 +298,7 @@ BAD = {
     "mask.num_steps": [0, -3], "weights.num_steps": [-1], "mask.source": ["learned"],
     "mask.path": ["unused"], "experiment": ["../up"], "generator.name": ["unet"], "generator.num_scales": [0],
     "generator.channels": [(), (0,), (4.5,)], "data.crop": [(0, 0, 999, 9), (1, 2), (0, 0, 9, 9)],
-    "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan")],
+    "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan"), 25.0],
     "data.source": ["nope", "missing.png", "configs"], "data.truth": ["coins2"],
     "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.0, 0.99999999],
     "output.image": ["best"], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
