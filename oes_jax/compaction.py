@@ -178,7 +178,7 @@ def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
 
 
 def _placements(graph: Sequence[Layer], plan: Compaction, params):
-  """Yield (layer, name, full index, small shape, small index) of every array."""
+  """Yield (place in the graph, name, full index, small shape, small index) of every array."""
   for index, layer in enumerate(graph):
     rows, columns = plan.rows[index], plan.columns[index]
     width = plan.widths[index]
@@ -186,33 +186,31 @@ def _placements(graph: Sequence[Layer], plan: Compaction, params):
     for name, array in arrays_of(params, layer).items():
       if name == "kernel":
         size = array.shape[:2]
-        yield (layer, name, np.ix_(range(size[0]), range(size[1]), rows, columns),
+        yield (index, name, np.ix_(range(size[0]), range(size[1]), rows, columns),
                (*size, in_width, width),
                np.s_[:, :, :rows.size, :columns.size])
       else:
-        yield layer, name, (columns,), (width,), np.s_[:columns.size]
+        yield index, name, (columns,), (width,), np.s_[:columns.size]
 
 
 def compact(graph: Sequence[Layer], plan: Compaction, tree):
   """Gather a full tree (params or mask) into the small one; what is filled up is zero."""
   small = [{} for _ in graph]
-  order = {layer.path: i for i, layer in enumerate(graph)}
-  for layer, name, full_index, shape, small_index in _placements(graph, plan, tree):
-    full = np.asarray(arrays_of(tree, layer)[name])
+  for index, name, full_index, shape, small_index in _placements(graph, plan, tree):
+    full = np.asarray(arrays_of(tree, graph[index])[name])
     array = np.zeros(shape, full.dtype)
     array[small_index] = full[full_index]
-    small[order[layer.path]][name] = array
+    small[index][name] = array
   return _as_tree(graph, small)
 
 
 def expand(graph: Sequence[Layer], plan: Compaction, small, full) -> Any:
   """Put a small tree back into a copy of the full one it was gathered from."""
   grown = [{} for _ in graph]
-  order = {layer.path: i for i, layer in enumerate(graph)}
-  for layer, name, full_index, _, small_index in _placements(graph, plan, full):
-    array = np.array(arrays_of(full, layer)[name])
-    array[full_index] = np.asarray(arrays_of(small, layer)[name])[small_index]
-    grown[order[layer.path]][name] = array
+  for index, name, full_index, _, small_index in _placements(graph, plan, full):
+    array = np.array(arrays_of(full, graph[index])[name])
+    array[full_index] = np.asarray(arrays_of(small, graph[index])[name])[small_index]
+    grown[index][name] = array
   return _as_tree(graph, grown)
 
 

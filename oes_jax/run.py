@@ -27,6 +27,7 @@ from oes_jax import records
 from oes_jax import restoration
 from oes_jax import validation
 
+
 class Interrupted(Exception):
   """A SIGTERM or SIGINT was served: the state is saved and the same command resumes."""
 
