@@ -87,6 +87,14 @@ def get_config() -> config_dict.ConfigDict:
   # Matrix product precision: default, high or highest. On GPU and TPU the default is TF32 or
   # bfloat16; on CPU all are float32.
   compute.precision = "default"
+  # Type of the factors of every convolution: float32 or bfloat16 (half the traffic on GPU and TPU;
+  # slower on CPU). Weights, norms, sums and the image stay float32.
+  compute.dtype = "float32"
+  # Largest side of a tile, in pixels. None: the whole image where its memory suffices, else the
+  # largest tiles that fit. 0: never cut.
+  compute.tile = config_dict.placeholder(int)
+  # Overlap of neighbouring tiles, over which they are blended, in pixels.
+  compute.tile_overlap = 32
   # Whether the weight stage drops the channels that the mask leaves unable to act: exact, and
   # several times less work at 5 %.
   compute.compaction = True

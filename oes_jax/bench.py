@@ -9,7 +9,6 @@ import pathlib
 import platform
 import statistics
 import time
-import types
 from typing import Any, NamedTuple
 
 import jax
@@ -68,8 +67,7 @@ def _seconds(function) -> float:
 
 
 def _read_mask(path: str, generator: generators.Generator, params):
-  settings = types.SimpleNamespace(source="file", path=path)
-  return jax.tree.map(jnp.asarray, validation.read_mask(settings, generator, params))
+  return jax.tree.map(jnp.asarray, validation.read_mask(path, generator, params))
 
 
 def time_step(size: int, *, rounds: int, length: int, conv: str,

@@ -34,7 +34,7 @@ def resolve_implementation(name: str, backend: str) -> Implementation:
   return name
 
 
-def _convolve_gemm(image, kernel, precision):
+def _convolve_gemm(image, kernel, precision, out_dtype):
   """Concatenate the column shifts, do one GEMM for all kernel rows, add the row shifts.
 
   The patches hold kw times the input's channels (full im2col: kh * kw times), and the product
@@ -46,17 +46,18 @@ def _convolve_gemm(image, kernel, precision):
   columns = jnp.concatenate([image[:, j:j + width] for j in range(kernel_w)], axis=-1)
   matrix = kernel.transpose(1, 2, 0, 3).reshape(kernel_w * in_channels, kernel_h * out_channels)
   rows = jnp.dot(columns.reshape(padded_h * width, -1), matrix, precision=precision)
-  rows = rows.reshape(padded_h, width, kernel_h, out_channels)
+  rows = rows.reshape(padded_h, width, kernel_h, out_channels).astype(out_dtype)
   return sum(rows[i:i + height, :, i] for i in range(kernel_h))
 
 
-def _convolve_lax(image, kernel, precision):
+def _convolve_lax(image, kernel, precision, out_dtype):
   return lax.conv_general_dilated(
       image[None], kernel, window_strides=(1, 1), padding="VALID",
-      dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=precision)[0]
+      dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=precision)[0].astype(out_dtype)
 
 
-def convolve(image, kernel, *, implementation: Implementation = "gemm", precision=None):
+def convolve(image, kernel, *, implementation: Implementation = "gemm", precision=None,
+             dtype=None):
   """Correlate an image with a kernel, stride 1, no padding.
 
   Args:
@@ -64,11 +65,13 @@ def convolve(image, kernel, *, implementation: Implementation = "gemm", precisio
     kernel: [kh, kw, in_channels, out_channels].
     implementation: "gemm" (patches and one matrix product) or "lax" (`lax.conv`).
     precision: as in `jax.lax.Precision`; None is the backend's default.
+    dtype: what both factors are rounded to before they are multiplied; None leaves them.
 
   Returns:
-    [H - kh + 1, W - kw + 1, out_channels].
+    [H - kh + 1, W - kw + 1, out_channels], of the dtype of `image`.
   """
-  return CONVOLUTIONS[implementation](image, kernel, precision)
+  rounded = (image, kernel) if dtype is None else (image.astype(dtype), kernel.astype(dtype))
+  return CONVOLUTIONS[implementation](*rounded, precision, image.dtype)
 
 
 def pad_image(image, width: int, mode: str):

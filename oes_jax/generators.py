@@ -214,7 +214,7 @@ class _Architecture(NamedTuple):
 
 def make_generator(name: str, *, image_shape: Sequence[int], num_scales: int,
                    channels: Sequence[int] | None = None, conv: str = "gemm",
-                   precision: str | None = None) -> Generator:
+                   precision: str | None = None, dtype: str | None = None) -> Generator:
   """Build a generator for one image.
 
   The net runs at the next multiples of 2^num_scales and its output is cropped (centre) to H x W,
@@ -228,6 +228,8 @@ def make_generator(name: str, *, image_shape: Sequence[int], num_scales: int,
     channels: widths per scale, finest first for the hourglass; None is the published widths.
     conv: "gemm" or "lax" (see `convolution.convolve`).
     precision: matrix product precision ("default", "high", "highest") or None.
+    dtype: type of the convolutions' factors, e.g. "bfloat16"; None leaves them as they are. Params,
+      norms, sums of products and the image keep their own type.
 
   Raises:
     ValueError: unknown name, too small an image, or too few widths.
@@ -250,7 +252,8 @@ def make_generator(name: str, *, image_shape: Sequence[int], num_scales: int,
   multiple = 2 ** num_scales
   padded_h, padded_w = (-(-size // multiple) * multiple for size in (height, width))
   net_input_shape = (padded_h // factor, padded_w // factor, input_channels)
-  module = architecture.module(widths, image_channels, {"implementation": conv, "precision": precision})
+  options = {"implementation": conv, "precision": precision, "dtype": dtype}
+  module = architecture.module(widths, image_channels, options)
   top, left = (padded_h - height) // 2, (padded_w - width) // 2
 
   @jax.jit

@@ -1,6 +1,7 @@
 """A job: a checked config with its files read and its automatic choices made."""
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
@@ -12,7 +13,9 @@ from oes_jax import convolution
 from oes_jax import generators
 from oes_jax import images
 from oes_jax import masks
+from oes_jax import memory
 from oes_jax import restoration
+from oes_jax import tiles
 from oes_jax import validation
 
 # A chunk is about this many pixels times steps: one to two seconds on 2 CPU cores, measured
@@ -20,9 +23,17 @@ from oes_jax import validation
 _CHUNK_WORK = {"cpu": 1_000_000, "gpu": 50_000_000, "tpu": 50_000_000}
 
 
+# Sides of tiles that are tried, largest first, where a whole image does not fit the memory.
+_TILE_SIDES = (2048, 1024, 512, 256)
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What `prepare` has checked, read and chosen, before anything is compiled or written."""
+  """What `prepare` has checked, read and chosen, before anything is compiled or written.
+
+  `tile` is the side of the tiles that the image is cut into, or None; generator, keep_fraction,
+  needed_bytes and chunk_steps are those of one tile then.
+  """
   config: Any
   workdir: pathlib.Path
   identity: dict[str, Any]
@@ -30,11 +41,39 @@ class Job:
   limits: tuple[float, float]
   sigma: float
   truth: np.ndarray | None
+  tile: int | None
   generator: generators.Generator
+  needed_bytes: int
   given_mask: Any
   keep_fraction: float
   conv: str
   chunk_steps: int
+
+
+def _fit_memory(make_generator, shape, compute, tile: int | None):
+  """Return (side of the tiles or None, shape of one, its generator, bytes it needs).
+
+  Args:
+    make_generator: shape -> Generator.
+    shape: (H, W, C) of the image.
+    compute: config.compute.
+    tile: side to use, 0 for never; None: the first that fits.
+
+  Raises:
+    ValueError: the memory does not suffice.
+  """
+  free = memory.available()
+  for side in (0, *_TILE_SIDES) if tile is None else (tile,):
+    rows, columns = tiles.cut(shape, side or max(shape[:2]), compute.tile_overlap)[0]
+    part = (rows.stop, columns.stop, shape[2])
+    generator = make_generator(part)
+    needed = memory.estimate(generator, part, compute.dtype)
+    if needed <= free:
+      return (side if part != shape else None), part, generator, needed
+  raise ValueError(
+      f"{part[0]}x{part[1]} pixels need about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are "
+      f"free (compute.tile={compute.tile}); allowed: a smaller compute.tile (None: automatic), a "
+      "narrower generator.channels, or a smaller data.crop.")
 
 
 def prepare(config, workdir: str | None = None) -> Job:
@@ -55,30 +94,34 @@ def prepare(config, workdir: str | None = None) -> Job:
       raise ValueError(f"data.truth={config.data.truth!r} is {truth.dtype} {truth.shape}, data.source "
                        f"{picture.values.dtype} {picture.values.shape}; allowed: the same type and "
                        "shape.")
+  mask_path = config.mask.path if config.mask.source == "file" else None
+  identity = {"config": validation.plain(config),
+              "inputs": {"source": picture.digest, "truth": truth_digest,
+                         "mask": validation.mask_digest(mask_path) if mask_path else None}}
+  folder, choices = validation.find_workdir(workdir, config.experiment, identity)
   backend = jax.default_backend()
   conv = convolution.resolve_implementation(config.compute.conv, backend)
-  generator = generators.make_generator(
-      config.generator.name, image_shape=picture.values.shape,
-      num_scales=config.generator.num_scales, channels=config.generator.channels, conv=conv,
-      precision=config.compute.precision)
+  make_generator = lambda shape: generators.make_generator(
+      config.generator.name, image_shape=shape, num_scales=config.generator.num_scales,
+      channels=config.generator.channels, conv=conv, precision=config.compute.precision,
+      dtype=None if config.compute.dtype == "float32" else config.compute.dtype)
+  tile, shape, generator, needed = _fit_memory(
+      make_generator, picture.values.shape, config.compute,
+      choices.get("tile", config.compute.tile))
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   size = masks.count_weights(params)
   keep_fraction = config.mask.keep_fraction
   if keep_fraction is None:
-    keep_fraction = restoration.automatic_keep_fraction(picture.values.size, size)
+    keep_fraction = restoration.automatic_keep_fraction(math.prod(shape), size)
   masks.keep_count(keep_fraction, size)
   work = _CHUNK_WORK.get(backend, _CHUNK_WORK["gpu"])
-  pixels = picture.values.shape[0] * picture.values.shape[1]
-  given_mask = validation.read_mask(config.mask, generator, params)
-  identity = {"config": validation.plain(config),
-              "inputs": {"source": picture.digest, "truth": truth_digest,
-                         "mask": validation.mask_digest(config.mask)}}
-  folder = validation.claim_workdir(workdir, config.experiment, identity)  # last: it writes
+  given_mask = validation.read_mask(mask_path, generator, params) if mask_path else None
+  validation.claim_workdir(folder, identity, {"tile": tile or 0})  # last: it writes
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
-      sigma=float(sigma), truth=truth, generator=generator, given_mask=given_mask,
-      keep_fraction=keep_fraction, conv=conv,
-      chunk_steps=config.compute.chunk_steps or int(np.clip(work // pixels, 1, 1000)))
+      sigma=float(sigma), truth=truth, tile=tile, generator=generator, needed_bytes=needed,
+      given_mask=given_mask, keep_fraction=keep_fraction, conv=conv,
+      chunk_steps=config.compute.chunk_steps or int(np.clip(work // (shape[0] * shape[1]), 1, 1000)))
 
 
 def density_report(job: Job, mask) -> list[compaction.LayerReport]:

@@ -28,42 +28,74 @@ def write(job: jobs.Job, measurement, truth, mask, state, seconds) -> dict[str, 
   average = np.asarray(engine.averaged_output(
       state.average, state.step, config.weights.average_decay))
   restored = {"last": last, "average": average}[config.output.image]
-  dtype = job.picture.values.dtype
-  values = images.from_unit(restored, job.limits, dtype)
-  np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
-  written = images.write_picture(workdir / "restored", values, job.picture)
-  images.write_picture(workdir / "measurement",
-                       images.from_unit(measurement, job.limits, dtype), job.picture)
-
   curves = reports.read_metrics(workdir / "metrics.jsonl")
-  quality, titles = None, {"measurement": "measurement", "restored": "restored"}
+  quality = None
   if truth is not None:
     quality = {"measurement": _quality(np.asarray(measurement), truth),
                "average": _quality(average, truth), "last": _quality(last, truth)}
     trace = curves["weights"]["psnr"]
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
-    for title, entry in (("measurement", "measurement"), ("restored", config.output.image)):
+  written = _write_images(job, measurement, truth, restored, quality)
+  reports.save_curves(workdir / "curves.png", curves)
+  report = jobs.density_report(job, mask)
+  reports.save_mask_figure(workdir / "mask.png", report)
+  return _write_summary(job, {
+      "output": written, "quality": quality, "seconds": seconds,
+      "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
+               "size": sum(r.size for r in report), "density": masks.density(mask),
+               "keep_fraction": job.keep_fraction, "layers": [r._asdict() for r in report]}})
+
+
+def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str, Any]:
+  """Write the blend of tiles whose summaries are `parts`, and summary.json; return the summary.
+
+  Weights and seconds are sums over the tiles. The tiles' own folders hold curves and masks.
+  """
+  quality = None
+  if truth is not None:
+    quality = {"measurement": _quality(np.asarray(measurement), truth),
+               job.config.output.image: _quality(restored, truth)}
+  written = _write_images(job, measurement, truth, restored, quality)
+  seconds = {stage: {name: sum(part["seconds"][stage][name] for part in parts)
+                     for name in times} for stage, times in parts[0]["seconds"].items()}
+  for times in seconds.values():
+    times["per_step"] /= len(parts)
+  weights = {name: sum(part["mask"][name] for part in parts) for name in ("kept", "acting", "size")}
+  return _write_summary(job, {
+      "output": written, "quality": quality, "seconds": seconds, "tiles": len(parts),
+      "mask": {**weights, "density": weights["kept"] / weights["size"],
+               "keep_fraction": job.keep_fraction}})
+
+
+def _write_images(job: jobs.Job, measurement, truth, restored, quality) -> str:
+  """Write the images and their comparison; return the name of the restored one."""
+  workdir, dtype = job.workdir, job.picture.values.dtype
+  values = images.from_unit(restored, job.limits, dtype)
+  np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
+  written = images.write_picture(workdir / "restored", values, job.picture)
+  images.write_picture(workdir / "measurement",
+                       images.from_unit(measurement, job.limits, dtype), job.picture)
+  titles = {"measurement": "measurement", "restored": "restored"}
+  if quality is not None:
+    for title, entry in (("measurement", "measurement"), ("restored", job.config.output.image)):
       titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
   panels = [(titles["measurement"], np.asarray(measurement)), (titles["restored"], restored)]
   if truth is not None:
     panels.append(("truth", np.asarray(truth)))
   reports.save_comparison(workdir / "before_after.png", panels)
-  reports.save_curves(workdir / "curves.png", curves)
-  report = jobs.density_report(job, mask)
-  reports.save_mask_figure(workdir / "mask.png", report)
+  return written.name
+
+
+def _write_summary(job: jobs.Job, results: dict[str, Any]) -> dict[str, Any]:
   summary = {
-      "output": written.name, "output_image": config.output.image, "truth": _truth_name(job),
-      "quality": quality, "seconds": seconds, "limits": job.limits, "sigma": job.sigma,
-      "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
-               "size": sum(r.size for r in report), "density": masks.density(mask),
-               "keep_fraction": job.keep_fraction,
-               "layers": [r._asdict() for r in report]},
-      "generator": job.generator.spec, "conv": job.conv, "chunk_steps": job.chunk_steps,
+      **results, "output_image": job.config.output.image, "truth": _truth_name(job),
+      "limits": job.limits, "sigma": job.sigma, "generator": job.generator.spec, "conv": job.conv,
+      "chunk_steps": job.chunk_steps, "tile": job.tile,
       "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",
       "versions": {"oes_jax": oes_jax.__version__, "jax": jax.__version__,
                    "python": platform.python_version(), "numpy": np.__version__},
       **job.identity}
-  checkpoints.write_atomically(workdir / "summary.json", json.dumps(summary, indent=2).encode())
+  checkpoints.write_atomically(job.workdir / "summary.json", json.dumps(summary, indent=2).encode())
   return summary
 
 

@@ -101,15 +101,15 @@ def format_table(rows: Sequence[Sequence[Any]]) -> str:
 
 def closing_table(summary: dict[str, Any]) -> str:
   """Return what a run ends with: quality, density and time, a line each."""
-  def decibel(entry):
-    return "-" if entry is None else f"{entry['psnr']:.2f} dB  {entry['ssim']:.3f}"
   lines = []
   if summary["truth"] is not None:
+    quality = summary["quality"]
     lines = [("", "PSNR, SSIM (data range 1)")]
-    lines += [(name, decibel(summary["quality"][name]))
-              for name in ("measurement", "average", "last")]
-    best = summary["quality"]["best"]
-    lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
+    lines += [(name, f"{quality[name]['psnr']:.2f} dB  {quality[name]['ssim']:.3f}")
+              for name in ("measurement", "average", "last") if name in quality]
+    if "best" in quality:  # tiles have no common step
+      best = quality["best"]
+      lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
   mask = summary["mask"]
   lines.append(("weights kept / can act / all",
                 f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))

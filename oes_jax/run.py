@@ -1,5 +1,6 @@
 """One restoration as a straight line: prepare, mask stage, mask, weight stage, outputs."""
 
+import dataclasses
 import fcntl
 import json
 import logging
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tqdm
 
 import oes_jax
@@ -25,6 +27,7 @@ from oes_jax import objectives
 from oes_jax import outputs
 from oes_jax import records
 from oes_jax import restoration
+from oes_jax import tiles
 from oes_jax import validation
 
 
@@ -229,12 +232,18 @@ def run(job: jobs.Job) -> dict[str, Any]:
 
 
 def _run(job: jobs.Job, signals: _Signals) -> dict[str, Any]:
-  workdir, config = job.workdir, job.config
-  if config.compute.compilation_cache:
+  if job.config.compute.compilation_cache:
     jax.config.update("jax_compilation_cache_dir",
-                      os.path.expanduser(config.compute.compilation_cache))
+                      os.path.expanduser(job.config.compute.compilation_cache))
   _announce(job)
+  measurement, truth = _measure(job)
+  if job.tile is None:
+    return _restore(job, measurement, truth, signals)
+  return _restore_tiles(job, measurement, truth, signals)
 
+
+def _measure(job: jobs.Job):
+  """Return (measurement, truth or None), [H, W, C] in the unit range."""
   dtype = jnp.result_type(float)
   truth = None if job.truth is None else jnp.asarray(images.to_unit(job.truth, job.limits), dtype)
   measurement = jnp.asarray(images.to_unit(job.picture.values, job.limits), dtype)
@@ -244,18 +253,24 @@ def _run(job: jobs.Job, signals: _Signals) -> dict[str, Any]:
                     "keep them", 100 * outside, *job.limits)
     measurement = jnp.clip(measurement, 0, 1)
   if job.sigma > 0:
-    key = restoration.stream_key(config.seed, "noise")
+    key = restoration.stream_key(job.config.seed, "noise")
     measurement = noise.add_gaussian_noise(key, measurement, sigma=job.sigma)
+  return measurement, truth
+
+
+def _restore(job: jobs.Job, measurement, truth, signals: _Signals) -> dict[str, Any]:
+  """Both stages and the outputs of one measurement."""
+  config = job.config
   params, mask_logits = job.generator.init(restoration.stream_key(config.seed, "params"))
   net_input = generators.sample_net_input(
       restoration.stream_key(config.seed, "net_input"), job.generator.net_input_shape)
   problem = objectives.Problem(net_input, measurement)
 
-  store = checkpoints.Checkpoints(workdir / "checkpoints")
+  store = checkpoints.Checkpoints(job.workdir / "checkpoints")
   resume, seconds = _find_resume(job, store)
   if resume:
     print(f"resuming after step {resume[1]} of the {resume[0]} stage")
-  log = records.MetricsLog(workdir, resume)
+  log = records.MetricsLog(job.workdir, resume)
   session = _Session(job, store, resume, log, signals, seconds)
   try:
     mask = _obtain_mask(session, params, mask_logits, problem, truth)
@@ -271,6 +286,40 @@ def _run(job: jobs.Job, signals: _Signals) -> dict[str, Any]:
   finally:
     log.close()
   return outputs.write(job, measurement, truth, mask, state, _summarise_seconds(job, seconds))
+
+
+def _restore_tiles(job: jobs.Job, measurement, truth, signals: _Signals) -> dict[str, Any]:
+  """Restore every tile in a folder of its own, as a run of its own, and blend them."""
+  overlap = job.config.compute.tile_overlap
+  places = tiles.cut(measurement.shape, job.tile, overlap)
+  restored, summaries, seconds = [], [], []
+  for number, place in enumerate(places):
+    began = time.perf_counter()
+    part = _tile_job(job, number, measurement[place])
+    print(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
+          f"columns {place[1].start} to {place[1].stop}", flush=True)
+    finished = part.workdir / "summary.json"
+    if finished.is_file():
+      summaries.append(json.loads(finished.read_text(encoding="utf-8")))
+    else:
+      part.workdir.mkdir(parents=True, exist_ok=True)
+      summaries.append(_restore(part, measurement[place],
+                                None if truth is None else truth[place], signals))
+      seconds.append(time.perf_counter() - began)
+      left = sum(seconds) / len(seconds) * (len(places) - number - 1)
+      print(f"tiles left: {len(places) - number - 1}, about {tqdm.tqdm.format_interval(left)}",
+            flush=True)
+    restored.append(np.load(part.workdir / "restored.npy"))
+  image = tiles.blend(restored, places, measurement.shape, overlap)
+  return outputs.write_tiled(job, measurement, truth, image, summaries)
+
+
+def _tile_job(job: jobs.Job, number: int, measurement) -> jobs.Job:
+  """A tile is a job on a floating-point image that needs neither noise nor an intensity map."""
+  picture = dataclasses.replace(
+      job.picture, values=np.asarray(measurement), alpha=None, squeezed=False, suffix=".npy")
+  return dataclasses.replace(job, workdir=job.workdir / "tiles" / f"{number:03d}", picture=picture,
+                             limits=(0.0, 1.0), sigma=0.0, tile=None)
 
 
 def _stage_steps(job: jobs.Job) -> dict[str, int]:
@@ -292,7 +341,11 @@ def _announce(job: jobs.Job) -> None:
         f"{job.picture.values.dtype}; values {job.limits[0]:g} to {job.limits[1]:g} map to 0 to 1; "
         + (f"simulated noise, sigma {job.sigma:g}" if job.sigma else "no noise added"))
   print(f"device: {jax.devices()[0].device_kind} ({jax.default_backend()}); convolutions: {job.conv}; "
-        f"chunks of {job.chunk_steps} steps")
+        f"chunks of {job.chunk_steps} steps; about {job.needed_bytes / 1e9:.1f} GB of memory")
+  if job.tile is not None:
+    count = len(tiles.cut(shape, job.tile, job.config.compute.tile_overlap))
+    print(f"the image is cut into {count} tiles of up to {job.tile}x{job.tile} pixels, which are "
+          "restored one after another and blended")
   if spec["num_scales"] < job.config.generator.num_scales:
     logging.warning("generator.num_scales=%d is lowered to %d: the deepest map of a %dx%d image "
                     "must be at least 4 pixels wide", job.config.generator.num_scales,

@@ -21,8 +21,10 @@ MASK_SOURCES = ("learn", "file", "dense", "random")
 MASK_SCOPES = ("global", "layerwise")
 OUTPUTS = ("average", "last")
 PRECISIONS = ("default", "high", "highest")
+DTYPES = ("float32", "bfloat16")
 
-_OPTIONAL = ("noise.sigma", "mask.keep_fraction", "compute.chunk_steps")  # None is automatic
+_OPTIONAL = ("noise.sigma", "mask.keep_fraction", "compute.chunk_steps",
+             "compute.tile")  # None is automatic
 # key: (test, what is allowed).
 _NUMBERS = {
     "seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1"),
@@ -38,6 +40,8 @@ _NUMBERS = {
     "weights.average_decay": (lambda v: 0 <= v <= 0.9999, "a number in [0, 0.9999]"),
     "checkpoint.every_steps": (lambda v: v >= 1, "1 or more"),
     "compute.chunk_steps": (lambda v: v >= 1, "1 or more, or None for automatic"),
+    "compute.tile": (lambda v: v == 0 or v >= 64, "64 pixels or more, 0 for never, or None for automatic"),
+    "compute.tile_overlap": (lambda v: 0 <= v <= 256, "0 to 256 pixels"),
 }
 _CHOICES = {
     "generator.name": tuple(generators.GENERATORS),
@@ -48,6 +52,7 @@ _CHOICES = {
     "output.image": OUTPUTS,
     "compute.conv": ("auto", *convolution.CONVOLUTIONS),
     "compute.precision": PRECISIONS,
+    "compute.dtype": DTYPES,
 }
 _TUPLES = {  # key: (length or None, allowed)
     "data.crop": (4, int, "(top, left, height, width), whole numbers"),
@@ -90,39 +95,50 @@ def check_config(config) -> None:
   if config.mask.source == "file" and config.mask.path is None:
     raise ValueError("mask.source='file' needs mask.path: the mask/ folder of another run, or a "
                      "mask pickle of the authors of OES.")
+  if config.compute.tile and config.compute.tile_overlap > config.compute.tile // 2:
+    raise ValueError(f"compute.tile_overlap={config.compute.tile_overlap} is not allowed; allowed: at "
+                     f"most half of compute.tile={config.compute.tile}.")
   if config.mask.source == "learn" and config.mask.keep_fraction == 1:
     raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn; allowed: mask.source='dense', "
                      "or a fraction below 1.")
 
 
-def read_mask(mask_config, generator: generators.Generator, params):
-  """Return the mask of mask.path as a tree of 0/1 arrays like `params`, or None for other sources.
+def read_mask(path: str, generator: generators.Generator, params):
+  """Return the mask of mask.path as a tree of 0/1 arrays like `params`.
+
+  Args:
+    path: the mask/ folder of a run, or a mask pickle of the authors.
+    generator: that it must have been made for.
+    params: of the generator, arrays or shapes.
 
   Raises:
     ValueError: it is damaged, unsafe, or was made for another generator.
     OSError: it cannot be read.
   """
-  if mask_config.source != "file":
-    return None
-  path = pathlib.Path(mask_config.path)
-  if not path.exists():
-    raise ValueError(f"mask.path={mask_config.path!r} does not exist.")
-  if path.is_file():
-    return interop.place_flat_mask(interop.read_flat_mask(str(path)), generator.graph, params)
-  mask, metadata = checkpoints.load_mask(path)
+  source = pathlib.Path(path)
+  if not source.exists():
+    raise ValueError(f"mask.path={path!r} does not exist.")
+  if source.is_file():
+    return interop.place_flat_mask(interop.read_flat_mask(path), generator.graph, params)
+  mask, metadata = checkpoints.load_mask(source)
   if metadata.get("generator") != generator.spec:
-    raise ValueError(f"mask.path={mask_config.path!r} was made for the generator "
+    raise ValueError(f"mask.path={path!r} was made for the generator "
                      f"{metadata.get('generator')}, this run uses {generator.spec}; allowed: the same "
                      "generator.name, num_scales, channels and number of image channels.")
   return masks_like(mask, params)
 
 
-def mask_digest(mask_config) -> str | None:
-  """Return what identifies the content of mask.path: a sha256, or None for other sources."""
-  if mask_config.source != "file":
-    return None
-  path = pathlib.Path(mask_config.path)
-  file = path if path.is_file() else path / "manifest.json"
+def mask_digest(path: str) -> str:
+  """Return the sha256 that identifies the content of mask.path.
+
+  Raises:
+    ValueError: there is no such mask.
+  """
+  file = pathlib.Path(path)
+  file = file / "manifest.json" if file.is_dir() else file
+  if not file.is_file():
+    raise ValueError(f"mask.path={path!r} holds no mask; allowed: the mask/ folder of a finished mask "
+                     "stage, or a mask pickle (.pkl) of the authors of OES.")
   return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
@@ -143,15 +159,15 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
   return [] if old == new else [f"{prefix}: {old!r} there, {new!r} now"]
 
 
-def claim_workdir(workdir: str | None, experiment: str, identity: dict[str, Any]) -> pathlib.Path:
-  """Make and return the run's folder: the one asked for, or runs/<experiment>-<hash>.
+def find_workdir(workdir: str | None, experiment: str,
+                 identity: dict[str, Any]) -> tuple[pathlib.Path, dict[str, Any]]:
+  """Return the run's folder, the one asked for or runs/<experiment>-<hash>, and its choices.
 
-  An existing folder must be empty or hold this very run, as its config.json says; a new one gets
-  its config.json here.
+  An existing folder must be empty or hold this very run, as its config.json says; the choices are
+  what an earlier start of the run stored there by `claim_workdir`. Nothing is written.
 
   Raises:
     ValueError: the folder holds something else.
-    OSError: it cannot be made or written.
   """
   if workdir is None:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -166,15 +182,31 @@ def claim_workdir(workdir: str | None, experiment: str, identity: dict[str, Any]
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
       raise ValueError(f"--workdir={workdir!r} holds a config.json that is not a run's: "
                        f"{error}.") from error
+    choices = old.pop("choices", {}) if isinstance(old, dict) else {}
     differences = _differences(old, identity)
     if differences:
       raise ValueError(f"--workdir={workdir!r} holds the run of another config "
                        f"({'; '.join(differences[:3])}); use a new folder.")
-  elif folder.exists() and any(p.name != ".config.json.tmp" for p in folder.iterdir()):
+    return folder, choices
+  if folder.exists() and any(p.name != ".config.json.tmp" for p in folder.iterdir()):
     raise ValueError(f"--workdir={workdir!r} holds files that are no run; use a new or empty folder.")
+  return folder, {}
+
+
+def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[str, Any]) -> None:
+  """Make the folder that `find_workdir` returned, with its config.json.
+
+  Args:
+    folder: of the run.
+    identity: what makes this run this run.
+    choices: what was chosen automatically, and must not change on resume.
+
+  Raises:
+    OSError: it cannot be made or written.
+  """
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoints.write_atomically(record, json.dumps(identity, indent=2).encode())
+    checkpoints.write_atomically(folder / "config.json",
+                                 json.dumps({**identity, "choices": choices}, indent=2).encode())
   except OSError as error:
-    raise OSError(f"--workdir={workdir!r} cannot be written: {error.strerror}.") from error
-  return folder
+    raise OSError(f"--workdir={str(folder)!r} cannot be written: {error.strerror}.") from error

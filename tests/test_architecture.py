@@ -7,12 +7,12 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
-    {"convolution", "draws", "noise", "metrics", "peers"},
+    {"convolution", "draws", "noise", "metrics", "peers", "tiles"},
     {"masks", "generators"},
     {"compaction", "objectives"},
     {"engine"},
     {"restoration"},
-    {"checkpoints", "images", "reports", "interop"},
+    {"checkpoints", "images", "reports", "interop", "memory"},
     {"validation", "records"},
     {"jobs"},
     {"outputs"},
@@ -61,7 +61,7 @@ def test_packages_stay_in_their_module(module):
     assert owners is None or module in owners, f"{module} imports {name}"
 
 
-@pytest.mark.parametrize("module", ["convolution", "draws", "noise", "masks", "generators", "objectives",
+@pytest.mark.parametrize("module", ["convolution", "draws", "noise", "masks", "generators", "objectives", "tiles",
                                     "compaction", "engine", "restoration"])
 def test_lower_floors_do_no_logging_and_no_io(module):
   text = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")

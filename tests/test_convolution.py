@@ -110,6 +110,19 @@ def test_gemm_equals_lax(kernel_shape):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_bfloat16_rounds_the_factors_and_keeps_the_type(implementation):
+  image, kernel = random_array(4, (7, 9, 3)), random_array(5, (3, 3, 3, 4))
+  form = lambda x, w, **options: convolution.convolve(
+      x, w, implementation=implementation, precision="highest", **options)
+  rounded = [a.astype(jnp.bfloat16).astype(jnp.float32) for a in (image, kernel)]
+  actual, expected = form(image, kernel, dtype="bfloat16"), form(*rounded)
+  assert actual.dtype == jnp.float32
+  scale = jnp.max(jnp.abs(expected))
+  assert_close(actual / scale, expected / scale, 2 ** -7)  # the products are rounded once more
+  assert not np.array_equal(actual, form(image, kernel))
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_convolve_hand_check(implementation):
   image = jnp.asarray([[1., 2., 3.], [4., 5., 6.]])[..., None]
   kernel = jnp.asarray([[10., 1.]])[..., None, None]  # correlation: the kernel is not flipped

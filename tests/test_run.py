@@ -19,6 +19,7 @@ from configs import denoise
 from oes_jax import checkpoints
 from oes_jax import images
 from oes_jax import jobs
+from oes_jax import reports
 from oes_jax import run
 from oes_jax import validation
 
@@ -258,6 +259,64 @@ def test_a_collapsed_mask_is_announced(tmp_path, caplog):
   assert "COLLAPSED" in caplog.text
 
 
+def _tiled(folder, **changes):
+  return _restore(folder, data__crop=(100, 200, 70, 100), compute__tile=64, compute__tile_overlap=20,
+                  mask__num_steps=4, weights__num_steps=6, **changes)
+
+
+def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
+  undisturbed = _tiled(tmp_path / "a")
+  assert undisturbed["tiles"] == 4 and undisturbed["quality"].keys() == {"measurement", "average"}
+  assert "4 tiles of up to 64x64" in capsys.readouterr().out
+  assert {"average", "mask stage", "weights stage"} <= {
+      line.split("  ")[0] for line in reports.closing_table(undisturbed).splitlines()}
+  assert np.load(tmp_path / "a" / "restored.npy").shape == (70, 100)
+  parts = [np.load(tmp_path / "a" / "tiles" / f"{i:03d}" / "restored.npy") for i in range(4)]
+  assert [part.shape for part in parts] == [(64, 64, 1)] * 4 and parts[0].dtype == np.float32
+  corner = images.from_unit(parts[0][:6, :36], (0, 255), np.uint8)  # only the first tile reaches it
+  np.testing.assert_array_equal(np.load(tmp_path / "a" / "restored.npy")[:6, :36], corner[..., 0])
+
+  write = run.records.MetricsLog.write
+  def interrupting(self, *args):
+    write(self, *args)
+    if "002" in str(self._path):
+      os.kill(os.getpid(), signal.SIGTERM)
+  monkeypatch.setattr(run.records.MetricsLog, "write", interrupting)
+  with pytest.raises(run.Interrupted):
+    _tiled(tmp_path / "b")
+  monkeypatch.setattr(run.records.MetricsLog, "write", write)
+  first = (tmp_path / "b" / "tiles" / "000" / "metrics.jsonl").stat().st_mtime_ns
+  _tiled(tmp_path / "b")
+  assert (tmp_path / "b" / "tiles" / "000" / "metrics.jsonl").stat().st_mtime_ns == first
+  assert (tmp_path / "a" / "restored.npy").read_bytes() == (tmp_path / "b" / "restored.npy").read_bytes()
+
+
+def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(tmp_path, monkeypatch):
+  crop = {"data__crop": (0, 0, 300, 512)}
+  whole, part = (jobs.prepare(_changed(data__crop=(0, 0, height, width), compute__tile=0))
+                 .needed_bytes for height, width in ((300, 512), (256, 256)))
+  assert whole > part
+  monkeypatch.setattr(jobs.memory, "available", lambda: part)
+  job = jobs.prepare(_changed(**crop), str(tmp_path / "run"))
+  assert (job.tile, job.needed_bytes) == (256, part)
+  monkeypatch.setattr(jobs.memory, "available", lambda: whole)  # a choice outlives the restart
+  assert jobs.prepare(_changed(**crop), str(tmp_path / "run")).tile == 256
+  assert jobs.prepare(_changed(**crop)).tile is None
+  monkeypatch.setattr(jobs.memory, "available", lambda: part - 1)
+  for tile in (None, 0, 256):
+    with pytest.raises(ValueError, match="GB of memory.*compute.tile"):
+      jobs.prepare(_changed(compute__tile=tile, **crop), str(tmp_path / "other"))
+  assert not (tmp_path / "other").exists()
+
+
+def test_bfloat16_rounds_and_stays_close(whole, tmp_path):
+  _restore(tmp_path / "run", compute__dtype="bfloat16", mask__num_steps=2, weights__num_steps=2)
+  def first(folder):
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["mse"]
+  assert first(tmp_path / "run") != first(whole[0])
+  assert first(tmp_path / "run") == pytest.approx(first(whole[0]), rel=0.02)
+
+
 def test_a_users_16_bit_file_comes_back_alike(tmp_path):
   rng = np.random.default_rng(0)
   values = (20000 + 9000 * np.sin(np.arange(37) / 5)[:, None] * np.ones(29)
@@ -303,6 +362,7 @@ BAD = {
     "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.0, 0.99999999],
     "output.image": ["best"], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
     "checkpoint.every_steps": [0], "compute.chunk_steps": [0], "seed": [-1],
+    "compute.dtype": ["float16"], "compute.tile": [32, -1], "compute.tile_overlap": [-1, 300],
 }
 
 

@@ -1,0 +1,41 @@
+"""The estimate of a run's memory against XLA's own count, and what there is."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from oes_jax import generators
+from oes_jax import memory
+from oes_jax import objectives
+
+
+def _arrays(size, dtype="float32"):
+  """Estimated bytes of the arrays alone."""
+  generator = generators.make_generator("hourglass", image_shape=(size, size, 3), num_scales=3)
+  return memory.estimate(generator, (size, size, 3), dtype) - memory.estimate(
+      generators.make_generator("hourglass", image_shape=(32, 32, 3), num_scales=3), (32, 32, 3),
+      dtype)
+
+
+def test_estimate_grows_with_the_pixels():
+  assert _arrays(256) / _arrays(128) == pytest.approx((256**2 - 32**2) / (128**2 - 32**2), rel=0.02)
+
+
+def test_estimate_covers_what_xla_allocates(monkeypatch):
+  monkeypatch.setattr(memory, "_PROGRAM", 0)
+  shape = (96, 96, 3)
+  generator = generators.make_generator("hourglass", image_shape=shape, num_scales=4)
+  params, logits = jax.eval_shape(generator.init, jax.random.key(0))
+  problem = objectives.Problem(jax.ShapeDtypeStruct(generator.net_input_shape, jnp.float32),
+                               jax.ShapeDtypeStruct(shape, jnp.float32))
+  objective = objectives.make_mask_objective(
+      generator.apply, temperature=0.2, kl_weight=1e-8, keep_fraction=0.05)
+  compiled = jax.jit(jax.value_and_grad(objective, has_aux=True)).lower(
+      logits, params, problem, jax.random.key(0)).compile().memory_analysis()
+  used = (compiled.temp_size_in_bytes + compiled.argument_size_in_bytes
+          + compiled.output_size_in_bytes)
+  assert used <= memory.estimate(generator, shape) <= 4 * used
+
+
+def test_available_is_a_plausible_number_of_bytes():
+  assert 2 ** 26 < memory.available() < 2 ** 50
