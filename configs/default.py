@@ -44,7 +44,8 @@ def get_config() -> config_dict.ConfigDict:
   generator.channels = config_dict.placeholder(tuple)
 
   config.mask = mask = config_dict.ConfigDict()
-  # learn (OES, stage 1), file (mask.path), dense (keep all: a deep image prior) or random.
+  # learn (OES, stage 1), bundled (a shipped mask, no mask stage), file (mask.path), dense (keep all:
+  # a deep image prior) or random.
   mask.source = "learn"
   # For source "file": the mask/ folder of another run, or a mask pickle of the authors.
   mask.path = config_dict.placeholder(str)

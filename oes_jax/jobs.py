@@ -116,6 +116,8 @@ def prepare(config, workdir: str | None = None) -> Job:
   masks.keep_count(keep_fraction, size)
   work = _CHUNK_WORK.get(backend, _CHUNK_WORK["gpu"])
   given_mask = validation.read_mask(mask_path, generator, params) if mask_path else None
+  if config.mask.source == "bundled":
+    given_mask = validation.read_bundled_mask(generator, params)
   validation.claim_workdir(folder, identity, {"tile": tile or 0})  # last: it writes
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,

@@ -1,10 +1,13 @@
-"""What a run writes while it works: one line a step, and TensorBoard events."""
+"""What is put on record: a line a step, TensorBoard events, and benchmarks."""
 
+import datetime
 import json
 import os
 import pathlib
+import platform
 from typing import Any, Iterator
 
+import jax
 import numpy as np
 import tensorboardX
 
@@ -78,3 +81,14 @@ def _parse(line: str) -> dict[str, Any] | None:
   except json.JSONDecodeError:
     return None
   return record if isinstance(record, dict) else None
+
+
+def write_benchmark(path: str, record: dict[str, Any]) -> None:
+  """Write a benchmark's record as JSON, with date, device and versions added."""
+  record = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(),
+            "device": jax.devices()[0].device_kind, "machine": platform.machine(),
+            "jax": jax.__version__, **record}
+  file = pathlib.Path(path)
+  file.parent.mkdir(parents=True, exist_ok=True)
+  checkpoints.write_atomically(file, json.dumps(record, indent=2).encode())
+  print(f"written: {file}")

@@ -191,7 +191,7 @@ def _obtain_mask(session: _Session, params, mask_logits, problem, truth):
     key = restoration.stream_key(job.config.seed, "random_mask")
     scores = restoration.random_scores(key, params)
     mask, findings = _choose_mask(job, scores, params, problem.net_input)
-  elif config.source == "file":
+  elif config.source in ("file", "bundled"):
     mask = job.given_mask
     image = restoration.masked_output(job.generator, params, mask, problem.net_input)
     findings = restoration.find_collapse(job.generator, mask, image)

@@ -11,13 +11,14 @@ from typing import Any
 
 import jax
 
+from oes_jax import bundled
 from oes_jax import checkpoints
 from oes_jax import convolution
 from oes_jax import engine
 from oes_jax import generators
 from oes_jax import interop
 
-MASK_SOURCES = ("learn", "file", "dense", "random")
+MASK_SOURCES = ("learn", "bundled", "file", "dense", "random")
 MASK_SCOPES = ("global", "layerwise")
 OUTPUTS = ("average", "last")
 PRECISIONS = ("default", "high", "highest")
@@ -101,6 +102,17 @@ def check_config(config) -> None:
   if config.mask.source == "learn" and config.mask.keep_fraction == 1:
     raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn; allowed: mask.source='dense', "
                      "or a fraction below 1.")
+
+
+def read_bundled_mask(generator: generators.Generator, params):
+  """Return the shipped mask of a generator as a tree of 0/1 arrays like `params`.
+
+  Raises:
+    ValueError: none is shipped for this generator.
+  """
+  path = bundled.find(generator)
+  mask = bundled.fit_head(bundled.read(path)[0], generator.spec["image_channels"])
+  return masks_like(mask, params)
 
 
 def read_mask(path: str, generator: generators.Generator, params):

@@ -12,12 +12,13 @@ FLOORS = [
     {"compaction", "objectives"},
     {"engine"},
     {"restoration"},
-    {"checkpoints", "images", "reports", "interop", "memory"},
+    {"checkpoints", "images", "reports", "interop", "memory", "bundled"},
     {"validation", "records"},
     {"jobs"},
     {"outputs"},
-    {"run", "bench"},
-    {"main"},
+    {"run", "bench_steps"},
+    {"bench_quality", "main"},
+    {"bench"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ONLY_IN = {
@@ -25,7 +26,7 @@ ONLY_IN = {
     "orbax": {"checkpoints"},
     "ml_collections": {"main"},
     "absl": {"main"},
-    "torch": {"peers", "bench"},
+    "torch": {"peers", "bench_steps"},
     "matplotlib": {"reports"},
 }
 MODULES = sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")

@@ -1,0 +1,83 @@
+"""Benchmarks: their tables, their records, and that a finished restoration is not run again."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from oes_jax import bench
+from oes_jax import bench_quality
+from oes_jax import bench_steps
+from oes_jax import bundled
+from oes_jax import checkpoints
+from oes_jax import generators
+
+TINY = {"mask.num_steps": 4, "weights.num_steps": 3, "generator.channels": (8,),
+        "generator.num_scales": 1, "mask.keep_fraction": 0.4, "compute.chunk_steps": 4,
+        "compute.compilation_cache": ""}
+CROPS = {"camera": (100, 200, 16, 16), "coins": (50, 60, 16, 16)}
+
+
+def _row(method, image, average):
+  return {"method": method, "image": image, "seed": 0, "last psnr": average - 1,
+          "average psnr": average, "kept": 50, "acting": 30, "size": 1000}
+
+
+def test_table_holds_means_and_spreads():
+  lines = bench_quality.markdown([_row("a", "x", 20.), _row("a", "y", 22.), _row("b", "x", 30.),
+                                  _row("b", "y", 30.)]).splitlines()
+  assert lines[0].startswith("| mask | last | averaged | x, averaged | y, averaged |")
+  assert lines[2] == "| a | 20.00 ± 1.41 | 21.00 ± 1.41 | 20.00 | 22.00 | 5.0 % | 30 |"
+  assert lines[3].startswith("| b | 29.00 ± 0.00 | 30.00 ± 0.00 | 30.00 | 30.00 |")
+  assert {line.count("|") for line in lines} == {8}
+
+
+def test_restorations_fill_the_rows_and_are_not_repeated(tmp_path):
+  methods = {"learned": {}, "random": {"mask.source": "random"}}
+  rows = bench_quality._rows(tmp_path, methods, CROPS, [3], TINY)
+  assert [(r["method"], r["image"], r["seed"]) for r in rows] == [
+      ("learned", "camera", 3), ("random", "camera", 3), ("learned", "coins", 3),
+      ("random", "coins", 3)]
+  assert all(r["kept"] == int(0.4 * r["size"]) and r["last psnr"] > 0 for r in rows)
+  summary = json.loads((tmp_path / "random-camera-3" / "summary.json").read_text())
+  assert summary["config"]["mask"]["source"] == "random" and summary["config"]["seed"] == 3
+  written = (tmp_path / "random-camera-3" / "metrics.jsonl").stat().st_mtime_ns
+  assert bench_quality._rows(tmp_path, methods, CROPS, [3], TINY) == rows
+  assert (tmp_path / "random-camera-3" / "metrics.jsonl").stat().st_mtime_ns == written
+
+
+def test_a_mask_of_a_run_becomes_a_shipped_mask(tmp_path, monkeypatch):
+  monkeypatch.setattr(bundled, "FOLDER", tmp_path)
+  bench_quality._restore(tmp_path / "run", "quick", {
+      **TINY, "data.source": "camera", "data.crop": CROPS["camera"]})
+  bench_quality.run_bundle(argparse.Namespace(run=str(tmp_path / "run")))
+  generator = generators.make_generator(
+      "hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(8,))
+  mask, metadata = bundled.read(bundled.find(generator))
+  stored = checkpoints.load_mask(tmp_path / "run" / "mask")[0]
+  np.testing.assert_array_equal(mask["head"]["kernel"], stored["head"]["kernel"])
+  assert metadata["steps"] == 4 and metadata["source"] == "camera" and metadata["sigma"] == 0.1
+
+
+def test_time_to_quality_uses_a_kept_record(tmp_path, monkeypatch, capsys):
+  quality = {name: {"psnr": 20.0} for name in ("measurement", "last", "average")}
+  summary = {"quality": quality, "seconds": {"mask": {"total": 1.0}, "weights": {"total": 3.0}},
+             "config": {"mask": {"num_steps": 100}, "weights": {"num_steps": 50}}}
+  (tmp_path / "kept.json").write_text(json.dumps({**summary, "date": "2026-01-01", "cores": 2}))
+  monkeypatch.setattr(bench_quality, "_restore", lambda *_: summary)
+  monkeypatch.setattr(bench_quality.bench_steps, "time_own_steps",
+                      lambda *_, **__: {"mask": 2.0, "dense": 4.0})
+  monkeypatch.setattr("sys.argv", [
+      "bench", "time_to_quality", "--faithful_record", str(tmp_path / "kept.json"),
+      "--output", str(tmp_path / "out.json"), "--folder", str(tmp_path)])
+  bench.main()
+  record = json.loads((tmp_path / "out.json").read_text())
+  assert record["ratio"] == pytest.approx((100 * 2 + 50 * 4) / 4)
+  assert record["faithful"]["seconds"] == 4 and {"date", "device", "cores"} <= record.keys()
+  assert "ratio: 100" in capsys.readouterr().out
+
+
+def test_step_timer_times_both_stages():
+  times = bench_steps.time_own_steps(16, num_scales=1, rounds=1, length=2)
+  assert times.keys() == {"dense", "mask"} and all(0 < t < 10 for t in times.values())
