@@ -54,15 +54,15 @@ def get_config() -> config_dict.ConfigDict:
   # Where the largest logits are taken: global (over all weights) [OES] or layerwise.
   mask.scope = "global"
   # Steps of the mask stage. OES: 60,000 to 80,000.
-  mask.num_steps = 1000
+  mask.num_steps = 500
   # Adam's learning rate for the logits. OES: 0.01.
   mask.learning_rate = 0.3
   # constant [OES] or cosine (decay to zero over the stage).
   mask.schedule = "cosine"
   # Weight of the KL term, summed over weights, beside a MEAN squared error. OES: 1e-9.
-  mask.kl_weight = 1e-8
+  mask.kl_weight = 1e-7
   # Temperature of the relaxed gates. OES: 0.2.
-  mask.temperature = 0.2
+  mask.temperature = 0.5
 
   config.weights = weights = config_dict.ConfigDict()
   # Steps of the weight stage. OES: 40,000.

@@ -25,5 +25,6 @@ def get_config(preset: str = "quick"):
     config.mask.learning_rate = 0.01
     config.mask.schedule = "constant"
     config.mask.kl_weight = 1e-9
+    config.mask.temperature = 0.2
     config.weights.num_steps = 40_000
   return config
