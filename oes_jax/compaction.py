@@ -177,6 +177,13 @@ def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
                     round_up(int(used_input.sum())))
 
 
+def share_widths(plans: Sequence[Compaction]) -> list[Compaction]:
+  """Give every plan the largest widths of all, so that a batch's small trees stack; exact."""
+  widths = tuple(max(counts) for counts in zip(*(plan.widths for plan in plans)))
+  input_width = max(plan.input_width for plan in plans)
+  return [plan._replace(widths=widths, input_width=input_width) for plan in plans]
+
+
 def _placements(graph: Sequence[Layer], plan: Compaction, params):
   """Yield (place in the graph, name, full index, small shape, small index) of every array."""
   for index, layer in enumerate(graph):

@@ -96,6 +96,25 @@ def test_widths_are_rounded_up_and_filled_with_zeros(multiple):
       assert not array[..., columns.size:].any()
 
 
+def test_shared_widths_stack_and_leave_each_image_alone():
+  cases = [_problem("hourglass", (6, 8), keep_fraction=keep, seed=seed)
+           for keep, seed in ((0.3, 5), (0.6, 6))]
+  generator = cases[0][0]
+  channels = generator.net_input_shape[-1]
+  plans = [compaction.plan_compaction(generator.graph, mask, channels, multiple=1)
+           for _, _, mask, _ in cases]
+  shared = compaction.share_widths(plans)
+  assert plans[0].widths != plans[1].widths and shared[0].widths == shared[1].widths
+  small = [(compaction.compact(generator.graph, plan, params),
+            compaction.compact_input(plan, problem.net_input))
+           for plan, (_, params, mask, problem) in zip(shared, cases)
+           for params in [masks.apply_mask(params, mask)]]
+  images = jax.vmap(generator.apply)(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *small))
+  for image, (_, params, mask, problem) in zip(images, cases):
+    expected = restoration.masked_output(generator, params, mask, problem.net_input)
+    np.testing.assert_allclose(image, expected, atol=1e-5)
+
+
 def test_expanding_what_was_gathered_changes_nothing():
   generator, params, mask, _ = _problem("hourglass", (6, 8), keep_fraction=0.3, seed=6)
   plan = compaction.plan_compaction(generator.graph, mask, generator.net_input_shape[-1])
