@@ -37,7 +37,7 @@ def main() -> None:
   _add(commands, "schedule", bench_quality.run_schedule, folder=True, seeds=2,
        text="compare the default mask schedule with one of ten times the steps, 64x64")
   _add(commands, "masks", bench_quality.run_masks, folder=True, seeds=2,
-       text="compare the shipped mask with learned, random and no masks, 160x160")
+       text="compare the shipped mask with learned, random and no masks, 128x128")
   bundle = _add(commands, "bundle", bench_quality.run_bundle,
                 "ship the mask of a finished run: write it into oes_jax/bundled_masks")
   bundle.add_argument("run", help="folder of the run")

@@ -24,6 +24,7 @@ def _described(tree) -> list[list[Any]]:
 
 def write(path: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
   """Write a mask as bits, with its arrays' names and shapes and JSON metadata."""
+  path.parent.mkdir(parents=True, exist_ok=True)
   bits = np.concatenate([np.asarray(leaf).ravel() != 0 for leaf in jax.tree.leaves(mask)])
   text = json.dumps({**metadata, "arrays": _described(mask)})
   np.savez_compressed(path, bits=np.packbits(bits), metadata=np.array(text))

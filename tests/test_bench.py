@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from oes_jax import bundled
 from oes_jax import checkpoints
 from oes_jax import generators
 
+ROOT = pathlib.Path(__file__).parent.parent
 TINY = {"mask.num_steps": 4, "weights.num_steps": 3, "generator.channels": (8,),
         "generator.num_scales": 1, "mask.keep_fraction": 0.4, "compute.chunk_steps": 4,
         "compute.compilation_cache": ""}
@@ -31,6 +33,14 @@ def test_table_holds_means_and_spreads():
   assert lines[2] == "| a | 20.00 ± 1.41 | 21.00 ± 1.41 | 20.00 | 22.00 | 5.0 % | 30 |"
   assert lines[3].startswith("| b | 29.00 ± 0.00 | 30.00 ± 0.00 | 30.00 | 30.00 |")
   assert {line.count("|") for line in lines} == {8}
+
+
+@pytest.mark.parametrize("name", ["schedule", "masks"])
+def test_the_readme_shows_the_recorded_table(name):
+  record = json.loads((ROOT / "docs" / "records" / f"{name}.json").read_text(encoding="utf-8"))
+  assert record["table"] == bench_quality.markdown(record["rows"])
+  readme = (ROOT / "README.md").read_text(encoding="utf-8")
+  assert record["table"] in readme and record["date"] in readme
 
 
 def test_restorations_fill_the_rows_and_are_not_repeated(tmp_path):
