@@ -49,7 +49,8 @@ def get_config() -> config_dict.ConfigDict:
   mask.source = "learn"
   # For source "file": the mask/ folder of another run, or a mask pickle of the authors.
   mask.path = config_dict.placeholder(str)
-  # Share of all weights that is kept, in (0, 1]. OES: 0.05. None: see README, "How many weights".
+  # Share of all weights that is kept, in (0, 1], and the prior of the KL. OES: 0.05. None: a prior of
+  # 5 % or more, and as many weights as let 0.19 per measured value act; see README, "How many weights".
   mask.keep_fraction = config_dict.placeholder(float)
   # Where the largest logits are taken: global (over all weights) [OES] or layerwise.
   mask.scope = "global"
@@ -88,8 +89,8 @@ def get_config() -> config_dict.ConfigDict:
   # Matrix product precision: default, high or highest. On GPU and TPU the default is TF32 or
   # bfloat16; on CPU all are float32.
   compute.precision = "default"
-  # Type of the factors of every convolution: float32 or bfloat16 (half the traffic on GPU and TPU;
-  # slower on CPU). Weights, norms, sums and the image stay float32.
+  # Type of the factors and products of every convolution: float32 or bfloat16 (half the traffic on
+  # GPU and TPU). Weights, norms and the image stay float32.
   compute.dtype = "float32"
   # Largest side of a tile, in pixels. None: the whole image where its memory suffices, else the
   # largest tiles that fit. 0: never cut.

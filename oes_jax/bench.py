@@ -1,9 +1,11 @@
 """Benchmarks: python -m oes_jax.bench COMMAND; see --help."""
 
 import argparse
+import sys
 
 from oes_jax import bench_quality
 from oes_jax import bench_steps
+from oes_jax import run
 
 
 def _add(commands, name: str, function, text: str, *, folder: bool = False, seeds: int = 0):
@@ -13,7 +15,8 @@ def _add(commands, name: str, function, text: str, *, folder: bool = False, seed
     parser.add_argument("--folder", default=f"runs/bench_{name}", help="where the restorations run")
     parser.add_argument("--output", default=f"runs/bench_{name}.json", help="JSON record")
   if seeds:
-    parser.add_argument("--seeds", type=int, default=seeds, help="how many: 0, 1, ...")
+    parser.add_argument("--seeds", type=int, default=seeds, choices=range(1, 101),
+                        metavar="N", help=f"seeds 0 to N - 1 (default {seeds})")
   return parser
 
 
@@ -46,7 +49,10 @@ def main() -> None:
   quality.add_argument("--faithful_record", help="a kept record of the authors' schedule; without "
                        "it the schedule runs, for hours, and resumes where it was stopped")
   arguments = parser.parse_args()
-  arguments.function(arguments)
+  try:
+    arguments.function(arguments)
+  except (ValueError, OSError, run.Interrupted, run.Diverged, run.Busy) as error:
+    sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

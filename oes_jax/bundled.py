@@ -4,6 +4,8 @@ A mask transfers to other images, initial weights and network inputs [OES]. A fi
 a weight, in the order of `jax.tree.leaves`, and how the mask was learned.
 """
 
+import hashlib
+import io
 import json
 import math
 import pathlib
@@ -22,16 +24,17 @@ def _described(tree) -> list[list[Any]]:
           for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
-def write(path: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
-  """Write a mask as bits, with its arrays' names and shapes and JSON metadata."""
-  path.parent.mkdir(parents=True, exist_ok=True)
+def encode(mask, metadata: dict[str, Any]) -> bytes:
+  """Return the file of a mask: bits, its arrays' names and shapes, and JSON metadata."""
   bits = np.concatenate([np.asarray(leaf).ravel() != 0 for leaf in jax.tree.leaves(mask)])
-  text = json.dumps({**metadata, "arrays": _described(mask)})
-  np.savez_compressed(path, bits=np.packbits(bits), metadata=np.array(text))
+  file = io.BytesIO()
+  np.savez_compressed(file, bits=np.packbits(bits),
+                      metadata=np.array(json.dumps({**metadata, "arrays": _described(mask)})))
+  return file.getvalue()
 
 
 def read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
-  """Return (mask as a nested dict of booleans, metadata) of a file of `write`."""
+  """Return (mask as a nested dict of booleans, metadata) of a file made by `encode`."""
   with np.load(path, allow_pickle=False) as file:
     packed, metadata = file["bits"], json.loads(str(file["metadata"]))
   sizes = [math.prod(shape) for _, shape in metadata["arrays"]]
@@ -63,6 +66,12 @@ def find(generator: generators.Generator) -> pathlib.Path:
       f"mask.source='bundled' has no mask for {spec['name']} with generator.num_scales="
       f"{spec['num_scales']} and generator.channels={tuple(spec['channels'])}; allowed: "
       f"{', '.join(known)}, at the published widths (5 scales need 128 pixels, 6 need 256).")
+
+
+def digest() -> str:
+  """Return the sha256 of all shipped masks together."""
+  data = [path.read_bytes() for path in sorted(FOLDER.glob("*.npz"))]
+  return hashlib.sha256(b"".join(data)).hexdigest()
 
 
 def fit_head(mask, image_channels: int):

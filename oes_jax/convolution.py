@@ -65,7 +65,8 @@ def convolve(image, kernel, *, implementation: Implementation = "gemm", precisio
     kernel: [kh, kw, in_channels, out_channels].
     implementation: "gemm" (patches and one matrix product) or "lax" (`lax.conv`).
     precision: as in `jax.lax.Precision`; None is the backend's default.
-    dtype: what both factors are rounded to before they are multiplied; None leaves them.
+    dtype: what both factors, and their products summed over channels and columns, are rounded to;
+      None leaves them.
 
   Returns:
     [H - kh + 1, W - kw + 1, out_channels], of the dtype of `image`.

@@ -228,8 +228,8 @@ def make_generator(name: str, *, image_shape: Sequence[int], num_scales: int,
     channels: widths per scale, finest first for the hourglass; None is the published widths.
     conv: "gemm" or "lax" (see `convolution.convolve`).
     precision: matrix product precision ("default", "high", "highest") or None.
-    dtype: type of the convolutions' factors, e.g. "bfloat16"; None leaves them as they are. Params,
-      norms, sums of products and the image keep their own type.
+    dtype: type of the convolutions' factors and products, e.g. "bfloat16"; None leaves them as they
+      are. Params, norms and the image keep their own type.
 
   Raises:
     ValueError: unknown name, too small an image, or too few widths.

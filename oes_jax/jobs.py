@@ -1,6 +1,7 @@
 """A job: a checked config with its files read and its automatic choices made."""
 
 import dataclasses
+import logging
 import math
 import pathlib
 from typing import Any
@@ -50,30 +51,33 @@ class Job:
   chunk_steps: int
 
 
-def _fit_memory(make_generator, shape, compute, tile: int | None):
+def _fit_memory(make_generator, shape, compute, stored: int | None):
   """Return (side of the tiles or None, shape of one, its generator, bytes it needs).
 
   Args:
     make_generator: shape -> Generator.
     shape: (H, W, C) of the image.
     compute: config.compute.
-    tile: side to use, 0 for never; None: the first that fits.
+    stored: what an earlier start of the run used (0: no tiles), which stands; None at the first.
 
   Raises:
     ValueError: the memory does not suffice.
   """
   free = memory.available()
-  for side in (0, *_TILE_SIDES) if tile is None else (tile,):
+  sides = (0, *_TILE_SIDES) if compute.tile is None else (compute.tile,)
+  for side in sides if stored is None else (stored,):
     rows, columns = tiles.cut(shape, side or max(shape[:2]), compute.tile_overlap)[0]
     part = (rows.stop, columns.stop, shape[2])
     generator = make_generator(part)
-    needed = memory.estimate(generator, part, compute.dtype)
-    if needed <= free:
+    needed = memory.estimate(generator, part, shape, compute.dtype)
+    if stored is not None and needed > free:
+      logging.warning("about %.1f GB of memory are needed, %.1f GB are free", needed / 1e9, free / 1e9)
+    if needed <= free or stored is not None:
       return (side if part != shape else None), part, generator, needed
   raise ValueError(
       f"{part[0]}x{part[1]} pixels need about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are "
-      f"free (compute.tile={compute.tile}); allowed: a smaller compute.tile (None: automatic), a "
-      "narrower generator.channels, or a smaller data.crop.")
+      f"free (compute.tile={compute.tile}); allowed: compute.tile=None or smaller tiles, a narrower "
+      "generator.channels, a smaller data.crop, or more free memory.")
 
 
 def prepare(config, workdir: str | None = None) -> Job:
@@ -94,10 +98,9 @@ def prepare(config, workdir: str | None = None) -> Job:
       raise ValueError(f"data.truth={config.data.truth!r} is {truth.dtype} {truth.shape}, data.source "
                        f"{picture.values.dtype} {picture.values.shape}; allowed: the same type and "
                        "shape.")
-  mask_path = config.mask.path if config.mask.source == "file" else None
   identity = {"config": validation.plain(config),
               "inputs": {"source": picture.digest, "truth": truth_digest,
-                         "mask": validation.mask_digest(mask_path) if mask_path else None}}
+                         "mask": validation.mask_digest(config.mask)}}
   folder, choices = validation.find_workdir(workdir, config.experiment, identity)
   backend = jax.default_backend()
   conv = convolution.resolve_implementation(config.compute.conv, backend)
@@ -106,8 +109,7 @@ def prepare(config, workdir: str | None = None) -> Job:
       channels=config.generator.channels, conv=conv, precision=config.compute.precision,
       dtype=None if config.compute.dtype == "float32" else config.compute.dtype)
   tile, shape, generator, needed = _fit_memory(
-      make_generator, picture.values.shape, config.compute,
-      choices.get("tile", config.compute.tile))
+      make_generator, picture.values.shape, config.compute, choices.get("tile"))
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   size = masks.count_weights(params)
   keep_fraction = config.mask.keep_fraction
@@ -115,9 +117,14 @@ def prepare(config, workdir: str | None = None) -> Job:
     keep_fraction = restoration.automatic_keep_fraction(math.prod(shape), size)
   masks.keep_count(keep_fraction, size)
   work = _CHUNK_WORK.get(backend, _CHUNK_WORK["gpu"])
-  given_mask = validation.read_mask(mask_path, generator, params) if mask_path else None
+  given_mask = None
+  if config.mask.source == "file":
+    given_mask = validation.read_mask(config.mask.path, generator, params)
   if config.mask.source == "bundled":
-    given_mask = validation.read_bundled_mask(generator, params)
+    given_mask, learned_on = validation.read_bundled_mask(generator, params)
+    if learned_on in images.BUNDLED_CROPS.get(config.data.source, (config.data.source,)):
+      logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
+                      "about other images", learned_on)
   validation.claim_workdir(folder, identity, {"tile": tile or 0})  # last: it writes
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,

@@ -1,5 +1,6 @@
 """Memory of a run: what it will need, told before it starts, and what there is."""
 
+import math
 import pathlib
 
 import jax
@@ -17,40 +18,48 @@ _PEAK_OVER_KEPT = {"float32": 1.3, "bfloat16": 1.6}
 _COPIES = 10
 # The program itself on a CPU, compiler included: resident before the arrays grow.
 _PROGRAM = 1_900_000_000
+# Reading, blending, scoring and drawing the whole image, per value: 64 bytes measured at 1024x1024.
+_WHOLE_IMAGE = 70
+_CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 
 
 def _num_bytes(tree) -> int:
   return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def estimate(generator: generators.Generator, image_shape, dtype: str = "float32") -> int:
-  """Bytes that a run on one image needs at its peak, from shapes alone: nothing is compiled.
+def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: str) -> int:
+  """Bytes that a run needs at its peak, from shapes alone: nothing is compiled.
 
   Args:
-    generator: for that image.
-    image_shape: (H, W, C).
-    dtype: of the convolutions, a key of `compute.dtype`.
+    generator: for the part that is restored at once.
+    part_shape: (H, W, C) of that part: a tile, or the image.
+    whole_shape: (H, W, C) of the image.
+    dtype: that the generator was made with, a value of `compute.dtype`.
   """
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   float32 = lambda shape: jax.ShapeDtypeStruct(tuple(shape), jnp.float32)
-  problem = objectives.Problem(float32(generator.net_input_shape), float32(image_shape))
+  problem = objectives.Problem(float32(generator.net_input_shape), float32(part_shape))
   objective = objectives.make_weight_objective(generator.apply)
   kept = jax.eval_shape(
       lambda p, m, problem: jax.vjp(lambda p: objective(p, m, problem, None)[0], p)[1],
       params, params, problem)
   program = _PROGRAM if jax.default_backend() == "cpu" else 0
   return int(_PEAK_OVER_KEPT[dtype] * _num_bytes(kept) + _COPIES * _num_bytes(params)
-             + _num_bytes(problem) + program)
+             + _num_bytes(problem) + _WHOLE_IMAGE * math.prod(whole_shape) + program)
 
 
 def available() -> int:
-  """Bytes free on the device that runs: a GPU's own memory, or the machine's (container's) RAM."""
+  """Bytes that this program may hold: on a GPU its own memory, else the machine's or container's.
+
+  What the process holds already counts as available to it, and so do a container's cached files.
+  """
   stats = jax.local_devices()[0].memory_stats()
   if stats and "bytes_limit" in stats:
     return stats["bytes_limit"] - stats["bytes_in_use"]
   free = psutil.virtual_memory().available
-  limit = pathlib.Path("/sys/fs/cgroup/memory.max")  # Linux containers
+  limit = _CONTROL_GROUP / "memory.max"
   if limit.is_file() and (value := limit.read_text().strip()) != "max":
-    used = int(limit.with_name("memory.current").read_text())
-    free = min(free, int(value) - used)
-  return free
+    counts = dict(line.split() for line in (_CONTROL_GROUP / "memory.stat").read_text().splitlines())
+    used = int((_CONTROL_GROUP / "memory.current").read_text())
+    free = min(free, int(value) - used + int(counts["active_file"]) + int(counts["inactive_file"]))
+  return free + psutil.Process().memory_info().rss

@@ -1,5 +1,6 @@
 """The method as pure functions: learn a mask, train the weights it keeps, restore."""
 
+import math
 from typing import Any, Callable, Iterator, NamedTuple
 
 import chex
@@ -16,7 +17,7 @@ STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "ra
 
 # An output whose standard deviation over the pixels is below this is constant to rounding.
 _CONSTANT_OUTPUT = 1e-5
-# Automatic density: weights kept per measured value, and its bounds as a share of all weights.
+# Automatic density: weights per measured value, and its bounds as a share of all weights.
 _WEIGHTS_PER_VALUE = 0.19
 SMALLEST_AUTO_FRACTION = 0.05
 LARGEST_AUTO_FRACTION = 0.5
@@ -129,9 +130,33 @@ def dense_mask(params):
 
 
 def automatic_keep_fraction(num_values: int, num_weights: int) -> float:
-  """Return the density for `mask.keep_fraction=None`; see README, "How many weights"."""
+  """Return the KL's prior for `mask.keep_fraction=None`; see README, "How many weights"."""
   fraction = _WEIGHTS_PER_VALUE * num_values / num_weights
   return min(max(fraction, SMALLEST_AUTO_FRACTION), LARGEST_AUTO_FRACTION)
+
+
+def acting_target(num_values: int) -> int:
+  """Return how many weights should be able to act for `mask.keep_fraction=None`."""
+  return max(1, round(_WEIGHTS_PER_VALUE * num_values))
+
+
+def fraction_that_acts(generator, scores, target: int, *, scope: str) -> float:
+  """Return the smallest keep fraction, to 1 %, whose mask lets `target` weights act.
+
+  Kept is not acting: a mask of few steps keeps many weights of channels that lead nowhere. At most
+  LARGEST_AUTO_FRACTION.
+  """
+  def acting(fraction):
+    mask = threshold_scores(scores, fraction, scope=scope)
+    report = compaction.density_report(generator.graph, mask, generator.net_input_shape[-1])
+    return sum(row.acting for row in report)
+  low, high = target / masks.count_weights(scores), LARGEST_AUTO_FRACTION
+  if low >= high or acting(high) <= target:
+    return high
+  while high > 1.01 * low:
+    middle = math.sqrt(low * high)
+    low, high = (low, middle) if acting(middle) >= target else (middle, high)
+  return high
 
 
 def threshold_scores(scores, keep_fraction: float, *, scope: str):

@@ -128,16 +128,20 @@ def _run_stage(session: _Session, make_stage, offset: int):
   return state
 
 
-def _choose_mask(job: jobs.Job, scores, params, net_input):
-  """Threshold scores; where the density is automatic, raise it until the mask is no collapse.
+def _choose_mask(job: jobs.Job, scores, params, problem):
+  """Threshold scores; where the density is automatic, find it, and raise it while the mask collapses.
 
   Returns:
     (mask, findings): findings is empty unless the mask has collapsed.
   """
   fraction, automatic = job.keep_fraction, job.config.mask.keep_fraction is None
+  if automatic:
+    fraction = restoration.fraction_that_acts(
+        job.generator, scores, restoration.acting_target(problem.measurement.size),
+        scope=job.config.mask.scope)
   while True:
     mask = restoration.threshold_scores(scores, fraction, scope=job.config.mask.scope)
-    image = restoration.masked_output(job.generator, params, mask, net_input)
+    image = restoration.masked_output(job.generator, params, mask, problem.net_input)
     findings = restoration.find_collapse(job.generator, mask, image)
     if not findings or not automatic or fraction >= restoration.LARGEST_AUTO_FRACTION:
       return mask, findings
@@ -186,11 +190,11 @@ def _obtain_mask(session: _Session, params, mask_logits, problem, truth):
         schedule=config.schedule, average_decay=job.config.weights.average_decay,
         length=job.chunk_steps, use_scan=_use_scan(job))
     state = _run_stage(session, make_stage, 0)
-    mask, findings = _choose_mask(job, state.trainable, params, problem.net_input)
+    mask, findings = _choose_mask(job, state.trainable, params, problem)
   elif config.source == "random":
     key = restoration.stream_key(job.config.seed, "random_mask")
     scores = restoration.random_scores(key, params)
-    mask, findings = _choose_mask(job, scores, params, problem.net_input)
+    mask, findings = _choose_mask(job, scores, params, problem)
   elif config.source in ("file", "bundled"):
     mask = job.given_mask
     image = restoration.masked_output(job.generator, params, mask, problem.net_input)
@@ -294,6 +298,8 @@ def _restore_tiles(job: jobs.Job, measurement, truth, signals: _Signals) -> dict
   places = tiles.cut(measurement.shape, job.tile, overlap)
   restored, summaries, seconds = [], [], []
   for number, place in enumerate(places):
+    if signals.received:
+      raise Interrupted(signals.received)
     began = time.perf_counter()
     part = _tile_job(job, number, measurement[place])
     print(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
@@ -347,6 +353,6 @@ def _announce(job: jobs.Job) -> None:
     print(f"the image is cut into {count} tiles of up to {job.tile}x{job.tile} pixels, which are "
           "restored one after another and blended")
   if spec["num_scales"] < job.config.generator.num_scales:
-    logging.warning("generator.num_scales=%d is lowered to %d: the deepest map of a %dx%d image "
+    logging.warning("generator.num_scales=%d is lowered to %d: the deepest map of %dx%d pixels "
                     "must be at least 4 pixels wide", job.config.generator.num_scales,
-                    spec["num_scales"], shape[0], shape[1])
+                    spec["num_scales"], *(min(side, job.tile or side) for side in shape[:2]))

@@ -42,7 +42,7 @@ _NUMBERS = {
     "checkpoint.every_steps": (lambda v: v >= 1, "1 or more"),
     "compute.chunk_steps": (lambda v: v >= 1, "1 or more, or None for automatic"),
     "compute.tile": (lambda v: v == 0 or v >= 64, "64 pixels or more, 0 for never, or None for automatic"),
-    "compute.tile_overlap": (lambda v: 0 <= v <= 256, "0 to 256 pixels"),
+    "compute.tile_overlap": (lambda v: 0 <= v <= 128, "0 to 128 pixels"),
 }
 _CHOICES = {
     "generator.name": tuple(generators.GENERATORS),
@@ -105,14 +105,15 @@ def check_config(config) -> None:
 
 
 def read_bundled_mask(generator: generators.Generator, params):
-  """Return the shipped mask of a generator as a tree of 0/1 arrays like `params`.
+  """Return the shipped mask of a generator, 0/1 arrays like `params`, and what it was learned on.
 
   Raises:
     ValueError: none is shipped for this generator.
   """
   path = bundled.find(generator)
-  mask = bundled.fit_head(bundled.read(path)[0], generator.spec["image_channels"])
-  return masks_like(mask, params)
+  stored, metadata = bundled.read(path)
+  mask = bundled.fit_head(stored, generator.spec["image_channels"])
+  return masks_like(mask, params), metadata["source"]
 
 
 def read_mask(path: str, generator: generators.Generator, params):
@@ -140,12 +141,17 @@ def read_mask(path: str, generator: generators.Generator, params):
   return masks_like(mask, params)
 
 
-def mask_digest(path: str) -> str:
-  """Return the sha256 that identifies the content of mask.path.
+def mask_digest(mask_config) -> str | None:
+  """Return the sha256 that identifies the file of the mask; None where the run makes it itself.
 
   Raises:
     ValueError: there is no such mask.
   """
+  if mask_config.source == "bundled":
+    return bundled.digest()
+  if mask_config.source != "file":
+    return None
+  path = mask_config.path
   file = pathlib.Path(path)
   file = file / "manifest.json" if file.is_dir() else file
   if not file.is_file():
@@ -216,6 +222,8 @@ def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[
   Raises:
     OSError: it cannot be made or written.
   """
+  if (folder / "config.json").is_file():
+    return  # as find_workdir has checked
   try:
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints.write_atomically(folder / "config.json",

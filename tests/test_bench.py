@@ -60,14 +60,29 @@ def test_restorations_fill_the_rows_and_are_not_repeated(tmp_path):
 def test_a_mask_of_a_run_becomes_a_shipped_mask(tmp_path, monkeypatch):
   monkeypatch.setattr(bundled, "FOLDER", tmp_path)
   bench_quality._restore(tmp_path / "run", "quick", {
-      **TINY, "data.source": "camera", "data.crop": CROPS["camera"]})
+      **TINY, "generator.channels": (16,), "data.source": "camera", "data.crop": CROPS["camera"]})
   bench_quality.run_bundle(argparse.Namespace(run=str(tmp_path / "run")))
   generator = generators.make_generator(
-      "hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(8,))
+      "hourglass", image_shape=(16, 16, 1), num_scales=1)
   mask, metadata = bundled.read(bundled.find(generator))
   stored = checkpoints.load_mask(tmp_path / "run" / "mask")[0]
   np.testing.assert_array_equal(mask["head"]["kernel"], stored["head"]["kernel"])
   assert metadata["steps"] == 4 and metadata["source"] == "camera" and metadata["sigma"] == 0.1
+
+
+def test_only_a_learned_mask_is_shipped(tmp_path, monkeypatch):
+  monkeypatch.setattr(bundled, "FOLDER", tmp_path / "shipped")
+  bench_quality._restore(tmp_path / "run", "quick", {
+      **TINY, "data.source": "camera", "data.crop": CROPS["camera"], "mask.source": "random"})
+  with pytest.raises(ValueError, match="cannot be shipped.*random"):
+    bench_quality.run_bundle(argparse.Namespace(run=str(tmp_path / "run")))
+  assert not (tmp_path / "shipped").exists()
+
+
+def test_faults_are_one_line(monkeypatch):
+  monkeypatch.setattr("sys.argv", ["bench", "bundle", "/nowhere"])
+  with pytest.raises(SystemExit, match="error: .*/nowhere"):
+    bench.main()
 
 
 def test_time_to_quality_uses_a_kept_record(tmp_path, monkeypatch, capsys):

@@ -27,7 +27,7 @@ def test_a_written_mask_is_read_back(tmp_path):
   rng = np.random.default_rng(0)
   mask = {"a": {"kernel": rng.random((3, 3, 2, 5)) < 0.3, "bias": rng.random(5) < 0.5},
           "b": {"scale": rng.random(7) < 0.5}}
-  bundled.write(tmp_path / "mask.npz", mask, {"seed": 4})
+  (tmp_path / "mask.npz").write_bytes(bundled.encode(mask, {"seed": 4}))
   read, metadata = bundled.read(tmp_path / "mask.npz")
   assert metadata == {"seed": 4}
   assert jax.tree.structure(read) == jax.tree.structure(mask)
@@ -38,7 +38,8 @@ def test_a_written_mask_is_read_back(tmp_path):
 @pytest.mark.parametrize("num_scales", SIZES)
 def test_shipped_masks_keep_five_per_cent_and_are_alive(num_scales):
   generator = _generator(num_scales)
-  mask = validation.read_bundled_mask(generator, _params(generator))
+  mask, learned_on = validation.read_bundled_mask(generator, _params(generator))
+  assert learned_on == "astronaut"
   size = masks.count_weights(mask)
   assert sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(mask)) == int(0.05 * size)
   assert compaction.find_collapse(generator.graph, mask, 32) == []
@@ -52,8 +53,8 @@ def test_shipped_masks_keep_five_per_cent_and_are_alive(num_scales):
 @pytest.mark.parametrize("image_channels", [1, 2, 5])
 def test_a_shipped_mask_fits_other_numbers_of_image_channels(image_channels):
   colour, other = _generator(5), _generator(5, image_channels)
-  stored = validation.read_bundled_mask(colour, _params(colour))
-  mask = validation.read_bundled_mask(other, _params(other))
+  stored = validation.read_bundled_mask(colour, _params(colour))[0]
+  mask = validation.read_bundled_mask(other, _params(other))[0]
   np.testing.assert_array_equal(mask["head"]["kernel"][0, 0, :, 0], stored["head"]["kernel"][0, 0].max(-1))
   assert mask["head"]["kernel"].shape == (1, 1, 16, image_channels)
   assert mask["head"]["bias"].shape == (image_channels,)

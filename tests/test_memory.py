@@ -9,12 +9,12 @@ from oes_jax import memory
 from oes_jax import objectives
 
 
-def _arrays(size, dtype="float32"):
+def _arrays(size):
   """Estimated bytes of the arrays alone."""
   generator = generators.make_generator("hourglass", image_shape=(size, size, 3), num_scales=3)
-  return memory.estimate(generator, (size, size, 3), dtype) - memory.estimate(
-      generators.make_generator("hourglass", image_shape=(32, 32, 3), num_scales=3), (32, 32, 3),
-      dtype)
+  shape, small = (size, size, 3), (32, 32, 3)
+  return memory.estimate(generator, shape, shape, "float32") - memory.estimate(
+      generators.make_generator("hourglass", image_shape=small, num_scales=3), small, small, "float32")
 
 
 def test_estimate_grows_with_the_pixels():
@@ -34,7 +34,18 @@ def test_estimate_covers_what_xla_allocates(monkeypatch):
       logits, params, problem, jax.random.key(0)).compile().memory_analysis()
   used = (compiled.temp_size_in_bytes + compiled.argument_size_in_bytes
           + compiled.output_size_in_bytes)
-  assert used <= memory.estimate(generator, shape) <= 4 * used
+  assert used <= memory.estimate(generator, shape, shape, "float32") <= 4 * used
+
+
+def test_a_containers_limit_counts_without_its_cached_files(monkeypatch, tmp_path):
+  monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path)
+  for name, text in {"memory.max": "2000000\n", "memory.current": "1900000\n",
+                     "memory.stat": "anon 5\nactive_file 200000\ninactive_file 300000\n"}.items():
+    (tmp_path / name).write_text(text)
+  held = memory.psutil.Process().memory_info().rss
+  assert 600_000 <= memory.available() <= 600_000 + 1.2 * held
+  (tmp_path / "memory.max").write_text("max\n")
+  assert memory.available() > 2 ** 26
 
 
 def test_available_is_a_plausible_number_of_bytes():

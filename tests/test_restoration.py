@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from oes_jax import compaction
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import objectives
@@ -116,3 +117,17 @@ def test_layerwise_scope_keeps_a_share_of_every_array(small):
 ])
 def test_automatic_density(values, weights, expected):
   assert restoration.automatic_keep_fraction(values, weights) == pytest.approx(expected, rel=0.01)
+
+
+def test_the_fraction_found_is_the_smallest_that_acts(small):
+  generator, params, _, _ = small
+  scores = restoration.random_scores(jax.random.key(0), params)
+  def acting(fraction):
+    mask = restoration.threshold_scores(scores, fraction, scope="global")
+    return sum(row.acting for row in compaction.density_report(
+        generator.graph, mask, generator.net_input_shape[-1]))
+  target = acting(0.3)
+  assert 0 < target < int(0.3 * masks.count_weights(params))  # some that are kept cannot act
+  found = restoration.fraction_that_acts(generator, scores, target, scope="global")
+  assert acting(found) >= target > acting(found / 1.02)
+  assert restoration.fraction_that_acts(generator, scores, 10 ** 9, scope="global") == 0.5

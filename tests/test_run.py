@@ -291,10 +291,10 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
   assert (tmp_path / "a" / "restored.npy").read_bytes() == (tmp_path / "b" / "restored.npy").read_bytes()
 
 
-def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(tmp_path, monkeypatch):
+def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(
+    tmp_path, monkeypatch, caplog):
   crop = {"data__crop": (0, 0, 300, 512)}
-  whole, part = (jobs.prepare(_changed(data__crop=(0, 0, height, width), compute__tile=0))
-                 .needed_bytes for height, width in ((300, 512), (256, 256)))
+  whole, part = (jobs.prepare(_changed(compute__tile=tile, **crop)).needed_bytes for tile in (0, 256))
   assert whole > part
   monkeypatch.setattr(jobs.memory, "available", lambda: part)
   job = jobs.prepare(_changed(**crop), str(tmp_path / "run"))
@@ -302,6 +302,9 @@ def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(tm
   monkeypatch.setattr(jobs.memory, "available", lambda: whole)  # a choice outlives the restart
   assert jobs.prepare(_changed(**crop), str(tmp_path / "run")).tile == 256
   assert jobs.prepare(_changed(**crop)).tile is None
+  monkeypatch.setattr(jobs.memory, "available", lambda: 0)  # what has begun is never refused
+  assert jobs.prepare(_changed(**crop), str(tmp_path / "run")).tile == 256
+  assert "GB of memory are needed" in caplog.text
   monkeypatch.setattr(jobs.memory, "available", lambda: part - 1)
   for tile in (None, 0, 256):
     with pytest.raises(ValueError, match="GB of memory.*compute.tile"):
@@ -362,7 +365,7 @@ BAD = {
     "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.0, 0.99999999],
     "output.image": ["best"], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
     "checkpoint.every_steps": [0], "compute.chunk_steps": [0], "seed": [-1],
-    "compute.dtype": ["float16"], "compute.tile": [32, -1], "compute.tile_overlap": [-1, 300],
+    "compute.dtype": ["float16"], "compute.tile": [32, -1], "compute.tile_overlap": [-1, 129],
 }
 
 
@@ -417,7 +420,7 @@ def test_command_line(tmp_path):
 @pytest.mark.parametrize("flags, said", [
     (["--config.data.sorce=x"], 'Did you mean "source"'),
     (["--config.seed=abc"], "config.seed"),
-    (["--config.mask.source=learned"], "learn, file, dense, random"),
+    (["--config.mask.source=learned"], "learn, bundled, file, dense, random"),
     (["--config.data.source=missing.png"], "data.source='missing.png' does not exist"),
 ])
 def test_command_line_faults_are_one_line(tmp_path, flags, said):
