@@ -86,7 +86,7 @@ def run_schedule(arguments) -> None:
   steps = config.mask.num_steps
   methods = {f"default schedule, {steps:,} steps": {"mask.num_steps": steps},
              f"{LONGER} times longer, {LONGER * steps:,} steps": {"mask.num_steps": LONGER * steps}}
-  common = {"generator.num_scales": 4, "mask.keep_fraction": 0.05, "weights.num_steps": 1000}
+  common = {"generator.num_scales": 4, "weights.num_steps": 1000}
   rows = _rows(pathlib.Path(arguments.folder), methods, SMALL_CROPS, range(arguments.seeds), common)
   _finish(arguments, rows, mask=config.mask.to_dict(), crops=SMALL_CROPS, **common)
 
