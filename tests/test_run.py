@@ -247,7 +247,14 @@ def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
   assert summary["mask"]["layers"] == json.loads(json.dumps(whole[1]))["mask"]["layers"]
 
 
-def test_automatic_density_leaves_a_collapse(tmp_path, caplog):
+def test_automatic_density_counts_weights_that_can_act(tmp_path):
+  summary = _restore(tmp_path / "run", mask__keep_fraction=None, weights__num_steps=2)
+  assert summary["mask"]["acting"] >= round(0.19 * 24 * 32)
+  assert summary["mask"]["density"] <= 0.5
+
+
+def test_automatic_density_leaves_a_collapse(tmp_path, caplog, monkeypatch):
+  monkeypatch.setattr(run.restoration, "fraction_that_acts", lambda *_, **__: 0.01)
   summary = _restore(tmp_path / "run", mask__source="random", mask__keep_fraction=None,
                      weights__num_steps=2)
   assert "collapses" in caplog.text and "trying" in caplog.text
