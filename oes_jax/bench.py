@@ -5,7 +5,14 @@ import sys
 
 from oes_jax import bench_quality
 from oes_jax import bench_steps
+from oes_jax import records
 from oes_jax import run
+
+
+def _positive(text: str) -> int:
+  if not (text.isdecimal() and int(text) > 0):
+    raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: a whole number above 0")
+  return int(text)
 
 
 def _add(commands, name: str, function, text: str, *, folder: bool = False, seeds: int = 0):
@@ -15,8 +22,8 @@ def _add(commands, name: str, function, text: str, *, folder: bool = False, seed
     parser.add_argument("--folder", default=f"runs/bench_{name}", help="where the restorations run")
     parser.add_argument("--output", default=f"runs/bench_{name}.json", help="JSON record")
   if seeds:
-    parser.add_argument("--seeds", type=int, default=seeds, choices=range(1, 101),
-                        metavar="N", help=f"seeds 0 to N - 1 (default {seeds})")
+    parser.add_argument("--seeds", type=_positive, default=seeds, metavar="N",
+                        help=f"seeds 0 to N - 1 (default {seeds})")
   return parser
 
 
@@ -51,7 +58,8 @@ def main() -> None:
   arguments = parser.parse_args()
   try:
     arguments.function(arguments)
-  except (ValueError, OSError, run.Interrupted, run.Diverged, run.Busy) as error:
+  except (ValueError, OSError, run.Interrupted, run.Diverged, run.Busy,
+          records.DamagedLog) as error:
     sys.exit(f"error: {error}")
 
 

@@ -62,4 +62,5 @@ def available() -> int:
     counts = dict(line.split() for line in (_CONTROL_GROUP / "memory.stat").read_text().splitlines())
     used = int((_CONTROL_GROUP / "memory.current").read_text())
     free = min(free, int(value) - used + int(counts["active_file"]) + int(counts["inactive_file"]))
-  return free + psutil.Process().memory_info().rss
+  held = psutil.Process().memory_info()
+  return free + held.rss - getattr(held, "shared", 0)  # libraries' pages count as free already

@@ -43,7 +43,7 @@ def write(job: jobs.Job, measurement, truth, mask, state, seconds) -> dict[str, 
       "output": written, "quality": quality, "seconds": seconds,
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask),
-               "keep_fraction": job.keep_fraction, "layers": [r._asdict() for r in report]}})
+               "prior": job.keep_fraction, "layers": [r._asdict() for r in report]}})
 
 
 def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str,
   return _write_summary(job, {
       "output": written, "quality": quality, "seconds": seconds, "tiles": len(parts),
       "mask": {**weights, "density": weights["kept"] / weights["size"],
-               "keep_fraction": job.keep_fraction}})
+               "prior": job.keep_fraction}})
 
 
 def _write_images(job: jobs.Job, measurement, truth, restored, quality) -> str:

@@ -136,9 +136,10 @@ def _choose_mask(job: jobs.Job, scores, params, problem):
   """
   fraction, automatic = job.keep_fraction, job.config.mask.keep_fraction is None
   if automatic:
+    target = restoration.acting_target(problem.measurement.size)
     fraction = restoration.fraction_that_acts(
-        job.generator, scores, restoration.acting_target(problem.measurement.size),
-        scope=job.config.mask.scope)
+        job.generator, scores, target, scope=job.config.mask.scope)
+    print(f"{100 * fraction:.2f} % of the weights are kept, so that about {target:,} can act")
   while True:
     mask = restoration.threshold_scores(scores, fraction, scope=job.config.mask.scope)
     image = restoration.masked_output(job.generator, params, mask, problem.net_input)

@@ -247,10 +247,16 @@ def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
   assert summary["mask"]["layers"] == json.loads(json.dumps(whole[1]))["mask"]["layers"]
 
 
-def test_automatic_density_counts_weights_that_can_act(tmp_path):
+def test_automatic_density_counts_weights_that_can_act(tmp_path, monkeypatch):
+  asked, find = [], run.restoration.fraction_that_acts
+  def recording(generator, scores, target, *, scope):
+    asked.extend([target, scope, find(generator, scores, target, scope=scope)])
+    return asked[-1]
+  monkeypatch.setattr(run.restoration, "fraction_that_acts", recording)
   summary = _restore(tmp_path / "run", mask__keep_fraction=None, weights__num_steps=2)
   assert summary["mask"]["acting"] >= round(0.19 * 24 * 32)
-  assert summary["mask"]["density"] <= 0.5
+  assert asked[:2] == [round(0.19 * 24 * 32), "global"] and asked[2] < 0.5
+  assert summary["mask"]["kept"] == int(asked[2] * summary["mask"]["size"])
 
 
 def test_automatic_density_leaves_a_collapse(tmp_path, caplog, monkeypatch):
