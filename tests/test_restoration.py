@@ -14,6 +14,18 @@ from oes_jax import restoration
 SHAPE = (16, 16, 1)
 
 
+@pytest.mark.parametrize("scope", ["global", "layerwise"])
+def test_ranks_give_the_masks_of_threshold_scores(scope):
+  rng = np.random.default_rng(0)
+  scores = {"a": jnp.asarray(rng.integers(0, 9, (4, 5)), jnp.float32),  # with ties
+            "b": jnp.asarray(rng.random(30), jnp.float32)}
+  ranks, sizes = restoration._ranks(scores, scope)
+  for fraction in (0.1, 0.33, 0.5):
+    expected = restoration.threshold_scores(scores, fraction, scope=scope)
+    for name, rank in ranks.items():
+      np.testing.assert_array_equal(rank < int(fraction * sizes[name]), expected[name] != 0)
+
+
 @pytest.fixture(name="small")
 def fixture_small():
   generator = generators.make_generator(
