@@ -54,6 +54,15 @@ def _make_stages(bench: _Bench, *, length: int, use_scan: bool, mask) -> dict[st
   return stages
 
 
+def _rounds(stages: dict[str, Any], length: int) -> dict[str, Any]:
+  """Per stage, a function that runs its next `length` steps to their end."""
+  states = {name: stage.state for name, stage in stages.items()}
+  def steps(name):
+    states[name], record = stages[name].chunk(states[name], length, *stages[name].args)
+    jax.block_until_ready(record)
+  return {name: functools.partial(steps, name) for name in stages}
+
+
 def _seconds(function) -> float:
   began = time.perf_counter()
   function()
@@ -75,14 +84,10 @@ def time_step(size: int, *, rounds: int, length: int, conv: str,
   bench = _make_bench(size, conv)
   mask = _read_mask(mask_path, bench.generator, bench.params) if mask_path else None
   stages = _make_stages(bench, length=length, use_scan=conv != "lax", mask=mask)
-  states = {name: stage.state for name, stage in stages.items()}
-  def ours(name):
-    states[name], record = stages[name].chunk(states[name], length, *stages[name].args)
-    jax.block_until_ready(record)
   net = peers.torch_hourglass(tuple(bench.generator.spec["channels"]))
   theirs = peers.torch_weight_steps(net, 0.1 * torch.rand(1, 32, size, size),
                                     torch.rand(1, 3, size, size), 0.01)
-  runs = {name: functools.partial(ours, name) for name in stages}
+  runs = _rounds(stages, length)
   runs["pytorch"] = functools.partial(theirs, length)
   for run in runs.values():
     run()
@@ -101,15 +106,9 @@ def time_own_steps(size: int, *, num_scales: int, rounds: int = 5,
                    length: int = 20) -> dict[str, float]:
   """Return the median seconds of a dense and of a mask step, timed in turn."""
   stages = _make_stages(_make_bench(size, "gemm", num_scales), length=length, use_scan=True, mask=None)
-  states = {name: stage.state for name, stage in stages.items()}
-  def steps(name):
-    states[name], record = stages[name].chunk(states[name], length, *stages[name].args)
-    jax.block_until_ready(record)
-  times = {name: [] for name in stages}
-  for _ in range(rounds + 1):
-    for name in stages:
-      times[name].append(_seconds(lambda name=name: steps(name)) / length)
-  return {name: statistics.median(values[1:]) for name, values in times.items()}  # the first warms up
+  runs = _rounds(stages, length)
+  times = [{name: _seconds(run) / length for name, run in runs.items()} for _ in range(rounds + 1)]
+  return {name: statistics.median(row[name] for row in times[1:]) for name in runs}  # one warms up
 
 
 def run_step(arguments) -> None:

@@ -120,11 +120,29 @@ def keep_count(keep_fraction: float, num_weights: int) -> int:
   return count
 
 
-def _rank_below(scores, count):
-  """1 where a score is among the `count` largest; of equal scores the earlier index wins."""
+def _rank(scores):
+  """How many scores of a vector come before each, largest first; of equal ones the earlier index."""
   order = jnp.argsort(-scores, stable=True)
-  ranks = jnp.zeros(scores.shape, jnp.int32).at[order].set(jnp.arange(scores.size, dtype=jnp.int32))
-  return ranks < count
+  return jnp.zeros(scores.shape, jnp.int32).at[order].set(jnp.arange(scores.size, dtype=jnp.int32))
+
+
+def global_ranks(scores):
+  """Rank every score of a tree, largest first, over ALL arrays; ties in the order of the tree."""
+  leaves, treedef = jax.tree.flatten(scores)
+  ranks = _rank(jnp.concatenate([leaf.ravel() for leaf in leaves]))
+  pieces = jnp.split(ranks, np.cumsum([leaf.size for leaf in leaves])[:-1])
+  return jax.tree.unflatten(treedef, [
+      piece.reshape(leaf.shape) for piece, leaf in zip(pieces, leaves)])
+
+
+def layerwise_ranks(scores):
+  """Rank every score of a tree, largest first, within its own array."""
+  return jax.tree.map(lambda leaf: _rank(leaf.ravel()).reshape(leaf.shape), scores)
+
+
+def layerwise_count(keep_fraction: float, size: int) -> int:
+  """How many weights of an array of `size` are kept layer-wise: at least one."""
+  return max(1, int(keep_fraction * size))
 
 
 def top_k_mask(scores, count):
@@ -140,19 +158,15 @@ def top_k_mask(scores, count):
   Returns:
     A tree of 0/1 arrays, shaped and typed like `scores`.
   """
-  leaves, treedef = jax.tree.flatten(scores)
-  kept = _rank_below(jnp.concatenate([leaf.ravel() for leaf in leaves]), count)
-  ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
-  pieces = jnp.split(kept, ends)
-  return jax.tree.unflatten(treedef, [
-      piece.reshape(leaf.shape).astype(leaf.dtype) for piece, leaf in zip(pieces, leaves)])
+  return jax.tree.map(lambda rank, leaf: (rank < count).astype(leaf.dtype),
+                      global_ranks(scores), scores)
 
 
 def layerwise_top_k_mask(scores, keep_fraction: float):
   """Keep the largest int(keep_fraction * size) scores of EACH array (at least one per array)."""
   return jax.tree.map(
-      lambda leaf: _rank_below(leaf.ravel(), max(1, int(keep_fraction * leaf.size)))
-      .reshape(leaf.shape).astype(leaf.dtype), scores)
+      lambda rank, leaf: (rank < layerwise_count(keep_fraction, leaf.size)).astype(leaf.dtype),
+      layerwise_ranks(scores), scores)
 
 
 def apply_mask(params, mask):

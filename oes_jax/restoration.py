@@ -6,7 +6,6 @@ from typing import Any, Callable, Iterator, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from oes_jax import compaction
 from oes_jax import engine
@@ -136,23 +135,15 @@ def automatic_keep_fraction(num_values: int, num_weights: int) -> float:
   return min(max(fraction, SMALLEST_AUTO_FRACTION), LARGEST_AUTO_FRACTION)
 
 
-def _ranks(scores, scope: str):
-  """Per weight, how many rank before it, and among how many: all weights, or those of its array.
-
-  Equal scores rank in their order, as in `masks.top_k_mask`. On the host: one sort serves every
-  density.
-  """
-  leaves, treedef = jax.tree.flatten(jax.tree.map(np.asarray, scores))
-  groups = [leaves] if scope == "global" else [[leaf] for leaf in leaves]
-  ranks, sizes = [], []
-  for group in groups:
-    flat = np.concatenate([leaf.ravel() for leaf in group])
-    rank = np.empty(flat.size, np.int64)
-    rank[np.argsort(-flat, kind="stable")] = np.arange(flat.size)
-    parts = np.split(rank, np.cumsum([leaf.size for leaf in group])[:-1])
-    ranks += [part.reshape(leaf.shape) for part, leaf in zip(parts, group)]
-    sizes += [flat.size] * len(group)
-  return jax.tree.unflatten(treedef, ranks), jax.tree.unflatten(treedef, sizes)
+def _ranked(scores, scope: str):
+  """Return fraction -> mask of booleans, on the host: one sort serves every density."""
+  if scope == "layerwise":
+    ranks = jax.device_get(masks.layerwise_ranks(scores))
+    return lambda fraction: jax.tree.map(
+        lambda rank: rank < masks.layerwise_count(fraction, rank.size), ranks)
+  ranks, size = jax.device_get(_global_ranks(scores)), masks.count_weights(scores)
+  return lambda fraction: jax.tree.map(
+      lambda rank: rank < masks.keep_count(fraction, size), ranks)
 
 
 def acting_target(num_values: int) -> int:
@@ -166,10 +157,10 @@ def fraction_that_acts(generator, scores, target: int, *, scope: str) -> float:
   Kept is not acting: a mask of few steps keeps many weights of channels that lead nowhere. At most
   LARGEST_AUTO_FRACTION.
   """
-  ranks, sizes = _ranks(scores, scope)
+  mask_at = _ranked(scores, scope)
   def acting(fraction):
-    mask = jax.tree.map(lambda rank, size: rank < int(fraction * size), ranks, sizes)
-    acts = compaction.acting_weights(generator.graph, mask, generator.net_input_shape[-1])
+    acts = compaction.acting_weights(
+        generator.graph, mask_at(fraction), generator.net_input_shape[-1])
     return sum(int(leaf.sum()) for leaf in jax.tree.leaves(acts))
   low, high = target / masks.count_weights(scores), LARGEST_AUTO_FRACTION
   if low >= high or acting(high) <= target:
@@ -188,6 +179,7 @@ def threshold_scores(scores, keep_fraction: float, *, scope: str):
 
 
 _top_k = jax.jit(masks.top_k_mask)
+_global_ranks = jax.jit(masks.global_ranks)
 
 
 def masked_output(generator, params, mask, net_input):
