@@ -14,16 +14,22 @@ def get_config() -> config_dict.ConfigDict:
   config.experiment = "default"
   # Seed of every draw: noise, initial params, network input, gates, random mask.
   config.seed = 0
+  # Restorations of every measurement, with a seed each (own initial params, network input, gates);
+  # their mean is the result, and their spread the uncertainty map. 1: none.
+  config.ensemble = 1
 
   config.data = data = config_dict.ConfigDict()
   # A bundled scikit-image photograph by name (astronaut, camera, coffee, ...; astronaut_face is a
-  # 160 x 160 crop of one), or a path: PNG, JPEG, TIFF or NPY.
+  # 160 x 160 crop of one), or a path: PNG, JPEG, TIFF or NPY. Many images: a folder, a glob, names or
+  # paths with commas between, or tfds:NAME#SPLIT (a prepared TensorFlow Datasets data set).
   data.source = "astronaut"
   # Path or bundled name of the clean image; only ever scored. None: the bundled original, where
   # noise was simulated; else no truth.
   data.truth = config_dict.placeholder(str)
   # (top, left, height, width) in pixels to restore. None: the whole image.
   data.crop = config_dict.placeholder(tuple)
+  # Longest side in pixels: a larger image is scaled down, after the crop. None: no limit.
+  data.max_side = config_dict.placeholder(int)
   # (low, high) values of the file that map to 0 and 1. None: 8-bit data the range of the type,
   # other data a robust range of the measurement.
   data.range = config_dict.placeholder(tuple)
@@ -33,6 +39,8 @@ def get_config() -> config_dict.ConfigDict:
   # clipped to it [OES]. None: 0.1 for a bundled image, no noise for a file, which is taken as
   # already corrupted. 0: none.
   noise.sigma = config_dict.placeholder(float)
+  # Seed of the simulated noise. None: the config's seed.
+  noise.seed = config_dict.placeholder(int)
 
   config.generator = generator = config_dict.ConfigDict()
   # hourglass [OES default] or deep_decoder [Heckel and Hand 2019].
@@ -75,6 +83,14 @@ def get_config() -> config_dict.ConfigDict:
   # Decay of the exponential moving average of the output image, in [0, 1). OES: none.
   weights.average_decay = 0.99
 
+  # Values to cross with every image, each a tuple; () leaves the key above as it is.
+  config.sweep = sweep = config_dict.ConfigDict()
+  sweep.seeds = ()
+  sweep.sigmas = ()
+  sweep.mask_sources = ()
+  sweep.keep_fractions = ()
+  sweep.kl_weights = ()
+
   config.output = output = config_dict.ConfigDict()
   # Which image is the result: average (of the outputs) or last (the last step's output) [OES].
   output.image = "average"
@@ -102,6 +118,8 @@ def get_config() -> config_dict.ConfigDict:
   compute.compaction = True
   # Steps of one compiled chunk. None: about one to two seconds of them on the backend.
   compute.chunk_steps = config_dict.placeholder(int)
+  # Images that a device restores at once. None: by backend and free memory.
+  compute.images_per_device = config_dict.placeholder(int)
   # Folder of JAX's persistent compilation cache; "" turns it off.
   compute.compilation_cache = "~/.cache/oes_jax"
   return config.lock()

@@ -5,7 +5,7 @@ import sys
 
 from oes_jax import bench_quality
 from oes_jax import bench_steps
-from oes_jax import records
+from oes_jax import processes
 from oes_jax import run
 
 
@@ -58,8 +58,7 @@ def main() -> None:
   arguments = parser.parse_args()
   try:
     arguments.function(arguments)
-  except (ValueError, OSError, run.Interrupted, run.Diverged, run.Busy,
-          records.DamagedLog) as error:
+  except (ValueError, OSError, run.Failed, processes.Busy, processes.Interrupted) as error:
     sys.exit(f"error: {error}")
 
 

@@ -12,6 +12,7 @@ from oes_jax import compaction
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import objectives
+from oes_jax import parallel
 from oes_jax import records
 from oes_jax import reports
 from oes_jax import restoration
@@ -38,15 +39,17 @@ def _make_bench(size: int, conv: str, num_scales: int = 6) -> _Bench:
 
 def _make_stages(bench: _Bench, *, length: int, use_scan: bool, mask) -> dict[str, Any]:
   """The stages whose steps are timed: dense, mask, and compacted where a mask is given."""
-  common = {"seed": 0, "num_steps": 10 ** 9, "length": length, "use_scan": use_scan}
-  def weights(params, mask, problem):
+  common = {"seeds": [0], "num_steps": 10 ** 9, "length": length, "use_scan": use_scan,
+            "mesh": parallel.image_mesh(jax.local_devices()[:1])}
+  def weights(*trees):
     return restoration.make_weight_stage(
-        bench.generator, params, mask, problem, learning_rate=0.01, **common)
+        bench.generator, *map(parallel.as_batch, trees), learning_rate=0.01, **common)
+  prior = objectives.Prior(bench.params, jnp.float32(0.05), jnp.float32(1e-9))
   stages = {
       "dense": weights(bench.params, restoration.dense_mask(bench.params), bench.problem),
       "mask": restoration.make_mask_stage(
-          bench.generator, bench.params, bench.mask_logits, bench.problem, keep_fraction=0.05,
-          kl_weight=1e-9, temperature=0.2, learning_rate=0.01, schedule="constant", **common),
+          bench.generator, *map(parallel.as_batch, (bench.mask_logits, prior, bench.problem)),
+          temperature=0.2, learning_rate=0.01, schedule="constant", **common),
   }
   if mask is not None:
     small = restoration.compact_problem(bench.generator, bench.params, mask, bench.problem)
@@ -58,7 +61,7 @@ def _rounds(stages: dict[str, Any], length: int) -> dict[str, Any]:
   """Per stage, a function that runs its next `length` steps to their end."""
   states = {name: stage.state for name, stage in stages.items()}
   def steps(name):
-    states[name], record = stages[name].chunk(states[name], length, *stages[name].args)
+    states[name], record, _ = stages[name].program.chunk(states[name], length, *stages[name].args)
     jax.block_until_ready(record)
   return {name: functools.partial(steps, name) for name in stages}
 
@@ -99,7 +102,7 @@ def time_step(size: int, *, rounds: int, length: int, conv: str,
       "milliseconds": {name: 1e3 * statistics.median(row[name] for row in times) for name in runs},
       "ratios": {name: {"median": statistics.median(values), "min": min(values),
                         "max": max(values)} for name, values in ratios.items()},
-      "gflop": {name: stage.flops / 1e9 for name, stage in stages.items()}}
+      "gflop": {name: stage.program.flops / 1e9 for name, stage in stages.items()}}
 
 
 def time_own_steps(size: int, *, num_scales: int, rounds: int = 5,

@@ -177,11 +177,16 @@ def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
                     round_up(int(used_input.sum())))
 
 
-def share_widths(plans: Sequence[Compaction]) -> list[Compaction]:
-  """Give every plan the largest widths of all, so that a batch's small trees stack; exact."""
-  widths = tuple(max(counts) for counts in zip(*(plan.widths for plan in plans)))
-  input_width = max(plan.input_width for plan in plans)
-  return [plan._replace(widths=widths, input_width=input_width) for plan in plans]
+def share_widths(plans: Sequence[Compaction], gather=lambda widths: [widths]) -> list[Compaction]:
+  """Give every plan the largest widths of all, so that a batch's small trees stack; exact.
+
+  Args:
+    plans: of this process's images.
+    gather: a list of whole numbers -> the lists of all processes.
+  """
+  mine = [max(counts) for counts in zip(*((*plan.widths, plan.input_width) for plan in plans))]
+  *widths, input_width = (max(counts) for counts in zip(*gather(mine)))
+  return [plan._replace(widths=tuple(widths), input_width=input_width) for plan in plans]
 
 
 def _placements(graph: Sequence[Layer], plan: Compaction, params):

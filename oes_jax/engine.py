@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 from oes_jax import metrics as quality
+from oes_jax import parallel
 
 
 class LoopState(NamedTuple):
@@ -32,20 +33,6 @@ class LoopState(NamedTuple):
   opt_state: Any
   output: Any
   average: Any
-
-
-class NonFiniteLoss(ArithmeticError):
-  """The loss, or what its gradient made of the trainable tree, became NaN or infinite.
-
-  Attributes:
-    step: the first step, counted from 1, whose loss was not finite.
-    last_good: the LoopState at the start of that chunk.
-    metrics: dict of arrays, the steps of that chunk before `step`.
-  """
-
-  def __init__(self, step: int, last_good: LoopState, metrics):
-    super().__init__(f"the loss is not finite at step {step}")
-    self.step, self.last_good, self.metrics = step, last_good, metrics
 
 
 def make_optimizer(*, learning_rate: float, schedule: str, num_steps: int):
@@ -68,13 +55,14 @@ def averaged_output(average, step, decay: float):
 
 
 def make_step(objective, optimizer, *, average_decay: float) -> Callable:
-  """Return step(state, frozen, problem, truth, stage_key) -> (state, metrics).
+  """Return step(state, frozen, problem, truth, key_data) -> (state, metrics), of one image.
 
   `truth` ([H, W, C] or None) adds the PSNR of the output and of the average to the metrics; it
-  touches nothing else.
+  touches nothing else. `key_data` is jax.random.key_data of the stage's key: unlike keys, it can
+  be laid out over processes.
   """
-  def step(state, frozen, problem, truth, stage_key):
-    key = jax.random.fold_in(stage_key, state.step)
+  def step(state, frozen, problem, truth, key_data):
+    key = jax.random.fold_in(jax.random.wrap_key_data(key_data), state.step)
     gradient = jax.value_and_grad(objective, has_aux=True)
     (loss, (output, measured)), grads = gradient(state.trainable, frozen, problem, key)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
@@ -82,88 +70,100 @@ def make_step(objective, optimizer, *, average_decay: float) -> Callable:
     done = state.step + 1
     measured = {"loss": loss, **measured}
     if truth is not None:
-      measured["psnr"] = quality.psnr(output, truth)
-      measured["psnr_average"] = quality.psnr(averaged_output(average, done, average_decay), truth)
+      measured["psnr"] = quality.psnr(output, truth, problem.valid)
+      measured["psnr_average"] = quality.psnr(
+          averaged_output(average, done, average_decay), truth, problem.valid)
     trainable = optax.apply_updates(state.trainable, updates)
     return LoopState(done, trainable, opt_state, output, average), measured
   return step
 
 
-def compile_chunk(step: Callable, state, args, *, length: int, use_scan: bool = True) -> tuple[Callable, float]:
-  """Compile chunk(state, num_steps, *args) -> (state, metrics), metrics being [length] arrays.
+def compile_chunk(step: Callable, state, args, *, mesh, length: int,
+                  use_scan: bool = True) -> tuple[Callable, float]:
+  """Compile chunk(state, num_steps, *args) -> (state, metrics, sound) over a batch of images.
 
-  One program does any num_steps <= length; entries beyond are zero. The state is donated.
-  Without `use_scan` the steps are dispatched one by one: lax.conv inside a compiled loop is 5-20
-  times slower on CPU.
+  One program does any num_steps <= length. The metrics are [images, length] arrays, zero beyond
+  num_steps. An image whose loss, or what its gradient made of the trainable tree, became NaN or
+  infinite is not `sound` ([images], bool): its state is the one from before the chunk. The state is
+  donated. Without `use_scan` the steps are dispatched one by one: lax.conv inside a compiled loop
+  is 5-20 times slower on CPU.
 
   Args:
-    step: of `make_step`.
-    state: a LoopState, for its shapes.
-    args: what a step takes beside the state, for its shapes.
+    step: of `make_step`, for one image.
+    state: a batch of LoopStates, for its shapes and layout.
+    args: what a step takes beside the state, as a batch, likewise.
+    mesh: of `parallel.image_mesh`.
     length: most steps of a chunk.
     use_scan: whether the steps run inside one compiled loop.
 
   Returns:
-    (chunk, XLA's count of floating-point operations of one step).
+    (chunk, XLA's count of floating-point operations of one step of one device's images).
   """
   if not use_scan:
-    single = jax.jit(step, donate_argnums=0).lower(state, *args).compile()
-    def dispatched(state, num_steps, *args):
-      records = []
-      for _ in range(num_steps):
-        state, measured = single(state, *args)
-        records.append(measured)
-      return state, jax.tree.map(lambda *m: jnp.stack(m), *records)
-    return dispatched, _count_flops(single)
-
+    return _compile_dispatched(step, state, args, mesh, length)
   step = jax.jit(step, inline=True)  # traced once for both uses
-  shapes = jax.eval_shape(step, state, *args)[1]
-  def scanned(state, num_steps, *args):
+  one = lambda tree: jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
+  shapes = jax.eval_shape(step, one(state), *one(args))[1]
+  def scanned(num_steps, before, *args):
     def body(i, carry):
       state, record = carry
       state, measured = step(state, *args)
       return state, jax.tree.map(lambda r, m: r.at[i].set(m), record, measured)
     record = jax.tree.map(lambda m: jnp.zeros((length, *m.shape), m.dtype), shapes)
-    return lax.fori_loop(0, num_steps, body, (state, record))
-  compiled = jax.jit(scanned, donate_argnums=0).lower(state, jnp.int32(length), *args).compile()
-  chunk = lambda state, num_steps, *args: compiled(state, jnp.int32(num_steps), *args)
+    state, record = lax.fori_loop(0, num_steps, body, (before, record))
+    state, sound = _keep_sound(before, state, record["loss"])
+    return state, record, sound
+  over = parallel.over_images(scanned, mesh, shared=1, donate=(1,))
+  compiled = over.lower(np.int32(length), state, *args).compile()
+  chunk = lambda state, num_steps, *args: compiled(np.int32(num_steps), state, *args)
   return chunk, _count_flops(compiled)  # the body of a loop of unknown length is counted once
+
+
+def _compile_dispatched(step, state, args, mesh, length):
+  single = parallel.over_images(step, mesh, donate=(0,)).lower(state, *args).compile()
+  keep_sound = parallel.over_images(_keep_sound, mesh, donate=(1,))
+  def dispatched(state, num_steps, *args):
+    before, records = jax.tree.map(jnp.copy, state), []
+    for _ in range(num_steps):
+      state, measured = single(state, *args)
+      records.append(measured)
+    record = jax.tree.map(lambda *m: jnp.pad(jnp.stack(m, 1), ((0, 0), (0, length - num_steps))),
+                          *records)
+    state, sound = keep_sound(before, state, record["loss"])
+    return state, record, sound
+  return dispatched, _count_flops(single)
+
+
+def _keep_sound(before: LoopState, state: LoopState, losses):
+  """Return (state, True) where all is finite, else (before, False)."""
+  leaves = (losses, *jax.tree.leaves(state.trainable))  # a last update can spoil the tree alone
+  sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+  return jax.tree.map(lambda old, new: jnp.where(sound, new, old), before, state), sound
 
 
 def _count_flops(compiled) -> float:
   return (compiled.cost_analysis() or {}).get("flops", float("nan"))
 
 
-@jax.jit
-def _all_finite(tree):
-  return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+def iterate(chunk: Callable, state: LoopState, *args, start: int, num_steps: int,
+            length: int) -> Iterator[tuple[int, LoopState, dict[str, np.ndarray], np.ndarray]]:
+  """Run the chunks from step `start` to num_steps.
 
+  Chunks end at multiples of `length` and at `num_steps`, wherever they start, so a resumed run
+  repeats the programs of an uninterrupted one. The yielded state is donated to the next chunk: copy
+  what must outlive it.
 
-def iterate(chunk: Callable, state: LoopState, *args, num_steps: int,
-            length: int) -> Iterator[tuple[LoopState, dict[str, np.ndarray]]]:
-  """Run the chunks from state.step to num_steps; yield (state, metrics) after each.
-
-  Chunks end at multiples of `length` and at `num_steps`, wherever the state starts, so a
-  resumed run repeats the programs of an uninterrupted one. The yielded state is donated to the
-  next chunk: copy what must outlive it.
-
-  Raises:
-    NonFiniteLoss: carrying the last good state.
+  Yields:
+    (steps done, state, metrics, sound) after each chunk; metrics [images, steps] and sound [images]
+    of this process's images only, see `compile_chunk`.
   """
-  done = int(state.step)
+  done = start
   while done < num_steps:
     count = min(length - done % length, num_steps - done)
-    before = jax.tree.map(jnp.copy, state)  # donation would lose it; a copy costs milliseconds
-    state, record = chunk(state, count, *args)
-    record = {name: values[:count] for name, values in jax.device_get(record).items()}
-    finite = np.isfinite(record["loss"])
-    if not finite.all() or not _all_finite(state.trainable):
-      # A last update can spoil the tree before any loss shows it.
-      first = int(np.argmin(finite)) if not finite.all() else count
-      good = {name: values[:first] for name, values in record.items()}
-      raise NonFiniteLoss(done + first + 1, before, good)
+    state, record, sound = chunk(state, count, *args)
     done += count
-    yield state, record
+    record = {name: values[:, :count] for name, values in parallel.rows(record).items()}
+    yield done, state, record, parallel.rows(sound)
 
 
 SCHEDULES = {

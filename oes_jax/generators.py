@@ -42,12 +42,14 @@ class Generator(NamedTuple):
     apply: (params, net_input) -> image [H, W, C] in (0, 1). The widths are those of `params`,
       so a compacted tree with its compacted input works too.
     net_input_shape: (h, w, c) of the fixed random input.
+    padded_shape: (H, W) at which the net runs; its output is cropped to the image.
     graph: its layers, in order of evaluation.
     spec: what a mask of this generator depends on: name, num_scales, channels, image_channels.
   """
   init: Callable[[Any], tuple[Any, Any]]
   apply: Callable[[Any, Any], Any]
   net_input_shape: tuple[int, int, int]
+  padded_shape: tuple[int, int]
   graph: tuple[Layer, ...]
   spec: dict[str, Any]
 
@@ -55,6 +57,12 @@ class Generator(NamedTuple):
 def sample_net_input(key, shape):
   """Draw the fixed network input 0.1 * U[0, 1) [authors' code]."""
   return 0.1 * jax.random.uniform(key, shape)
+
+
+def centre(frame: Sequence[int], size: Sequence[int]) -> tuple[slice, slice]:
+  """Return the (rows, columns) of an image of `size` (H, W, ...) in the middle of a `frame`."""
+  return tuple(slice((outer - inner) // 2, (outer - inner) // 2 + inner)
+               for outer, inner in zip(frame[:2], size[:2]))
 
 
 def max_num_scales(image_shape: Sequence[int]) -> int:
@@ -254,7 +262,7 @@ def make_generator(name: str, *, image_shape: Sequence[int], num_scales: int,
   net_input_shape = (padded_h // factor, padded_w // factor, input_channels)
   options = {"implementation": conv, "precision": precision, "dtype": dtype}
   module = architecture.module(widths, image_channels, options)
-  top, left = (padded_h - height) // 2, (padded_w - width) // 2
+  rows, columns = centre((padded_h, padded_w), (height, width))
 
   @jax.jit
   def init(key):
@@ -264,11 +272,11 @@ def make_generator(name: str, *, image_shape: Sequence[int], num_scales: int,
 
   def apply(params, net_input):
     image = module.apply({"params": params}, net_input)
-    return image[top:top + height, left:left + width]
+    return image[rows, columns]
 
   spec = {"name": name, "num_scales": num_scales, "channels": list(widths),
           "image_channels": image_channels}
-  return Generator(init, apply, net_input_shape, architecture.graph(num_scales), spec)
+  return Generator(init, apply, net_input_shape, (padded_h, padded_w), architecture.graph(num_scales), spec)
 
 
 GENERATORS = {

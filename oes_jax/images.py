@@ -1,9 +1,15 @@
-"""Images in and out: files and bundled photographs, and the map of their values to (0, 1)."""
+"""Images in and out: files, bundled photographs and items of data sets, and the collections that
+name many of them; the map of their values to (0, 1)."""
 
+import collections
 import dataclasses
+import functools
+import glob
 import hashlib
 import io
+import os
 import pathlib
+import re
 import struct
 import tokenize
 from typing import Any
@@ -16,6 +22,7 @@ from PIL import UnidentifiedImageError
 import png
 from scipy import ndimage
 import skimage.data
+import skimage.transform
 import tifffile
 
 # Images inside the scikit-image wheel: no download. See its data/README.txt for their licences.
@@ -31,6 +38,7 @@ _DECODER_ERRORS = (ValueError, OSError, EOFError, LookupError, SyntaxError, Type
                    AttributeError, ArithmeticError, MemoryError, NotImplementedError, struct.error,
                    zlib.error, tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
                    tifffile.TiffFileError)
+_TFDS = re.compile(r"tfds:(?P<name>[^#@,]+)(#(?P<split>[^#@,]+))?(@(?P<index>\d+))?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Picture:
     alpha: [H, W] or None; carried through unchanged.
     squeezed: whether the file had no channel axis.
     suffix: of the file that a restored image is written to, e.g. ".png".
-    digest: sha256 of the file, or the bundled image's name.
+    digest: sha256 of the file or of the data set's item, or the bundled image's name.
     bundled: whether it is a clean photograph of scikit-image.
   """
   values: np.ndarray
@@ -100,7 +108,7 @@ def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
   if suffix not in SUFFIXES:
     raise ValueError(f"{key}={str(path)!r} is not an image file or a bundled image; allowed: "
                      f"{', '.join(SUFFIXES)}, or one of {', '.join((*BUNDLED_IMAGES, *BUNDLED_CROPS))}.")
-  if not path.is_file():
+  if not os.path.isfile(path):  # pathlib's raises where a name is too long
     raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
   try:
     data = path.read_bytes()
@@ -123,6 +131,114 @@ def _read_bundled(name: str) -> np.ndarray:
   return image if height is None else image[top:top + height, left:left + width]
 
 
+@functools.lru_cache(maxsize=None)
+def _data_source(name: str, split: str):
+  """Open a split of a prepared data set; return (its items, name of the image, its channels).
+
+  The builder is made of the prepared files: it downloads nothing, and is not the one of the data
+  set's own code, which may need TensorFlow.
+  """
+  # pylint: disable=import-outside-toplevel
+  from google.protobuf import json_format
+  import tensorflow_datasets as tfds  # half a second
+  from tensorflow_datasets.core import read_only_builder
+  try:
+    builder = read_only_builder.builder_from_files(name, file_format="array_record")
+  except json_format.ParseError as error:
+    raise ValueError(f"its dataset_info.json is damaged: {error}") from error
+  features = builder.info.features
+  stored = sorted(k for k, v in features.items() if isinstance(v, tfds.features.Image))
+  pictures = [k for k in stored if not isinstance(features[k], tfds.features.LabeledImage)]
+  if not pictures:  # a labelled image is a map of classes
+    raise ValueError(f"it has no image; its features: {', '.join(sorted(features))}")
+  picture = pictures[0]  # by name, as tfds restores features in any order
+  skipped = {k: tfds.decode.SkipDecoding() for k in stored if k != picture}
+  items = builder.as_data_source(split, decoders=skipped or None)
+  return items, picture, features[picture].shape[-1]
+
+
+def _open_tfds(source: str, key: str):
+  """Return (name, split, index or None, what `_data_source` returns); any fault is a ValueError."""
+  match = _TFDS.fullmatch(source)
+  if match is None:
+    raise ValueError(f"{key}={source!r} is not allowed; allowed: tfds:NAME or tfds:NAME#SPLIT, and "
+                     "@INDEX after it for one item.")
+  name, split, index = match["name"], match["split"] or "train", match["index"]
+  try:
+    opened = _data_source(name, split)
+  except (ValueError, LookupError, TypeError, RuntimeError, OSError, ImportError) as error:
+    reason = str(error).partition("\n")[0].rstrip(".")
+    raise ValueError(f"{key}={source!r} cannot be read: {reason}. Allowed: a data set prepared as "
+                     "array_record in the folder TFDS_DATA_DIR, and one of its splits.") from error
+  return name, split, None if index is None else int(index), opened
+
+
+def _read_tfds(source: str, key: str) -> tuple[np.ndarray, bool, str]:
+  """Return (values, whether the last channel is alpha, sha256) of an item of a data set."""
+  *_, index, (items, picture, channels) = _open_tfds(source, key)
+  if index is None or index >= len(items):
+    raise ValueError(f"{key}={source!r} names no item; allowed: an @INDEX below {len(items)}.")
+  try:
+    values = items[index][picture]
+    if channels and values.shape[-1] != channels:  # such as a CMYK JPEG
+      raise ValueError(f"it has {values.shape[-1]} channels where the data set has {channels}")
+  except (*_DECODER_ERRORS, RuntimeError) as error:
+    reason = str(error).rstrip(".")
+    raise ValueError(f"{key}={source!r} cannot be read as an image: {reason}.") from error
+  digest = hashlib.sha256(f"{values.shape} {values.dtype.str}".encode() + values.tobytes())
+  squeezed = values.ndim == 3 and values.shape[-1] == 1
+  return values[..., 0] if squeezed else values, channels in (2, 4), digest.hexdigest()
+
+
+def is_collection(source: str) -> bool:
+  """Whether a source lists images instead of being one: a folder, a pattern, a list or a data set.
+
+  A bundled name or an existing file is one image, whatever its name holds.
+  """
+  if source in BUNDLED_IMAGES or source in BUNDLED_CROPS or os.path.isfile(source):
+    return False
+  if os.path.isdir(source) or "," in source:
+    return True
+  return "@" not in source if source.startswith("tfds:") else bool(set("*?[") & set(source))
+
+
+def list_sources(source: str) -> list[str]:
+  """Return the single images of a source, each of which `read_picture` takes, in a stable order.
+
+  Args:
+    source: a folder (the image files directly in it, by name), a pattern of files (by name), a data
+      set (its items), or a list of images and of any of these, separated by commas (as given).
+      Anything else is the one image. Hidden files are left out. Whether an image can be read is not
+      looked at.
+
+  Raises:
+    ValueError: it holds no image, an empty item or an image twice; or the data set is not prepared.
+  """
+  folder = os.path.isdir(source)
+  if not is_collection(source):
+    return [source]
+  if "," in source and not folder:
+    items = [item.strip() for item in source.split(",")]
+    if "" in items:
+      raise ValueError(f"data.source={source!r} has an empty item; allowed: images separated by "
+                       "single commas.")
+    found = [image for item in items for image in list_sources(item)]
+    image, count = collections.Counter(found).most_common(1)[0]
+    if count > 1:
+      raise ValueError(f"data.source={source!r} names {image!r} twice; allowed: each image once.")
+  elif source.startswith("tfds:"):
+    name, split, _, (items, *_) = _open_tfds(source, "data.source")
+    found = [f"tfds:{name}#{split}@{index}" for index in range(len(items))]
+  else:
+    pattern = os.path.join(glob.escape(source), "*") if folder else source
+    found = sorted(path for path in set(glob.glob(pattern, recursive=True))
+                   if path.lower().endswith(SUFFIXES) and not os.path.isdir(path))
+  if not found:
+    raise ValueError(f"data.source={source!r} holds no image; allowed: a readable folder or a "
+                     f"pattern with files of {', '.join(SUFFIXES)}, or a split with items.")
+  return found
+
+
 def _check_values(values: np.ndarray, source: str, key: str) -> None:
   if values.dtype.kind not in "biuf":
     raise ValueError(f"{key}={source!r} holds {values.dtype} values; allowed: boolean, "
@@ -136,22 +252,40 @@ def _check_values(values: np.ndarray, source: str, key: str) -> None:
                      "pixels only.")
 
 
+def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
+  """Scale [H, W, C] down until no side is over `max_side`, without aliasing; the dtype stays."""
+  if max_side < 1:
+    raise ValueError(f"data.max_side={max_side} is not allowed; allowed: 1 pixel or more, or None.")
+  scale = max_side / max(values.shape[:2])
+  if scale >= 1:
+    return values
+  shape = [max(1, round(scale * length)) for length in values.shape[:2]]
+  small = skimage.transform.resize(values.astype(np.float64), shape, order=1, anti_aliasing=True,
+                                   preserve_range=True)
+  return from_unit(small, (0., 1.), values.dtype)
+
+
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
-                 key: str = "data.source") -> Picture:
-  """Read a bundled image by name, or a PNG, JPEG, TIFF or NPY file.
+                 max_side: int | None = None, key: str = "data.source") -> Picture:
+  """Read a bundled image by name, a PNG, JPEG, TIFF or NPY file, or an item of a data set.
 
   Args:
-    source: a name of BUNDLED_IMAGES or BUNDLED_CROPS, or a path.
+    source: a name of BUNDLED_IMAGES or BUNDLED_CROPS, a path, or tfds:NAME#SPLIT@INDEX.
     crop: (top, left, height, width) in pixels, or None for the whole image.
+    max_side: longest side in pixels; what is larger after the crop is scaled down to it, alpha too.
+      None for the stored size.
     key: config key of the source, for error messages.
 
   Raises:
-    ValueError: the file is missing, damaged, not an image, or has non-finite pixels; or the crop
-      does not lie inside it. The message names the value and what is allowed.
+    ValueError: the image is missing, damaged, not an image, or has non-finite pixels; or the crop
+      does not lie inside it; or max_side is below 1. The message names the value and what is
+      allowed.
   """
   bundled = source in BUNDLED_IMAGES or source in BUNDLED_CROPS
   if bundled:
     values, alpha, digest, suffix = _read_bundled(source), False, source, ".png"
+  elif source.startswith("tfds:"):
+    (values, alpha, digest), suffix = _read_tfds(source, key), ".png"
   else:
     path = pathlib.Path(source)
     values, alpha, data = _read_file(path, key)
@@ -167,6 +301,8 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
       raise ValueError(f"data.crop={tuple(crop)} does not lie inside the image of "
                        f"{values.shape[0]}x{values.shape[1]}; allowed: (top, left, height, width).")
     values = values[top:top + height, left:left + width]
+  if max_side is not None:
+    values = _shrink(values, max_side)
   return Picture(values=values[..., :-1] if alpha else values,
                  alpha=values[..., -1] if alpha else None,
                  squeezed=squeezed, suffix=suffix, digest=digest, bundled=bundled)

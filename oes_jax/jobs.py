@@ -1,9 +1,12 @@
 """A job: a checked config with its files read and its automatic choices made."""
 
 import dataclasses
+import functools
+import json
 import logging
 import math
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -28,12 +31,20 @@ _CHUNK_WORK = {"cpu": 1_000_000, "gpu": 50_000_000, "tpu": 50_000_000}
 _TILE_SIDES = (2048, 1024, 512, 256)
 
 
+# Keys that may differ between the images of a batch; see `group_key`.
+_PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
+              "data.max_side", "noise.sigma", "noise.seed", "mask.source", "mask.path",
+              "mask.keep_fraction", "mask.kl_weight")
+# Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
+FORMAT = 2
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What `prepare` has checked, read and chosen, before anything is compiled or written.
+  """What `inspect` has checked, read and chosen, before anything is compiled or written.
 
-  `tile` is the side of the tiles that the image is cut into, or None; generator, keep_fraction,
-  needed_bytes and chunk_steps are those of one tile then.
+  `shape` is (H, W, C) of what is restored at once: one tile where the image is cut into tiles of
+  side `tile`, else the image. generator, keep_fraction, need and chunk_steps are for that.
   """
   config: Any
   workdir: pathlib.Path
@@ -43,80 +54,118 @@ class Job:
   sigma: float
   truth: np.ndarray | None
   tile: int | None
+  shape: tuple[int, int, int]
   generator: generators.Generator
-  needed_bytes: int
+  need: memory.Need
   given_mask: Any
   keep_fraction: float
   conv: str
   chunk_steps: int
 
 
-def _fit_memory(make_generator, shape, compute, stored: int | None):
-  """Return (side of the tiles or None, shape of one, its generator, bytes it needs).
+def _generator_settings(config, num_scales: int | None = None) -> tuple:
+  conv = convolution.resolve_implementation(config.compute.conv, jax.default_backend())
+  return (config.generator.name, num_scales or config.generator.num_scales,
+          config.generator.channels, conv, config.compute.precision, config.compute.dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _make_generator(shape, settings) -> generators.Generator:
+  """One generator for all jobs of its shape, so that what is compiled for it serves them all."""
+  name, num_scales, channels, conv, precision, dtype = settings
+  return generators.make_generator(
+      name, image_shape=shape, num_scales=num_scales, channels=channels, conv=conv,
+      precision=precision, dtype=None if dtype == "float32" else dtype)
+
+
+@functools.lru_cache(maxsize=256)
+def _estimate_need(part, whole, settings) -> memory.Need:
+  return memory.estimate(_make_generator(part, settings), part, whole, settings[-1])
+
+
+def frame_generator(job: Job, frame: tuple[int, int, int]) -> generators.Generator:
+  """Return the job's generator with the output (H, W, C) of its batch's frame."""
+  return _make_generator(
+      frame, _generator_settings(job.config, job.generator.spec["num_scales"]))
+
+
+def _fit_memory(config, shape, stored: int | None):
+  """Return (side of the tiles or None, shape of one, its generator, its memory.Need).
 
   Args:
-    make_generator: shape -> Generator.
+    config: of the run.
     shape: (H, W, C) of the image.
-    compute: config.compute.
     stored: what an earlier start of the run used (0: no tiles), which stands; None at the first.
 
   Raises:
     ValueError: the memory does not suffice.
   """
-  free = memory.available()
+  free, compute, settings = memory.available(), config.compute, _generator_settings(config)
   sides = (0, *_TILE_SIDES) if compute.tile is None else (compute.tile,)
   for side in sides if stored is None else (stored,):
     rows, columns = tiles.cut(shape, side or max(shape[:2]), compute.tile_overlap)[0]
     part = (rows.stop, columns.stop, shape[2])
-    generator = make_generator(part)
-    needed = memory.estimate(generator, part, shape, compute.dtype)
+    generator, need = _make_generator(part, settings), _estimate_need(part, tuple(shape), settings)
+    needed = need.once + need.per_image
     if stored is not None and needed > free:
       logging.warning("about %.1f GB of memory are needed, %.1f GB are free", needed / 1e9, free / 1e9)
     if needed <= free or stored is not None:
-      return (side if part != shape else None), part, generator, needed
+      return (side if part != shape else None), part, generator, need
   raise ValueError(
       f"{part[0]}x{part[1]} pixels need about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are "
       f"free (compute.tile={compute.tile}); allowed: compute.tile=None or smaller tiles, a narrower "
       "generator.channels, a smaller data.crop, or more free memory.")
 
 
-def prepare(config, workdir: str | None = None) -> Job:
-  """Check the config and its files, choose what is automatic, and make the run's folder.
+def _read_truth(config, picture, sigma):
+  """Return (clean values or None, digest of their file or None)."""
+  if config.data.truth is None:
+    return picture.values if sigma > 0 else None, None
+  clean = images.read_picture(config.data.truth, config.data.crop, max_side=config.data.max_side,
+                              key="data.truth")
+  if (clean.values.shape, clean.values.dtype) != (picture.values.shape, picture.values.dtype):
+    raise ValueError(f"data.truth={config.data.truth!r} is {clean.values.dtype} {clean.values.shape}, "
+                     f"data.source {picture.values.dtype} {picture.values.shape}; allowed: the same "
+                     "type and shape.")
+  return clean.values, clean.digest
+
+
+def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
+  """Return the folder name of one case: what is restored, its seed, and a hash of all that it is."""
+  stem = source if source in (*images.BUNDLED_IMAGES, *images.BUNDLED_CROPS) else pathlib.PurePath(source).stem
+  stem = re.sub(r"[^\w.-]+", "_", source if source.startswith("tfds:") else stem)
+  return f"{stem}-seed{seed}-{validation.digest_of(identity)}"
+
+
+def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None = None) -> Job:
+  """Check the config and its files, and choose what is automatic; nothing is written.
+
+  Args:
+    config: of one restoration.
+    workdir: folder of the run; None: runs/<experiment>-<hash>, or a folder of its own in `parent`.
+    parent: where cases have their folders.
 
   Raises:
     ValueError, OSError: with one line that names the value, what is allowed and the config key.
   """
   validation.check_config(config)
-  picture = images.read_picture(config.data.source, config.data.crop)
+  picture = images.read_picture(config.data.source, config.data.crop, max_side=config.data.max_side)
   limits = images.intensity_range(picture.values, config.data.range)
   sigma = config.noise.sigma if config.noise.sigma is not None else 0.1 * picture.bundled
-  truth, truth_digest = picture.values if sigma > 0 else None, None
-  if config.data.truth is not None:
-    clean = images.read_picture(config.data.truth, config.data.crop, key="data.truth")
-    truth, truth_digest = clean.values, clean.digest
-    if (truth.shape, truth.dtype) != (picture.values.shape, picture.values.dtype):
-      raise ValueError(f"data.truth={config.data.truth!r} is {truth.dtype} {truth.shape}, data.source "
-                       f"{picture.values.dtype} {picture.values.shape}; allowed: the same type and "
-                       "shape.")
-  identity = {"config": validation.plain(config),
+  truth, truth_digest = _read_truth(config, picture, sigma)
+  identity = {"format": FORMAT, "config": validation.plain(config),
               "inputs": {"source": picture.digest, "truth": truth_digest,
                          "mask": validation.mask_digest(config.mask)}}
+  if parent is not None:
+    workdir = str(parent / case_name(config.data.source, config.seed, identity))
   folder, choices = validation.find_workdir(workdir, config.experiment, identity)
-  backend = jax.default_backend()
-  conv = convolution.resolve_implementation(config.compute.conv, backend)
-  make_generator = lambda shape: generators.make_generator(
-      config.generator.name, image_shape=shape, num_scales=config.generator.num_scales,
-      channels=config.generator.channels, conv=conv, precision=config.compute.precision,
-      dtype=None if config.compute.dtype == "float32" else config.compute.dtype)
-  tile, shape, generator, needed = _fit_memory(
-      make_generator, picture.values.shape, config.compute, choices.get("tile"))
+  tile, shape, generator, need = _fit_memory(config, picture.values.shape, choices.get("tile"))
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   size = masks.count_weights(params)
   keep_fraction = config.mask.keep_fraction
   if keep_fraction is None:
     keep_fraction = restoration.automatic_keep_fraction(math.prod(shape), size)
   masks.keep_count(keep_fraction, size)
-  work = _CHUNK_WORK.get(backend, _CHUNK_WORK["gpu"])
   given_mask = None
   if config.mask.source == "file":
     given_mask = validation.read_mask(config.mask.path, generator, params)
@@ -125,12 +174,44 @@ def prepare(config, workdir: str | None = None) -> Job:
     if learned_on in images.BUNDLED_CROPS.get(config.data.source, (config.data.source,)):
       logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
                       "about other images", learned_on)
-  validation.claim_workdir(folder, identity, {"tile": tile or 0})  # last: it writes
+  backend = jax.default_backend()
+  work = _CHUNK_WORK.get(backend, _CHUNK_WORK["gpu"])
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
-      sigma=float(sigma), truth=truth, tile=tile, generator=generator, needed_bytes=needed,
-      given_mask=given_mask, keep_fraction=keep_fraction, conv=conv,
+      sigma=float(sigma), truth=truth, tile=tile, shape=shape, generator=generator, need=need,
+      given_mask=given_mask, keep_fraction=keep_fraction,
+      conv=convolution.resolve_implementation(config.compute.conv, backend),
       chunk_steps=config.compute.chunk_steps or int(np.clip(work // (shape[0] * shape[1]), 1, 1000)))
+
+
+def claim(job: Job) -> None:
+  """Make the job's folder with its config.json.
+
+  Raises:
+    OSError: it cannot be made or written.
+  """
+  validation.claim_workdir(job.workdir, job.identity, {"tile": job.tile or 0})
+
+
+def prepare(config, workdir: str | None = None) -> Job:
+  """Inspect a config and claim its folder."""
+  job = inspect(config, workdir)
+  claim(job)
+  return job
+
+
+def group_key(job: Job) -> str:
+  """Return what must be alike in all images of a batch: everything static, as text."""
+  static = validation.plain(job.config)
+  for key in _PER_IMAGE:
+    *parents, last = key.split(".")
+    node = static
+    for parent in parents:
+      node = node[parent]
+    del node[last]
+  tiled = str(job.workdir) if job.tile is not None else None  # tiles fill the memory alone
+  return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled,
+                     job.truth is not None, job.config.mask.source == "learn"], sort_keys=True)
 
 
 def density_report(job: Job, mask) -> list[compaction.LayerReport]:

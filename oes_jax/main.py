@@ -1,22 +1,38 @@
 """Command line: python -m oes_jax.main --config=configs/denoise.py [--workdir=DIR]."""
 
+import os
+import re
 import sys
+from typing import Mapping
 
 from absl import app
 from absl import flags
 from absl import logging
+import jax
 from ml_collections import config_flags
 
+from oes_jax import cases
 from oes_jax import jobs
-from oes_jax import records
+from oes_jax import processes
 from oes_jax import reports
+from oes_jax import results
 from oes_jax import run
+from oes_jax import sweep
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, e.g. configs/denoise.py or configs/denoise.py:paper.",
     lock_config=True)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run. Default: runs/<experiment>-<hash of the config>.")
+_SHARD = flags.DEFINE_string(
+    "shard", None, "i/n: restore share i (0 to n - 1) of many cases, independently of the others. "
+    "Default: the index of a SLURM array or of a Kubernetes job, else everything.")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "Be one of the processes of one program (jax.distributed) that restores "
+    "many cases on all devices. Found from SLURM, Cloud TPU or Kubernetes, or from "
+    "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.")
+_SUMMARISE = flags.DEFINE_bool(
+    "summarise", False, "Print and write the table of many cases so far, and restore nothing.")
 flags.mark_flags_as_required(["config"])
 
 
@@ -40,22 +56,84 @@ def _parse_flags(argv):
     _fail(error, 2)
 
 
+def find_shard(flag: str | None, environment: Mapping[str, str]) -> tuple[int, int]:
+  """Return (i, n) of --shard=i/n, or of the scheduler's own index, or (0, 1).
+
+  A SLURM array counts from SLURM_ARRAY_TASK_MIN; a Kubernetes job gives JOB_COMPLETION_INDEX, to which
+  the manifest adds JOB_COMPLETIONS.
+
+  Raises:
+    ValueError: it is not a share.
+  """
+  if flag is not None:
+    match = re.fullmatch(r"(\d+)/(\d+)", flag)
+    if not match or int(match[1]) >= int(match[2]):
+      raise ValueError(f"--shard={flag!r} is not allowed; allowed: i/n with 0 <= i < n, e.g. 0/4.")
+    return int(match[1]), int(match[2])
+  if "SLURM_ARRAY_TASK_ID" in environment:
+    number = {name: int(environment[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN", "COUNT")}
+    step = int(environment.get("SLURM_ARRAY_TASK_STEP", 1))
+    return (number["ID"] - number["MIN"]) // step, number["COUNT"]
+  if "JOB_COMPLETION_INDEX" in environment and "JOB_COMPLETIONS" in environment:
+    return int(environment["JOB_COMPLETION_INDEX"]), int(environment["JOB_COMPLETIONS"])
+  return 0, 1
+
+
+def _join_program() -> None:
+  """Join the other processes; JAX finds them from the scheduler, or from three variables."""
+  by_hand = {}
+  if "JAX_NUM_PROCESSES" in os.environ:
+    by_hand = {"num_processes": int(os.environ["JAX_NUM_PROCESSES"]),
+               "process_id": int(os.environ["JAX_PROCESS_ID"])}
+  jax.distributed.initialize(**by_hand)
+  if jax.process_index() == 0:
+    print(f"one program of {jax.process_count()} processes, {jax.device_count()} devices; if one of "
+          "them dies the others are ended: start all again, and they go on from the last checkpoint",
+          flush=True)
+
+
+def _run_many(config) -> None:
+  if _SUMMARISE.value:
+    folder = sweep.find_folder(config, _WORKDIR.value)[0]
+    if not folder.is_dir():
+      raise ValueError(f"{folder} does not exist: nothing has been restored there.")
+    complete = True
+  else:
+    shard = (0, 1) if _DISTRIBUTED.value else find_shard(_SHARD.value, os.environ)
+    folder, complete = sweep.run_all(config, _WORKDIR.value, shard)
+  if jax.process_index() == 0:
+    print(results.write_tables(folder))
+    print(f"table: {folder / 'results.md'}")
+  if not complete:
+    sys.exit(1)
+
+
+def _run_one(config) -> None:
+  for flag in (_SHARD, _DISTRIBUTED, _SUMMARISE):
+    if flag.present:
+      raise ValueError(f"--{flag.name} is for many restorations; allowed: a data.source that lists "
+                       "images, ensemble > 1, or values in sweep.")
+  job = jobs.prepare(config, _WORKDIR.value)
+  summary = run.run(job)
+  print(reports.closing_table(summary))
+  print(f"restored image: {job.workdir / summary['output']}")
+
+
 def main(argv):
   if len(argv) > 1:
     _fail(f"unexpected argument {argv[1]!r}; flags begin with --.", 2)
   logging.set_verbosity(logging.WARNING)  # Orbax reports every file it writes
+  config = _CONFIG.value
   try:
-    job = jobs.prepare(_CONFIG.value, _WORKDIR.value)
-  except (ValueError, OSError) as error:
-    _fail(error, 2)
-  try:
-    summary = run.run(job)
-  except run.Interrupted as error:
+    if _DISTRIBUTED.value:
+      _join_program()
+    (_run_many if cases.is_many(config) else _run_one)(config)
+  except processes.Interrupted as error:
     _fail(error, 128 + error.signal_number)
-  except (run.Diverged, run.Busy, records.DamagedLog, OSError) as error:
+  except ValueError as error:
+    _fail(error, 2)
+  except (run.Failed, processes.Busy, OSError) as error:
     _fail(error, 1)
-  print(reports.closing_table(summary))
-  print(f"restored image: {job.workdir / summary['output']}")
 
 
 if __name__ == "__main__":

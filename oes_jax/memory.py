@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +28,14 @@ def _num_bytes(tree) -> int:
   return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: str) -> int:
-  """Bytes that a run needs at its peak, from shapes alone: nothing is compiled.
+class Need(NamedTuple):
+  """Bytes that a run needs at its peak: once, and for every image that is restored at a time."""
+  once: int
+  per_image: int
+
+
+def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: str) -> Need:
+  """Estimate a run's memory from shapes alone: nothing is compiled.
 
   Args:
     generator: for the part that is restored at once.
@@ -44,8 +51,9 @@ def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: st
       lambda p, m, problem: jax.vjp(lambda p: objective(p, m, problem, None)[0], p)[1],
       params, params, problem)
   program = _PROGRAM if jax.default_backend() == "cpu" else 0
-  return int(_PEAK_OVER_KEPT[dtype] * _num_bytes(kept) + _COPIES * _num_bytes(params)
-             + _num_bytes(problem) + _WHOLE_IMAGE * math.prod(whole_shape) + program)
+  return Need(int(_WHOLE_IMAGE * math.prod(whole_shape) + program),
+              int(_PEAK_OVER_KEPT[dtype] * _num_bytes(kept) + _COPIES * _num_bytes(params)
+                  + _num_bytes(problem)))
 
 
 def available() -> int:

@@ -1,18 +1,39 @@
 """Image quality against a known truth. Only ever used to score, never to stop or choose."""
 
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from skimage.metrics import structural_similarity
 
 
-def psnr(image, truth):
+class Valid(NamedTuple):
+  """Which pixels of a frame belong to an image that is smaller than it.
+
+  Attributes:
+    pixels: [H, W, 1], 1 inside and 0 outside.
+    count: how many are 1.
+  """
+  pixels: Any
+  count: Any
+
+
+def mean(values, valid: Valid | None = None):
+  """Mean of [H, W, C] over all pixels and channels, or over the valid ones."""
+  if valid is None:
+    return jnp.mean(values)
+  return jnp.sum(values * valid.pixels) / (valid.count * values.shape[-1])
+
+
+def psnr(image, truth, valid: Valid | None = None):
   """Peak signal-to-noise ratio in dB, -10 log10(mean squared error), data range 1.
 
   Args:
     image: [H, W, C] in (0, 1).
     truth: [H, W, C] in [0, 1].
+    valid: pixels to count; None is all.
   """
-  return -10 * jnp.log10(jnp.mean(jnp.square(image - truth)))
+  return -10 * jnp.log10(mean(jnp.square(image - truth), valid))
 
 
 def ssim(image, truth) -> float:

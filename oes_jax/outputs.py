@@ -1,6 +1,7 @@
 """What a finished run leaves in its folder: images, figures and summary.json."""
 
 import json
+import pathlib
 import platform
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 
 import oes_jax
 from oes_jax import checkpoints
-from oes_jax import engine
 from oes_jax import images
 from oes_jax import jobs
 from oes_jax import masks
@@ -17,32 +17,41 @@ from oes_jax import metrics
 from oes_jax import reports
 
 
-def _quality(image, truth) -> dict[str, float]:
+def quality_of(image, truth) -> dict[str, float]:
+  """Return PSNR (dB) and SSIM, data range 1, of [H, W, C] images."""
   return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
 
 
-def write(job: jobs.Job, measurement, truth, mask, state, seconds) -> dict[str, Any]:
-  """Write images, figures and, last of all, summary.json; return the summary."""
+def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seconds) -> dict[str, Any]:
+  """Write images, figures and, last of all, summary.json; return the summary.
+
+  Args:
+    job: that is finished.
+    measurement: [H, W, C] in the unit range, as are `truth` (or None), `last` and `average`.
+    truth: only scored.
+    mask: full tree.
+    collapse: findings about it.
+    last: output of the last step.
+    average: averaged output.
+    seconds: of each stage.
+  """
   workdir, config = job.workdir, job.config
-  last = np.asarray(state.output)
-  average = np.asarray(engine.averaged_output(
-      state.average, state.step, config.weights.average_decay))
   restored = {"last": last, "average": average}[config.output.image]
   curves = reports.read_metrics(workdir / "metrics.jsonl")
   quality = None
   if truth is not None:
-    quality = {"measurement": _quality(np.asarray(measurement), truth),
-               "average": _quality(average, truth), "last": _quality(last, truth)}
+    quality = {"measurement": quality_of(np.asarray(measurement), truth),
+               "average": quality_of(average, truth), "last": quality_of(last, truth)}
     trace = curves["weights"]["psnr"]
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
-  written = _write_images(job, measurement, truth, restored, quality)
+  written = write_images(job.workdir, job, measurement, truth, restored, quality)
   reports.save_curves(workdir / "curves.png", curves)
   report = jobs.density_report(job, mask)
   reports.save_mask_figure(workdir / "mask.png", report)
   return _write_summary(job, {
       "output": written, "quality": quality, "seconds": seconds,
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
-               "size": sum(r.size for r in report), "density": masks.density(mask),
+               "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
                "prior": job.keep_fraction, "layers": [r._asdict() for r in report]}})
 
 
@@ -53,9 +62,9 @@ def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str,
   """
   quality = None
   if truth is not None:
-    quality = {"measurement": _quality(np.asarray(measurement), truth),
-               job.config.output.image: _quality(restored, truth)}
-  written = _write_images(job, measurement, truth, restored, quality)
+    quality = {"measurement": quality_of(np.asarray(measurement), truth),
+               job.config.output.image: quality_of(restored, truth)}
+  written = write_images(job.workdir, job, measurement, truth, restored, quality)
   seconds = {stage: {name: sum(part["seconds"][stage][name] for part in parts)
                      for name in times} for stage, times in parts[0]["seconds"].items()}
   for times in seconds.values():
@@ -67,9 +76,19 @@ def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str,
                "prior": job.keep_fraction}})
 
 
-def _write_images(job: jobs.Job, measurement, truth, restored, quality) -> str:
-  """Write the images and their comparison; return the name of the restored one."""
-  workdir, dtype = job.workdir, job.picture.values.dtype
+def write_images(workdir: pathlib.Path, job: jobs.Job, measurement, truth, restored, quality) -> str:
+  """Write the images of a job and their comparison; return the name of the restored one.
+
+  Args:
+    workdir: folder to write into.
+    job: for the layout, type and range of its file.
+    measurement: [H, W, C] in the unit range, as are `truth` (or None) and `restored`.
+    truth: for the comparison.
+    restored: the result.
+    quality: scores to print above the images, or None.
+  """
+  dtype = job.picture.values.dtype
+  np.save(workdir / "output.npy", np.asarray(restored, np.float32))
   values = images.from_unit(restored, job.limits, dtype)
   np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
   written = images.write_picture(workdir / "restored", values, job.picture)

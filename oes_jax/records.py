@@ -69,8 +69,10 @@ class MetricsLog:
     """Make the lines durable; called before the checkpoint that relies on them."""
     os.fsync(self._file.fileno())
 
-  def close(self) -> None:
-    """Close both files."""
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *exception):
     self._file.close()
     self._events.close()
 

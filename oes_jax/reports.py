@@ -42,6 +42,29 @@ def save_comparison(path: pathlib.Path, panels: Sequence[tuple[str, np.ndarray]]
   _save(figure, path)
 
 
+def save_uncertainty(path: pathlib.Path, mean: np.ndarray, spread: np.ndarray,
+                     error: np.ndarray | None) -> None:
+  """Draw an ensemble's mean, the spread of its members, and the absolute error where it is known.
+
+  Args:
+    path: of the figure.
+    mean: [H, W, C] in (0, 1).
+    spread: [H, W, C], unit range; drawn as the mean over channels, as is `error`.
+    error: or None.
+  """
+  maps = [("spread of the members", spread)] + ([] if error is None else [("absolute error", error)])
+  height, width = mean.shape[:2]
+  figure, axes = plt.subplots(1, 1 + len(maps), figsize=(4.6 * (1 + len(maps)), 4 * height / width + 0.5))
+  axes[0].imshow(_viewable(mean), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+  axes[0].set_title("mean of the members", fontsize=11)
+  for axis, (title, values) in zip(axes[1:], maps):
+    figure.colorbar(axis.imshow(values.mean(-1), cmap="magma", vmin=0, interpolation="nearest"), ax=axis)
+    axis.set_title(title, fontsize=11)
+  for axis in axes:
+    axis.axis("off")
+  _save(figure, path)
+
+
 _CURVES = (
     ("mask", "loss", {"mse": "mean squared error", "loss": "with KL term"}, "log"),
     ("mask", "KL to the prior (nats)", {"kl": "KL"}, "linear"),

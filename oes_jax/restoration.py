@@ -1,16 +1,18 @@
 """The method as pure functions: learn a mask, train the weights it keeps, restore."""
 
+import functools
 import math
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from oes_jax import compaction
 from oes_jax import engine
 from oes_jax import masks
 from oes_jax import objectives
+from oes_jax import parallel
 
 # Each draw of a run has its own stream, folded into the seed's key.
 STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "random_mask": 5}
@@ -28,67 +30,112 @@ def stream_key(seed: int, name: str):
   return jax.random.fold_in(jax.random.key(seed), STREAMS[name])
 
 
+class Program(NamedTuple):
+  """A compiled stage, which serves every batch of the same shapes.
+
+  Attributes:
+    init: (trainable) -> LoopState before the first step.
+    chunk: compiled chunk of steps.
+    flops: floating-point operations of one step of a device's images, as XLA counts them.
+  """
+  init: Callable
+  chunk: Callable
+  flops: float
+
+
 class Stage(NamedTuple):
-  """One stage, compiled and ready to run.
+  """One stage of a batch of images, compiled and ready to run.
 
   Attributes:
     name: "mask" or "weights".
-    state: engine.LoopState before its first step.
-    chunk: compiled chunk of steps.
+    state: engine.LoopState before its first step, a batch.
+    program: the compiled stage.
     args: what a chunk takes beside the state and the count.
     num_steps: steps in all.
     length: steps of a chunk at most.
-    flops: floating-point operations of one step, as XLA counts them.
   """
   name: str
   state: engine.LoopState
-  chunk: Callable
+  program: Program
   args: tuple
   num_steps: int
   length: int
-  flops: float
 
-  def iterate(self, state=None) -> Iterator:
-    """Yield (state, metrics) per chunk, from `state` or from the start; see engine.iterate."""
-    return engine.iterate(self.chunk, self.state if state is None else state, *self.args,
-                          num_steps=self.num_steps, length=self.length)
-
-
-def _make_stage(name, trainable, frozen, objective, problem, truth, *, seed, num_steps,
-                learning_rate, schedule, average_decay, length, use_scan) -> Stage:
-  chex.assert_trees_all_equal_shapes_and_dtypes(trainable, frozen)
-  optimizer = engine.make_optimizer(
-      learning_rate=learning_rate, schedule=schedule, num_steps=num_steps)
-  step = engine.make_step(objective, optimizer, average_decay=average_decay)
-  state = engine.init_state(trainable, optimizer, problem.measurement.shape)
-  args = (frozen, problem, truth, stream_key(seed, name))
-  chunk, flops = engine.compile_chunk(step, state, args, length=length, use_scan=use_scan)
-  return Stage(name, state, chunk, args, num_steps, length, flops)
+  def iterate(self, state=None, start: int = 0) -> Iterator:
+    """Yield after each chunk, from `state` at step `start` or from the start; see engine.iterate."""
+    return engine.iterate(self.program.chunk, self.state if state is None else state, *self.args,
+                          start=start, num_steps=self.num_steps, length=self.length)
 
 
-def make_mask_stage(generator, params, mask_logits, problem, truth=None, *, seed: int,
-                    num_steps: int, keep_fraction: float, kl_weight: float, temperature: float,
+def _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_scan) -> Program:
+  init = parallel.over_images(
+      lambda tree: engine.init_state(tree, optimizer, image_shape), mesh)
+  chunk, flops = engine.compile_chunk(
+      step, init(trainable), args, mesh=mesh, length=length, use_scan=use_scan)
+  return Program(init, chunk, flops)
+
+
+def _make_stage(name, trainable, frozen, objective, problem, truth, *, mesh, seeds, num_steps,
+                learning_rate, schedule, average_decay, length, use_scan, programs) -> Stage:
+  keys = np.stack([jax.random.key_data(stream_key(seed, name)) for seed in seeds])
+  args = (frozen, problem, truth, parallel.put(mesh, keys))
+  shapes = (name, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
+  programs = {} if programs is None else programs
+  if shapes not in programs:
+    optimizer = engine.make_optimizer(
+        learning_rate=learning_rate, schedule=schedule, num_steps=num_steps)
+    step = engine.make_step(objective, optimizer, average_decay=average_decay)
+    programs[shapes] = _compile(step, optimizer, trainable, args, problem.measurement.shape[1:],
+                                mesh, length, use_scan)
+  program = programs[shapes]
+  return Stage(name, program.init(trainable), program, args, num_steps, length)
+
+
+def make_mask_stage(generator, mask_logits, prior, problem, truth=None, *, mesh,
+                    seeds: Sequence[int], num_steps: int, temperature: float,
                     learning_rate: float, schedule: str, average_decay: float = 0.99,
-                    length: int = 50, use_scan: bool = True) -> Stage:
-  """OES, stage 1: learn mask logits at the initial params, from one measurement."""
-  objective = objectives.make_mask_objective(
-      generator.apply, temperature=temperature, kl_weight=kl_weight, keep_fraction=keep_fraction)
+                    length: int = 50, use_scan: bool = True,
+                    programs: dict[Any, Program] | None = None) -> Stage:
+  """OES, stage 1: learn mask logits at the initial params, each image from its own measurement.
+
+  Args:
+    generator: of one image.
+    mask_logits: batch of trees.
+    prior: batch of objectives.Prior.
+    problem: batch of objectives.Problem.
+    truth: [images, H, W, C] or None; only ever scored.
+    mesh: over which the batches are laid out.
+    seeds: of this process's images.
+    num_steps: steps in all.
+    temperature: of the relaxed gates.
+    learning_rate: of Adam.
+    schedule: a key of engine.SCHEDULES.
+    average_decay: of the output average.
+    length: steps of a compiled chunk.
+    use_scan: see engine.compile_chunk.
+    programs: compiled stages to take from and add to; of one generator and one set of the arguments
+      above, images and their number apart.
+  """
+  objective = objectives.make_mask_objective(generator.apply, temperature=temperature)
   return _make_stage(
-      "mask", mask_logits, params, objective, problem, truth, seed=seed, num_steps=num_steps,
-      learning_rate=learning_rate, schedule=schedule, average_decay=average_decay, length=length,
-      use_scan=use_scan)
+      "mask", mask_logits, prior, objective, problem, truth, mesh=mesh, seeds=seeds,
+      num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
+      average_decay=average_decay, length=length, use_scan=use_scan, programs=programs)
 
 
-def make_weight_stage(generator, params, mask, problem, truth=None, *, seed: int, num_steps: int,
-                      learning_rate: float, schedule: str = "constant",
-                      average_decay: float = 0.99, length: int = 50,
-                      use_scan: bool = True) -> Stage:
-  """OES, stage 2: train the kept weights from params * mask."""
+def make_weight_stage(generator, params, mask, problem, truth=None, *, mesh, seeds: Sequence[int],
+                      num_steps: int, learning_rate: float, schedule: str = "constant",
+                      average_decay: float = 0.99, length: int = 50, use_scan: bool = True,
+                      programs: dict[Any, Program] | None = None) -> Stage:
+  """OES, stage 2: train the kept weights of every image from params * mask.
+
+  Arguments as in `make_mask_stage`; params and mask are batches of trees of one shape.
+  """
   return _make_stage(
       "weights", masks.apply_mask(params, mask), mask,
-      objectives.make_weight_objective(generator.apply), problem, truth, seed=seed,
+      objectives.make_weight_objective(generator.apply), problem, truth, mesh=mesh, seeds=seeds,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
-      average_decay=average_decay, length=length, use_scan=use_scan)
+      average_decay=average_decay, length=length, use_scan=use_scan, programs=programs)
 
 
 class CompactProblem(NamedTuple):
@@ -106,14 +153,27 @@ class CompactProblem(NamedTuple):
   problem: objectives.Problem
 
 
-def compact_problem(generator, params, mask, problem) -> CompactProblem:
-  """Remove every channel that cannot act: the image, and the steps to come, stay the same."""
-  plan = compaction.plan_compaction(generator.graph, mask, generator.net_input_shape[-1])
+def compact_problem(generator, params, mask, problem, plan=None) -> CompactProblem:
+  """Remove every channel that cannot act: the image, and the steps to come, stay the same.
+
+  Args:
+    generator: of the image.
+    params: full tree at initialisation.
+    mask: full tree.
+    problem: with the full network input.
+    plan: of `compaction.plan_compaction`, perhaps widened to a batch's widths; None makes it.
+  """
+  if plan is None:
+    plan = plan_compaction(generator, mask)
   small_params, small_mask = (
-      jax.tree.map(jnp.asarray, compaction.compact(generator.graph, plan, tree))
-      for tree in (params, mask))
-  net_input = jnp.asarray(compaction.compact_input(plan, problem.net_input))
+      compaction.compact(generator.graph, plan, tree) for tree in (params, mask))
+  net_input = compaction.compact_input(plan, problem.net_input)
   return CompactProblem(plan, small_params, small_mask, problem._replace(net_input=net_input))
+
+
+def plan_compaction(generator, mask) -> compaction.Compaction:
+  """Find the channels of a generator that a mask needs; see `compaction.plan_compaction`."""
+  return compaction.plan_compaction(generator.graph, mask, generator.net_input_shape[-1])
 
 
 def random_scores(key, params):
@@ -184,8 +244,12 @@ _global_ranks = jax.jit(masks.global_ranks)
 
 def masked_output(generator, params, mask, net_input):
   """Return the image of the masked, untrained generator, [H, W, C]."""
-  apply = jax.jit(lambda p, m, z: generator.apply(masks.apply_mask(p, m), z))
-  return apply(params, mask, net_input)
+  return _masked_output(generator.apply, params, mask, net_input)
+
+
+@functools.partial(jax.jit, static_argnums=0)  # traced once a generator, not once an image
+def _masked_output(apply, params, mask, net_input):
+  return apply(masks.apply_mask(params, mask), net_input)
 
 
 def find_collapse(generator, mask, image) -> list[str]:

@@ -24,11 +24,14 @@ OUTPUTS = ("average", "last")
 PRECISIONS = ("default", "high", "highest")
 DTYPES = ("float32", "bfloat16")
 
-_OPTIONAL = ("noise.sigma", "mask.keep_fraction", "compute.chunk_steps",
-             "compute.tile")  # None is automatic
+_OPTIONAL = ("noise.sigma", "noise.seed", "mask.keep_fraction", "data.max_side",
+             "compute.chunk_steps", "compute.images_per_device", "compute.tile")  # None is automatic
 # key: (test, what is allowed).
 _NUMBERS = {
     "seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1"),
+    "ensemble": (lambda v: 1 <= v <= 1000, "a whole number from 1 to 1000"),
+    "data.max_side": (lambda v: v >= 16, "16 pixels or more, or None for no limit"),
+    "noise.seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1, or None for seed"),
     "noise.sigma": (lambda v: 0 <= v <= 1, "a number in [0, 1] (of the unit range), or None"),
     "generator.num_scales": (lambda v: v >= 1, "1 or more"),
     "mask.keep_fraction": (lambda v: 0 < v <= 1, "a number in (0, 1], or None for automatic"),
@@ -41,6 +44,7 @@ _NUMBERS = {
     "weights.average_decay": (lambda v: 0 <= v <= 0.9999, "a number in [0, 0.9999]"),
     "checkpoint.every_steps": (lambda v: v >= 1, "1 or more"),
     "compute.chunk_steps": (lambda v: v >= 1, "1 or more, or None for automatic"),
+    "compute.images_per_device": (lambda v: v >= 1, "1 or more, or None for automatic"),
     "compute.tile": (lambda v: v == 0 or v >= 64, "64 pixels or more, 0 for never, or None for automatic"),
     "compute.tile_overlap": (lambda v: 0 <= v <= 128, "0 to 128 pixels"),
 }
@@ -170,6 +174,11 @@ def plain(config) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict()))
 
 
+def digest_of(value: Any) -> str:
+  """Return 8 hexadecimal digits that tell JSON values apart."""
+  return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
   if isinstance(old, dict) and isinstance(new, dict):
     return [line for key in sorted(old.keys() | new.keys())
@@ -188,8 +197,7 @@ def find_workdir(workdir: str | None, experiment: str,
     ValueError: the folder holds something else.
   """
   if workdir is None:
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    workdir = f"runs/{experiment}-{digest[:8]}"
+    workdir = f"runs/{experiment}-{digest_of(identity)}"
   folder = pathlib.Path(workdir).expanduser().absolute()
   if folder.exists() and not folder.is_dir():
     raise ValueError(f"--workdir={workdir!r} is not a folder.")

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import single
 
 from oes_jax import compaction
 from oes_jax import generators
@@ -69,10 +70,10 @@ def test_two_hundred_float64_steps_agree(x64):
   small = restoration.compact_problem(generator, params, mask, problem)
   runs = []
   for tree, kept, given in ((params, mask, problem), (small.params, small.mask, small.problem)):
-    stage = restoration.make_weight_stage(
+    stage = single.weight_stage(
         generator, tree, kept, given, seed=0, num_steps=200, learning_rate=0.01, length=200)
-    for state, record in stage.iterate():
-      runs.append((state, record["loss"]))
+    state, record = single.run(stage)
+    runs.append((state, record["loss"]))
   (full_state, full_loss), (small_state, small_loss) = runs
   assert small_loss[-1] < 0.7 * small_loss[0]
   np.testing.assert_allclose(small_loss, full_loss, rtol=1e-9)

@@ -1,36 +1,62 @@
 """The loop: chunks, keys, averaging, schedules and a loss that is not finite."""
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import single
 
 from oes_jax import engine
+from oes_jax import parallel
+
+
+class _Problem(NamedTuple):
+  offset: Any
+  valid: Any = None
 
 
 def _quadratic(trainable, frozen, problem, key):
   """A noisy quadratic whose output and metrics are easy to follow."""
   noise = jax.random.normal(key, trainable.shape)
   output = jnp.broadcast_to(trainable, (2, 2, trainable.size))
-  loss = jnp.sum(jnp.square(trainable - frozen)) + 0.01 * jnp.sum(noise * trainable) + problem
+  loss = jnp.sum(jnp.square(trainable - frozen)) + 0.01 * jnp.sum(noise * trainable)
+  loss = loss + problem.offset
   return loss, (output, {"first": trainable[0]})
 
 
 def _setup(*, length, num_steps=17, truth=None, use_scan=True, problem=0.0):
   optimizer = engine.make_optimizer(learning_rate=0.1, schedule="constant", num_steps=num_steps)
   step = engine.make_step(_quadratic, optimizer, average_decay=0.9)
+  return (*_compile(step, optimizer, problem, truth, length, use_scan), num_steps)
+
+
+def _compile(step, optimizer, problem, truth, length, use_scan=True):
+  """Return (chunk, state, args) of a batch of one."""
   state = engine.init_state(jnp.ones(3), optimizer, (2, 2, 3))
-  args = (jnp.zeros(3), jnp.asarray(problem), truth, jax.random.key(1))
-  chunk, _ = engine.compile_chunk(step, state, args, length=length, use_scan=use_scan)
+  args = (jnp.zeros(3), _Problem(jnp.asarray(problem)), truth,
+          jax.random.key_data(jax.random.key(1)))
+  state, args = parallel.as_batch(state), parallel.as_batch(args)
+  chunk, _ = engine.compile_chunk(
+      step, state, args, mesh=single.mesh(), length=length, use_scan=use_scan)
   return chunk, state, args
 
 
-def _run(*, length, num_steps=17, **options):
-  chunk, state, args = _setup(length=length, num_steps=num_steps, **options)
+def _iterate(chunk, state, args, num_steps, *, length, start=0):
+  """Run to the end; return (state, metrics) of the image, and the steps of each chunk."""
   records = []
-  for state, record in engine.iterate(chunk, state, *args, num_steps=num_steps, length=length):
-    records.append(record)
-  return state, {k: np.concatenate([r[k] for r in records]) for k in records[0]}
+  for _, state, record, sound in engine.iterate(
+      chunk, state, *args, start=start, num_steps=num_steps, length=length):
+    assert sound.all()
+    records.append({name: values[0] for name, values in record.items()})
+  return (jax.tree.map(lambda leaf: leaf[0], state),
+          {k: np.concatenate([r[k] for r in records]) for k in records[0]},
+          [len(r["loss"]) for r in records])
+
+
+def _run(*, length, num_steps=17, **options):
+  return _iterate(*_setup(length=length, num_steps=num_steps, **options), length=length)[:2]
 
 
 def test_result_does_not_depend_on_the_chunk_length():
@@ -48,33 +74,28 @@ def test_dispatched_steps_equal_the_compiled_loop():
 
 
 def test_chunks_keep_their_grid_when_resumed_off_it():
-  chunk, state, args = _setup(length=5)
-  state = state._replace(step=jnp.int32(3))
-  counts = [len(r["loss"]) for _, r in engine.iterate(chunk, state, *args, num_steps=12, length=5)]
-  assert counts == [2, 5, 2]
+  assert _iterate(*_setup(length=5, num_steps=12), length=5, start=3)[2] == [2, 5, 2]
 
 
 def test_resumed_state_continues_bit_for_bit():
   whole, record = _run(length=4, num_steps=12)
-  chunk, state, args = _setup(length=4, num_steps=12)
-  for state, _ in engine.iterate(chunk, state, *args, num_steps=8, length=4):
+  chunk, state, args, _ = _setup(length=4, num_steps=12)
+  for _, state, _, _ in engine.iterate(chunk, state, *args, start=0, num_steps=8, length=4):
     pass
   saved = jax.tree.map(np.asarray, state)
-  chunk, _, args = _setup(length=4, num_steps=12)
-  restored = jax.tree.map(jnp.asarray, saved)
-  for state, tail in engine.iterate(chunk, restored, *args, num_steps=12, length=4):
-    pass
-  np.testing.assert_array_equal(state.trainable, whole.trainable)
+  chunk, _, args, _ = _setup(length=4, num_steps=12)
+  resumed, tail, _ = _iterate(chunk, jax.tree.map(jnp.asarray, saved), args, 12, length=4, start=8)
+  np.testing.assert_array_equal(resumed.trainable, whole.trainable)
   np.testing.assert_array_equal(tail["loss"], record["loss"][8:])
 
 
 def test_every_step_draws_another_key():
-  chunk, state, args = _setup(length=6)
-  frozen_state = state
+  chunk, state, args, _ = _setup(length=6)
   seen = set()
   for step in range(4):
-    _, record = chunk(jax.tree.map(jnp.copy, frozen_state._replace(step=jnp.int32(step))), 1, *args)
-    seen.add(float(record["loss"][0]))
+    _, record, _ = chunk(
+        jax.tree.map(jnp.copy, state._replace(step=jnp.full(1, step, jnp.int32))), 1, *args)
+    seen.add(float(record["loss"][0, 0]))
   assert len(seen) == 4
 
 
@@ -103,26 +124,24 @@ def test_golden_first_step_of_adam():
   assert record["first"][0] == 1
 
 
-@pytest.mark.parametrize("problem", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(problem):
-  def objective(trainable, frozen, limit, key):
-    loss, aux = _quadratic(trainable, frozen, 0.0, key)
-    return jnp.where(trainable[0] < 0.55, limit, loss), aux
+@pytest.mark.parametrize("limit", [np.nan, np.inf])
+@pytest.mark.parametrize("use_scan", [True, False])
+def test_a_loss_that_is_not_finite_leaves_the_last_good_state(limit, use_scan):
+  def objective(trainable, frozen, problem, key):
+    loss, aux = _quadratic(trainable, frozen, _Problem(0.0), key)
+    return jnp.where(trainable[0] < 0.55, problem.offset, loss), aux
   optimizer = engine.make_optimizer(learning_rate=0.1, schedule="constant", num_steps=20)
   step = engine.make_step(objective, optimizer, average_decay=0.9)
-  state = engine.init_state(jnp.ones(3), optimizer, (2, 2, 3))
-  args = (jnp.zeros(3), jnp.asarray(problem), None, jax.random.key(1))
-  chunk, _ = engine.compile_chunk(step, state, args, length=2)
-  with pytest.raises(engine.NonFiniteLoss) as caught:
-    for _ in engine.iterate(chunk, state, *args, num_steps=20, length=2):
-      pass
-  error = caught.value
-  assert f"step {error.step}" in str(error)
-  before = error.step - 1  # steps with a finite loss
-  assert int(error.last_good.step) == before - before % 2
-  assert len(error.metrics["loss"]) == before % 2
-  assert np.isfinite(error.last_good.trainable).all()
-  assert float(error.last_good.trainable[0]) >= 0.55
+  chunk, state, args = _compile(step, optimizer, limit, None, 2, use_scan)
+  for done, state, record, sound in engine.iterate(
+      chunk, state, *args, start=0, num_steps=20, length=2):
+    if not sound[0]:
+      break
+  good = int(np.argmin(np.isfinite(record["loss"][0])))
+  assert 0 < done < 20 and not np.isfinite(record["loss"]).all()
+  assert int(state.step[0]) == done - 2  # the start of that chunk
+  assert np.isfinite(state.trainable).all()
+  assert float(state.trainable[0, 0]) >= 0.55 and good < 2
 
 
 @pytest.mark.parametrize("length", [1, 3])
@@ -130,16 +149,36 @@ def test_a_gradient_that_is_not_finite_is_caught_before_it_is_yielded(length):
   def objective(trainable, frozen, problem, key):
     loss, aux = _quadratic(trainable, frozen, problem, key)
     # From some step on the loss is finite and its gradient is not.
-    return loss + jnp.where(trainable[0] < 0.75, jnp.sqrt(trainable[0] - trainable[0]), 0.0), aux
+    spoilt = jax.lax.cond(trainable[0] < 0.75, lambda t: jnp.sqrt(t - t), lambda t: 0 * t, trainable[0])
+    return loss + spoilt, aux
   optimizer = engine.make_optimizer(learning_rate=0.1, schedule="constant", num_steps=9)
   step = engine.make_step(objective, optimizer, average_decay=0.9)
-  state = engine.init_state(jnp.ones(3), optimizer, (2, 2, 3))
-  args = (jnp.zeros(3), jnp.asarray(0.0), None, jax.random.key(1))
-  chunk, _ = engine.compile_chunk(step, state, args, length=length)
-  with pytest.raises(engine.NonFiniteLoss) as caught:
-    for state, _ in engine.iterate(chunk, state, *args, num_steps=9, length=length):
-      assert np.isfinite(state.trainable).all()
-  assert np.isfinite(caught.value.last_good.trainable).all()
+  chunk, state, args = _compile(step, optimizer, 0.0, None, length)
+  soundness = []
+  for _, state, _, sound in engine.iterate(
+      chunk, state, *args, start=0, num_steps=9, length=length):
+    assert np.isfinite(state.trainable).all()
+    soundness.append(bool(sound[0]))
+  assert soundness[0] and not soundness[-1]
+
+
+def test_one_image_that_fails_leaves_the_others_alone():
+  optimizer = engine.make_optimizer(learning_rate=0.1, schedule="constant", num_steps=6)
+  step = engine.make_step(_quadratic, optimizer, average_decay=0.9)
+  def batch(offsets):
+    state = engine.init_state(jnp.ones(3), optimizer, (2, 2, 3))
+    args = [(jnp.zeros(3), _Problem(jnp.asarray(offset)), None,
+             jax.random.key_data(jax.random.key(1))) for offset in offsets]
+    state, args = (jax.tree.map(jnp.asarray, parallel.stack(trees))
+                   for trees in ([state] * len(args), args))
+    chunk, _ = engine.compile_chunk(step, state, args, mesh=single.mesh(), length=3)
+    *_, last = engine.iterate(chunk, state, *args, start=0, num_steps=6, length=3)
+    return last
+  _, healthy, record, _ = batch([0.0, 0.0])
+  _, beside, spoiled, sound = batch([0.0, np.nan])
+  assert sound.tolist() == [True, False] and int(beside.step[1]) == 0
+  np.testing.assert_array_equal(healthy.trainable[0], beside.trainable[0])
+  np.testing.assert_array_equal(record["loss"][0], spoiled["loss"][0])
 
 
 def test_schedules():

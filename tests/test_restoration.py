@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import single
 
 from oes_jax import compaction
 from oes_jax import generators
@@ -40,10 +41,10 @@ def fixture_small():
 
 def test_mask_objective_is_mean_error_plus_weighted_kl(small):
   generator, params, logits, problem = small
-  objective = objectives.make_mask_objective(
-      generator.apply, temperature=0.2, kl_weight=1e-4, keep_fraction=0.05)
+  objective = objectives.make_mask_objective(generator.apply, temperature=0.2)
   key = jax.random.key(3)
-  loss, (image, metrics) = objective(logits, params, problem, key)
+  prior = objectives.Prior(params, keep_fraction=0.05, kl_weight=1e-4)
+  loss, (image, metrics) = objective(logits, prior, problem, key)
   gates = masks.sample_relaxed_mask(key, logits, temperature=0.2)
   expected = generator.apply(masks.apply_mask(params, gates), problem.net_input)
   np.testing.assert_allclose(image, expected, rtol=1e-6)
@@ -58,31 +59,26 @@ def test_mask_objective_is_mean_error_plus_weighted_kl(small):
 
 def test_both_stages_lower_their_error(small):
   generator, params, logits, problem = small
-  stage = restoration.make_mask_stage(
+  stage = single.mask_stage(
       generator, params, logits, problem, seed=0, num_steps=60, keep_fraction=0.3, kl_weight=1e-8,
       temperature=0.2, learning_rate=0.3, schedule="cosine", length=20)
-  records = []
-  for state, record in stage.iterate():
-    records.append(record)
-  assert records[-1]["mse"].mean() < 0.8 * records[0]["mse"][:5].mean()
+  _, record = single.run(stage)
+  assert record["mse"][-20:].mean() < 0.8 * record["mse"][:5].mean()
   mask = restoration.dense_mask(params)
-  stage = restoration.make_weight_stage(
+  stage = single.weight_stage(
       generator, params, mask, problem, seed=0, num_steps=60, learning_rate=0.01, length=20)
-  records = []
-  for state, record in stage.iterate():
-    records.append(record)
-  assert records[-1]["mse"][-1] < 0.5 * records[0]["mse"][0]
-  assert stage.flops > 1e5
+  _, record = single.run(stage)
+  assert record["mse"][-1] < 0.5 * record["mse"][0]
+  assert stage.program.flops > 1e5
 
 
 def test_dead_weights_stay_exactly_zero(small):
   generator, params, _, problem = small
   scores = restoration.random_scores(restoration.stream_key(0, "random_mask"), params)
   mask = restoration.threshold_scores(scores, 0.5, scope="global")
-  stage = restoration.make_weight_stage(
+  stage = single.weight_stage(
       generator, params, mask, problem, seed=0, num_steps=25, learning_rate=0.01, length=25)
-  for state, _ in stage.iterate():
-    pass
+  state, _ = single.run(stage)
   moved = 0
   for weight, kept, start in zip(*(jax.tree.leaves(t) for t in (state.trainable, mask, params))):
     weight, kept = np.asarray(weight), np.asarray(kept) != 0

@@ -17,9 +17,13 @@ import tifffile
 from configs import default
 from configs import denoise
 from oes_jax import checkpoints
+from oes_jax import engine
 from oes_jax import images
 from oes_jax import jobs
+from oes_jax import processes
+from oes_jax import records
 from oes_jax import reports
+from oes_jax import restoration
 from oes_jax import run
 from oes_jax import validation
 
@@ -111,16 +115,16 @@ def _same_result(a, b):
 def test_resume_after_a_signal_is_bit_exact(whole, tmp_path, monkeypatch, stop_after):
   folder = tmp_path / "run"
   chunks = []
-  write = run.records.MetricsLog.write
+  write = records.MetricsLog.write
   def interrupting(self, *args):
     chunks.append(1)
     write(self, *args)
     if len(chunks) == stop_after:
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(run.records.MetricsLog, "write", interrupting)
-  with pytest.raises(run.Interrupted, match="SIGTERM"):
+  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  with pytest.raises(processes.Interrupted, match="SIGTERM"):
     _restore(folder)
-  monkeypatch.setattr(run.records.MetricsLog, "write", write)
+  monkeypatch.setattr(records.MetricsLog, "write", write)
   _restore(folder)
   _same_result(folder, whole[0])
 
@@ -153,7 +157,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
   job = jobs.prepare(_config(), str(tmp_path / "run"))
   with open(job.workdir / ".lock", "w", encoding="utf-8") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
-    with pytest.raises(run.Busy, match="another process"):
+    with pytest.raises(processes.Busy, match="another process"):
       run.run(job)
 
 
@@ -162,20 +166,20 @@ def test_a_log_that_another_program_cut_is_named(whole, tmp_path):
   shutil.copytree(whole[0], folder)
   (folder / "summary.json").unlink()
   (folder / "metrics.jsonl").write_text("")
-  with pytest.raises(run.records.DamagedLog, match="does not reach step"):
+  with pytest.raises(run.Failed, match="does not reach step"):
     _restore(folder)
 
 
 def test_seconds_count_all_processes(whole, tmp_path, monkeypatch):
-  folder, stop = tmp_path / "run", run.records.MetricsLog.write
+  folder, stop = tmp_path / "run", records.MetricsLog.write
   def interrupting(self, stage, *args):
     stop(self, stage, *args)
     if stage == "weights":
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(run.records.MetricsLog, "write", interrupting)
-  with pytest.raises(run.Interrupted):
+  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  with pytest.raises(processes.Interrupted):
     _restore(folder)
-  monkeypatch.setattr(run.records.MetricsLog, "write", stop)
+  monkeypatch.setattr(records.MetricsLog, "write", stop)
   summary = _restore(folder)
   assert summary["seconds"].keys() == whole[1]["seconds"].keys() == {"mask", "weights"}
   for times in summary["seconds"].values():
@@ -195,25 +199,23 @@ def test_values_outside_the_range_are_clipped_and_said(tmp_path, caplog):
 
 def test_divergence_is_named_each_time(tmp_path):
   folder = tmp_path / "run"
-  with pytest.raises(run.Diverged, match="step .* of the mask stage.*mask.learning_rate"):
+  with pytest.raises(run.Failed, match="step .* of the mask stage.*mask.learning_rate"):
     # Logits overflow float32 after a few steps of this size.
     _restore(folder, mask__learning_rate=3e38, mask__schedule="constant")
-  with pytest.raises(run.Diverged):  # and again, not worse
+  with pytest.raises(run.Failed):  # and again, not worse
     _restore(folder, mask__learning_rate=3e38, mask__schedule="constant")
 
 
 def test_divergence_saves_the_last_good_state(tmp_path, monkeypatch):
   folder = tmp_path / "run"
-  iterate = run.engine.iterate
+  iterate = engine.iterate
   def spoiled(*args, **options):
-    for count, (state, record) in enumerate(iterate(*args, **options)):
-      yield state, record
-      if count == 1:
-        before = run.jax.tree.map(run.jnp.copy, state)
-        raise run.engine.NonFiniteLoss(int(state.step) + 3, before,
-                                       {k: v[:2] for k, v in record.items()})
-  monkeypatch.setattr(run.engine, "iterate", spoiled)
-  with pytest.raises(run.Diverged, match="step 13 of the mask stage; the state of step 10 is saved"):
+    for count, (done, state, record, sound) in enumerate(iterate(*args, **options)):
+      if count == 2:  # steps 11 to 15
+        record["loss"][0, 2:], sound = np.nan, np.array([False])
+      yield done, state, record, sound
+  monkeypatch.setattr(engine, "iterate", spoiled)
+  with pytest.raises(run.Failed, match="step 13 of the mask stage; the state of step 10 was kept"):
     _restore(folder)
   _, record = checkpoints.Checkpoints(folder / "checkpoints").latest()
   assert (record["stage"], record["step"]) == ("mask", 10)
@@ -229,11 +231,11 @@ def test_other_mask_sources(tmp_path, source, density):
 
 
 def test_lax_convolutions_run_without_a_compiled_loop(whole, tmp_path, monkeypatch):
-  loops, compile_chunk = [], run.restoration.engine.compile_chunk
+  loops, compile_chunk = [], restoration.engine.compile_chunk
   def recording(*args, use_scan, **options):
     loops.append(use_scan)
     return compile_chunk(*args, use_scan=use_scan, **options)
-  monkeypatch.setattr(run.restoration.engine, "compile_chunk", recording)
+  monkeypatch.setattr(restoration.engine, "compile_chunk", recording)
   summary = _restore(tmp_path / "run", compute__conv="lax", mask__num_steps=4, weights__num_steps=4)
   assert summary["conv"] == "lax" and loops == [False, False]
   def first(folder):
@@ -248,11 +250,11 @@ def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
 
 
 def test_automatic_density_counts_weights_that_can_act(tmp_path, monkeypatch):
-  asked, find = [], run.restoration.fraction_that_acts
+  asked, find = [], restoration.fraction_that_acts
   def recording(generator, scores, target, *, scope):
     asked.extend([target, scope, find(generator, scores, target, scope=scope)])
     return asked[-1]
-  monkeypatch.setattr(run.restoration, "fraction_that_acts", recording)
+  monkeypatch.setattr(restoration, "fraction_that_acts", recording)
   summary = _restore(tmp_path / "run", mask__keep_fraction=None, weights__num_steps=2)
   assert summary["mask"]["acting"] >= round(0.19 * 24 * 32)
   assert asked[:2] == [round(0.19 * 24 * 32), "global"] and asked[2] < 0.5
@@ -260,7 +262,7 @@ def test_automatic_density_counts_weights_that_can_act(tmp_path, monkeypatch):
 
 
 def test_automatic_density_leaves_a_collapse(tmp_path, caplog, monkeypatch):
-  monkeypatch.setattr(run.restoration, "fraction_that_acts", lambda *_, **__: 0.01)
+  monkeypatch.setattr(restoration, "fraction_that_acts", lambda *_, **__: 0.01)
   summary = _restore(tmp_path / "run", mask__source="random", mask__keep_fraction=None,
                      weights__num_steps=2)
   assert "collapses" in caplog.text and "trying" in caplog.text
@@ -289,15 +291,15 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
   corner = images.from_unit(parts[0][:, :36], (0, 255), np.uint8)  # only the first tile reaches it
   np.testing.assert_array_equal(np.load(tmp_path / "a" / "restored.npy")[:, :36], corner[..., 0])
 
-  write = run.records.MetricsLog.write
+  write = records.MetricsLog.write
   def interrupting(self, *args):
     write(self, *args)
     if "001" in str(self._path):
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(run.records.MetricsLog, "write", interrupting)
-  with pytest.raises(run.Interrupted):
+  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  with pytest.raises(processes.Interrupted):
     _tiled(tmp_path / "b")
-  monkeypatch.setattr(run.records.MetricsLog, "write", write)
+  monkeypatch.setattr(records.MetricsLog, "write", write)
   first = (tmp_path / "b" / "tiles" / "000" / "metrics.jsonl").stat().st_mtime_ns
   _tiled(tmp_path / "b")
   assert (tmp_path / "b" / "tiles" / "000" / "metrics.jsonl").stat().st_mtime_ns == first
@@ -307,11 +309,12 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
 def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(
     tmp_path, monkeypatch, caplog):
   crop = {"data__crop": (0, 0, 300, 512)}
-  whole, part = (jobs.prepare(_changed(compute__tile=tile, **crop)).needed_bytes for tile in (0, 256))
+  whole, part = (jobs.prepare(_changed(compute__tile=tile, **crop)).need for tile in (0, 256))
+  whole, part = sum(whole), sum(part)
   assert whole > part
   monkeypatch.setattr(jobs.memory, "available", lambda: part)
   job = jobs.prepare(_changed(**crop), str(tmp_path / "run"))
-  assert (job.tile, job.needed_bytes) == (256, part)
+  assert (job.tile, sum(job.need)) == (256, part)
   monkeypatch.setattr(jobs.memory, "available", lambda: whole)  # a choice outlives the restart
   assert jobs.prepare(_changed(**crop), str(tmp_path / "run")).tile == 256
   assert jobs.prepare(_changed(**crop)).tile is None

@@ -1,0 +1,299 @@
+"""A batch of restorations in lock step: mask stage, masks, weight stage, outputs.
+
+The images of a batch share programs and checkpoints, and nothing else: every one has its own
+draws, mask, log and folder, and may fail alone.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import pathlib
+import sys
+import time
+from typing import Any, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+from oes_jax import checkpoints
+from oes_jax import compaction
+from oes_jax import engine
+from oes_jax import generators
+from oes_jax import jobs
+from oes_jax import members
+from oes_jax import objectives
+from oes_jax import outputs
+from oes_jax import parallel
+from oes_jax import processes
+from oes_jax import records
+from oes_jax import restoration
+
+
+@dataclasses.dataclass
+class Batch:
+  """Jobs of one `jobs.group_key`, and what they share.
+
+  Attributes:
+    template: any of the jobs, the same one in every process.
+    jobs: of this process's rows; None fills up.
+    generator: of the frame.
+    frame: (H, W, C) that every image fits in.
+    framed: whether images are smaller than the frame.
+    folder: where the checkpoints are.
+    mesh: over which the rows are laid out.
+    programs: compiled stages, kept from batch to batch of a group.
+    signals: served between chunks.
+    label: put before the progress bars.
+  """
+  template: jobs.Job
+  jobs: Sequence[jobs.Job | None]
+  generator: generators.Generator
+  frame: tuple[int, int, int]
+  framed: bool
+  folder: pathlib.Path
+  mesh: Any
+  programs: dict[Any, restoration.Program]
+  signals: processes.Signals
+  label: str = ""
+
+
+class _Session:
+  """What the stages of one process share while it works on a batch.
+
+  Attributes:
+    batch: see Batch.
+    images: its rows.
+    store: its checkpoints.
+    resume: the restored (stage, step), or None.
+    seconds: what each stage has taken so far, over all processes that worked on it one after
+      another; it travels in the checkpoints' records.
+  """
+
+  def __init__(self, batch: Batch, rows: Sequence[members.Member]):
+    self.batch, self.images = batch, rows
+    self.store = checkpoints.Checkpoints(batch.folder / "checkpoints")
+    self.resume, self.seconds = None, {}
+    latest = self.store.latest()
+    if latest is not None:
+      record = latest[1]
+      self.resume, self.seconds = (record["stage"], record["step"]), record["seconds"]
+      for image in rows:
+        if image.job is not None:
+          image.failure = record["failed"].get(image.job.workdir.name)
+    damaged = [str(image.job.workdir) for image in rows if image.alive and self.resume is not None
+               and self.resume[0] == "weights"
+               and not checkpoints.has_valid_manifest(image.job.workdir / "mask")]
+    damaged = [folder for folders in parallel.gather(damaged) for folder in folders]
+    if damaged:
+      logging.warning("the mask in %s is damaged: this run starts over", damaged[0])
+      self.store.clear()
+      self.resume, self.seconds = None, {}
+
+  @property
+  def mask_is_past(self) -> bool:
+    """Whether the steps of the mask stage, if there are any, are on record."""
+    config = self.batch.template.config.mask
+    return config.source != "learn" or self.resume is not None and (
+        self.resume == ("mask", config.num_steps) or self.resume[0] == "weights")
+
+  def save(self, state, stage: str, offset: int, step: int) -> None:
+    """Save the state of all rows; every process calls it."""
+    failed = {image.job.workdir.name: image.failure
+              for image in self.images if image.job is not None and image.failure}
+    told = parallel.gather([failed, self.seconds])
+    for image in self.images:
+      if image.alive:
+        image.log.sync()
+    self.store.save(offset + step, state, {
+        "stage": stage, "step": step, "seconds": told[0][1],
+        "failed": {name: text for failures, _ in told for name, text in failures.items()}})
+
+
+def _log_chunk(image: members.Member, row: int, stage: str, first: int, record, sound: bool) -> None:
+  """Write an image's steps of a chunk; one that is not sound fails, with what came before."""
+  columns = {name: values[row] for name, values in record.items()}
+  if sound:
+    image.log.write(stage, first, columns)
+    return
+  finite = np.isfinite(columns["loss"])
+  good = int(np.argmin(finite)) if not finite.all() else len(finite)
+  image.log.write(stage, first, {name: values[:good] for name, values in columns.items()})
+  image.failure = (f"the loss is not finite at step {first + good} of the {stage} stage; the state of "
+                   f"step {first - 1} was kept. Lower {stage}.learning_rate.")
+
+
+def _run_stage(session: _Session, make_stage, offset: int):
+  """Compile and run a stage from where it stands; return its final state, or None if all failed.
+
+  Checkpoints are numbered over both stages: `offset` is the steps of the stage before.
+  """
+  batch, seconds = session.batch, session.seconds
+  began = time.perf_counter()
+  stage = make_stage()
+  compiled = time.perf_counter()
+  start = session.resume[1] if session.resume and session.resume[0] == stage.name else 0
+  state = session.store.restore(offset + start, stage.state) if start else stage.state
+  spent = seconds.get(stage.name, {"run": 0.0, "compile": 0.0})
+  done, every = start, batch.template.config.checkpoint.every_steps
+  bar = tqdm.tqdm(total=stage.num_steps, initial=start, desc=f"{batch.label}{stage.name} stage",
+                  unit="step", mininterval=1 if sys.stderr.isatty() else 15, dynamic_ncols=True,
+                  disable=jax.process_index() > 0)
+  with bar:
+    for step, state, record, sound in stage.iterate(state, start):
+      for row, image in enumerate(session.images):
+        if image.alive:
+          _log_chunk(image, row, stage.name, done + 1, record, bool(sound[row]))
+      told = parallel.gather([batch.signals.received, any(i.alive for i in session.images)])
+      received = next((number for number, _ in told if number), None)
+      previous, done = done, step
+      seconds[stage.name] = {"run": spent["run"] + time.perf_counter() - compiled,
+                             "compile": spent["compile"] + compiled - began}
+      if not any(alive for _, alive in told):
+        if previous > 0:  # the state before the first step needs no saving
+          session.save(state, stage.name, offset, previous)
+        return None
+      going = [row for row, image in enumerate(session.images) if image.alive]
+      bar.set_postfix({name: f"{record[name][going, -1].mean():.4g}" for name in ("loss", "psnr_average")
+                       if name in record and going}, refresh=False)
+      bar.update(done - previous)
+      if done == stage.num_steps or done // every > previous // every or received:
+        session.save(state, stage.name, offset, done)
+      if received:
+        raise processes.Interrupted(received)
+  return state
+
+
+def _use_scan(job: jobs.Job) -> bool:
+  return not (job.conv == "lax" and jax.default_backend() == "cpu")
+
+
+def stage_steps(job: jobs.Job) -> dict[str, int]:
+  """Steps of every stage that this job has, in order."""
+  steps = {"mask": job.config.mask.num_steps, "weights": job.config.weights.num_steps}
+  return steps if job.config.mask.source == "learn" else {"weights": steps["weights"]}
+
+
+def _lay_out(batch: Batch, trees: Sequence[Any]):
+  """Stack one tree a row of this process, and lay them over the mesh."""
+  return parallel.put(batch.mesh, parallel.stack(trees))
+
+
+def _common(session: _Session, problems) -> dict[str, Any]:
+  """Arguments that both stages take alike."""
+  batch, config = session.batch, session.batch.template.config
+  truths = [image.truth for image in session.images]
+  return {"problem": _lay_out(batch, problems),
+          "truth": None if truths[0] is None else _lay_out(batch, truths), "mesh": batch.mesh,
+          "seeds": [0 if job is None else job.config.seed for job in batch.jobs],
+          "average_decay": config.weights.average_decay, "programs": batch.programs,
+          "length": max(1, batch.template.chunk_steps // len(batch.jobs)),
+          "use_scan": _use_scan(batch.template)}
+
+
+def _run_mask_stage(session: _Session):
+  """Return this process's rows of the learned scores; None where the stored masks serve."""
+  batch, config = session.batch, session.batch.template.config.mask
+  if config.source != "learn":
+    return None
+  stored = all(checkpoints.has_valid_manifest(image.job.workdir / "mask")
+               for image in session.images if image.alive)
+  if session.mask_is_past and all(parallel.gather(stored)):
+    return None
+  number = jnp.result_type(float)
+  def make_stage():
+    priors = [objectives.Prior(
+        image.params, number.type((image.job or batch.template).keep_fraction),
+        number.type((image.job or batch.template).config.mask.kl_weight)) for image in session.images]
+    logits = [jax.tree.map(np.zeros_like, image.params) for image in session.images]
+    return restoration.make_mask_stage(
+        batch.generator, _lay_out(batch, logits), _lay_out(batch, priors),
+        num_steps=config.num_steps, temperature=config.temperature,
+        learning_rate=config.learning_rate, schedule=config.schedule,
+        **_common(session, [image.problem for image in session.images]))
+  state = _run_stage(session, make_stage, 0)
+  return None if state is None else parallel.rows(state.trainable)
+
+
+def _run_weight_stage(session: _Session):
+  """Train the kept weights of every row; return the final state, or None if all have failed."""
+  batch, config = session.batch, session.batch.template.config
+  def make_stage():
+    # A row that is no longer restored has no weights, and widens no other.
+    kept = [image.mask if image.alive else jax.tree.map(np.zeros_like, image.params)
+            for image in session.images]
+    params, problems = ([getattr(image, name) for image in session.images]
+                        for name in ("params", "problem"))
+    if config.compute.compaction:
+      plans = compaction.share_widths(
+          [restoration.plan_compaction(batch.generator, mask) for mask in kept], parallel.gather)
+      compact = [restoration.compact_problem(batch.generator, *row)
+                 for row in zip(params, kept, problems, plans)]
+      params, kept, problems = ([getattr(row, name) for row in compact]
+                                for name in ("params", "mask", "problem"))
+    return restoration.make_weight_stage(
+        batch.generator, _lay_out(batch, params), _lay_out(batch, kept),
+        num_steps=config.weights.num_steps, learning_rate=config.weights.learning_rate,
+        schedule=config.weights.schedule, **_common(session, problems))
+  return _run_stage(session, make_stage, stage_steps(batch.template).get("mask", 0))
+
+
+def _share_of_seconds(session: _Session) -> dict[str, dict[str, float]]:
+  """Seconds of each stage for one image: the batch's, divided by its images."""
+  count = sum(parallel.gather(sum(job is not None for job in session.batch.jobs)))
+  share = {}
+  for name, steps in stage_steps(session.batch.template).items():
+    spent = {part: value / count for part, value in session.seconds[name].items()}
+    share[name] = {"total": spent["run"] + spent["compile"], **spent, "per_step": spent["run"] / steps}
+  return share
+
+
+def _write(session: _Session, state) -> list[dict[str, Any] | None]:
+  """Write the outputs of every image that has them; return their summaries."""
+  last, average, steps = parallel.rows((state.output, state.average, state.step))
+  seconds, decay = _share_of_seconds(session), session.batch.template.config.weights.average_decay
+  summaries = []
+  for row, image in enumerate(session.images):
+    summaries.append(None)
+    if image.alive:
+      inside = generators.centre(session.batch.frame, image.job.shape)
+      averaged = np.asarray(engine.averaged_output(average[row], steps[row], decay))
+      summaries[-1] = outputs.write(
+          image.job, image.measurement, None if image.truth is None else image.truth[inside],
+          image.mask, image.collapse, last[row][inside], averaged[inside], seconds)
+  return summaries
+
+
+def restore(batch: Batch) -> list[dict[str, Any] | str | None]:
+  """Restore a batch to its end, from the start or from its last checkpoint.
+
+  Returns:
+    For each row of this process: the summary; or why it failed; or None where it fills up.
+
+  Raises:
+    processes.Interrupted: after SIGTERM or SIGINT, with the state saved.
+    OSError: a folder can no longer be written.
+  """
+  session = _Session(batch, [
+      members.make(batch.generator, batch.frame, batch.framed, batch.template, job)
+      for job in batch.jobs])
+  if session.resume:
+    print(f"{batch.label}resuming after step {session.resume[1]} of the {session.resume[0]} stage")
+  with contextlib.ExitStack() as logs:
+    for image in session.images:
+      if image.alive:
+        try:
+          image.log = logs.enter_context(records.MetricsLog(image.job.workdir, session.resume))
+        except records.DamagedLog as error:
+          image.failure = str(error)
+    scores = _run_mask_stage(session)
+    for row, image in enumerate(session.images):
+      if image.alive:
+        mine = None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores)
+        members.obtain_mask(batch.generator, image, mine, session.mask_is_past)
+    state = None
+    if any(parallel.gather(any(image.alive for image in session.images))):
+      state = _run_weight_stage(session)
+  summaries = [None] * len(session.images) if state is None else _write(session, state)
+  return [image.failure or summary for image, summary in zip(session.images, summaries)]

@@ -1,0 +1,60 @@
+"""The mean of several restorations of one measurement, and how far they are apart."""
+
+import json
+import pathlib
+from typing import Any, Sequence
+
+import numpy as np
+
+from oes_jax import checkpoints
+from oes_jax import jobs
+from oes_jax import members
+from oes_jax import metrics
+from oes_jax import outputs
+from oes_jax import reports
+
+
+def write(folder: pathlib.Path, job: jobs.Job, parts: Sequence[pathlib.Path]) -> dict[str, Any]:
+  """Write the members' mean, their spread and its figure; return the summary.
+
+  Files: restored.*, restored.npy and output.npy as a run's; spread.npy, the standard deviation of
+  the members (n - 1) at every value, in the units of the image's file; uncertainty.png; summary.json.
+
+  Args:
+    folder: of the ensemble, which is made.
+    job: of any member: measurement and truth are the same for all.
+    parts: folders of two or more finished members.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  outputs_of = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
+  mean, spread = outputs_of.mean(0), outputs_of.std(0, ddof=1)
+  measurement, truth = (None if array is None else np.asarray(array)
+                        for array in members.measure(job))
+  quality = None
+  if truth is not None:
+    singles = [float(metrics.psnr(output, truth)) for output in outputs_of]
+    psnr = float(metrics.psnr(mean, truth))
+    error = np.abs(mean - truth)
+    quality = {"measurement": outputs.quality_of(measurement, truth),
+               job.config.output.image: outputs.quality_of(mean, truth),
+               "members": singles, "gain": psnr - float(np.mean(singles)),
+               "correlation of spread and error": float(np.corrcoef(spread.ravel(), error.ravel())[0, 1])}
+  written = outputs.write_images(folder, job, measurement, truth, mean, quality)
+  low, high = job.limits
+  np.save(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
+  reports.save_uncertainty(folder / "uncertainty.png", mean, spread,
+                           None if truth is None else np.abs(mean - truth))
+  summary = {"output": written, "members": [part.name for part in parts], "quality": quality,
+             "mean_spread": float(spread.mean())}
+  checkpoints.write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+  return summary
+
+
+def describe(name: str, job: jobs.Job, summary: dict[str, Any]) -> dict[str, Any]:
+  """Return the ensemble's line for results.jsonl."""
+  quality = summary["quality"]
+  psnr = {} if quality is None else {
+      "member": float(np.mean(quality["members"])), "mean": quality[job.config.output.image]["psnr"],
+      "gain": quality["gain"]}
+  return {"case": name, "source": job.config.data.source, "members": len(summary["members"]),
+          "psnr": psnr, "failure": None}

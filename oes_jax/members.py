@@ -1,0 +1,171 @@
+"""One image of a batch: its measurement in the batch's frame, its initial draws and its mask."""
+
+import dataclasses
+import logging
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import oes_jax
+from oes_jax import checkpoints
+from oes_jax import generators
+from oes_jax import images
+from oes_jax import jobs
+from oes_jax import masks
+from oes_jax import metrics
+from oes_jax import noise
+from oes_jax import objectives
+from oes_jax import records
+from oes_jax import restoration
+from oes_jax import validation
+
+
+@dataclasses.dataclass
+class Member:
+  """One row of a batch.
+
+  Attributes:
+    job: None where the row only fills the batch up: it is never scored or written.
+    problem: objectives.Problem in the batch's frame, NumPy arrays.
+    truth: in the frame, or None.
+    measurement: [H, W, C], as it is.
+    params: at initialisation, full tree.
+    mask: once there is one.
+    collapse: what makes the mask useless, in words.
+    log: of the job's folder.
+    failure: why it goes on no longer, or None.
+  """
+  job: jobs.Job | None
+  problem: objectives.Problem
+  truth: np.ndarray | None
+  measurement: np.ndarray | None
+  params: Any
+  mask: Any = None
+  collapse: list[str] = dataclasses.field(default_factory=list)
+  log: records.MetricsLog | None = None
+  failure: str | None = None
+
+  @property
+  def alive(self) -> bool:
+    """Whether it is still being restored."""
+    return self.job is not None and self.failure is None
+
+
+def measure(job: jobs.Job):
+  """Return (measurement, truth or None), [H, W, C] in the unit range."""
+  dtype = jnp.result_type(float)
+  truth = None if job.truth is None else jnp.asarray(images.to_unit(job.truth, job.limits), dtype)
+  measurement = jnp.asarray(images.to_unit(job.picture.values, job.limits), dtype)
+  outside = float(jnp.mean((measurement < 0) | (measurement > 1)))
+  if outside > 0:
+    logging.warning("%s: %.3g %% of the values lie outside %g to %g and are clipped; set data.range "
+                    "to keep them", job.config.data.source, 100 * outside, *job.limits)
+    measurement = jnp.clip(measurement, 0, 1)
+  if job.sigma > 0:
+    seed = job.config.seed if job.config.noise.seed is None else job.config.noise.seed
+    measurement = noise.add_gaussian_noise(
+        restoration.stream_key(seed, "noise"), measurement, sigma=job.sigma)
+  return measurement, truth
+
+
+def _place(array, frame):
+  """Put [h, w, C] into the middle of a frame (H, W, C) of zeros; None is all zeros."""
+  framed = np.zeros(frame, jnp.result_type(float))
+  if array is not None:
+    framed[generators.centre(frame, array.shape)] = array
+  return framed
+
+
+def make(generator: generators.Generator, frame: tuple[int, int, int], framed: bool,
+         template: jobs.Job, job: jobs.Job | None) -> Member:
+  """Measure a job's image and draw its initial params and network input.
+
+  Args:
+    generator: of the frame.
+    frame: (H, W, C).
+    framed: whether images of the batch are smaller than the frame.
+    template: any job of the batch.
+    job: None fills up: all zeros, seed 0.
+  """
+  seed, (measurement, truth) = ((0, (None, None)) if job is None
+                                else (job.config.seed, measure(job)))
+  valid = None
+  if framed:
+    inside = np.zeros((*frame[:2], 1), jnp.result_type(float))
+    inside[generators.centre(frame, frame if job is None else job.shape)] = 1
+    valid = metrics.Valid(inside, inside.sum())
+  params, _ = generator.init(restoration.stream_key(seed, "params"))
+  net_input = generators.sample_net_input(
+      restoration.stream_key(seed, "net_input"), generator.net_input_shape)
+  return Member(
+      job, objectives.Problem(np.asarray(net_input), _place(measurement, frame), valid),
+      None if template.truth is None else _place(truth, frame),
+      None if measurement is None else np.asarray(measurement), jax.device_get(params))
+
+
+def _choose_mask(job: jobs.Job, generator, scores, params, problem):
+  """Threshold scores; where the density is automatic, find it, and raise it while the mask collapses.
+
+  Returns:
+    (mask, findings): findings is empty unless the mask has collapsed.
+  """
+  fraction, automatic = job.keep_fraction, job.config.mask.keep_fraction is None
+  if automatic:
+    target = restoration.acting_target(int(np.prod(job.shape)))
+    fraction = restoration.fraction_that_acts(generator, scores, target, scope=job.config.mask.scope)
+    print(f"{100 * fraction:.2f} % of the weights are kept, so that about {target:,} can act")
+  while True:
+    mask = restoration.threshold_scores(scores, fraction, scope=job.config.mask.scope)
+    image = restoration.masked_output(generator, params, mask, problem.net_input)
+    findings = restoration.find_collapse(generator, mask, image)
+    if not findings or not automatic or fraction >= restoration.LARGEST_AUTO_FRACTION:
+      return mask, findings
+    larger = min(1.5 * fraction, restoration.LARGEST_AUTO_FRACTION)
+    logging.warning("a mask that keeps %.2f %% collapses (%s): trying %.2f %%", 100 * fraction,
+                    findings[0], 100 * larger)
+    fraction = larger
+
+
+def _warn_of_collapse(job: jobs.Job, findings: list[str]) -> None:
+  for finding in findings:
+    logging.warning("the mask of %s has COLLAPSED: %s. The weight stage will not restore the image; "
+                    "set a larger mask.keep_fraction or a narrower generator.channels.",
+                    job.config.data.source, finding)
+
+
+def obtain_mask(generator: generators.Generator, image: Member, scores, stands: bool) -> None:
+  """Threshold, load, draw or fill the mask of one image; set it, and store it alone.
+
+  Args:
+    generator: of the batch's frame.
+    image: that is being restored.
+    scores: that the mask stage learned; None where it did not run.
+    stands: whether a stored mask counts: the steps that made it are on record.
+  """
+  job, config = image.job, image.job.config.mask
+  folder = job.workdir / "mask"
+  if stands and checkpoints.has_valid_manifest(folder):
+    mask, metadata = checkpoints.load_mask(folder)
+    image.mask, image.collapse = validation.masks_like(mask, image.params), metadata["collapse"]
+    _warn_of_collapse(job, image.collapse)
+    return
+  findings = []
+  if config.source == "random":
+    scores = restoration.random_scores(
+        restoration.stream_key(job.config.seed, "random_mask"), image.params)
+  if config.source in ("learn", "random"):
+    mask, findings = _choose_mask(job, generator, scores, image.params, image.problem)
+  elif config.source in ("file", "bundled"):
+    mask = job.given_mask
+    output = restoration.masked_output(generator, image.params, mask, image.problem.net_input)
+    findings = restoration.find_collapse(generator, mask, output)
+  else:
+    mask = restoration.dense_mask(image.params)
+  _warn_of_collapse(job, findings)
+  checkpoints.save_mask(folder, mask, {
+      "generator": job.generator.spec, "seed": job.config.seed, "source": config.source,
+      "density": masks.density(mask), "collapse": findings, "version": oes_jax.__version__,
+      "names": [row.name for row in jobs.density_report(job, mask)]})
+  image.mask, image.collapse = mask, findings

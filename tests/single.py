@@ -1,0 +1,36 @@
+"""Stages of one image, for tests: batches of one on the first device."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from oes_jax import objectives
+from oes_jax import parallel
+from oes_jax import restoration
+
+
+def mesh():
+  return parallel.image_mesh(jax.devices()[:1])
+
+
+def mask_stage(generator, params, logits, problem, *, seed, keep_fraction, kl_weight, **options):
+  prior = objectives.Prior(params, jnp.asarray(keep_fraction), jnp.asarray(kl_weight))
+  return restoration.make_mask_stage(
+      generator, *map(parallel.as_batch, (logits, prior, problem)), mesh=mesh(), seeds=[seed],
+      **options)
+
+
+def weight_stage(generator, params, mask, problem, *, seed, **options):
+  return restoration.make_weight_stage(
+      generator, *map(parallel.as_batch, (params, mask, problem)), mesh=mesh(), seeds=[seed],
+      **options)
+
+
+def run(stage):
+  """Run a stage; return (final state, metrics of all steps) of its image."""
+  records = []
+  for _, state, record, sound in stage.iterate():
+    assert sound.all()
+    records.append({name: values[0] for name, values in record.items()})
+  return (jax.tree.map(lambda leaf: leaf[0], parallel.rows(state)),
+          {name: np.concatenate([record[name] for record in records]) for name in records[0]})
