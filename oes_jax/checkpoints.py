@@ -18,6 +18,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from oes_jax import parallel
+
 _MANIFEST = "manifest.json"
 _KEPT_STEPS = 2  # the newest may be damaged; the one before then serves
 
@@ -57,17 +59,19 @@ def has_valid_manifest(folder: pathlib.Path) -> bool:
 class Checkpoints:
   """The steps of one run: newest valid one out, new ones in.
 
-  Opening it deletes steps without a valid manifest (they cannot be restored), with a warning, so
-  that the one before is used.
+  Every process of a program opens it, saves and restores at the same time: Orbax writes each one's
+  part of the arrays. Opening it deletes steps without a valid manifest (they cannot be restored),
+  with a warning, so that the one before is used.
   """
 
   def __init__(self, folder: pathlib.Path):
     self._folder = folder.absolute()
-    if self._folder.exists():
+    if jax.process_index() == 0 and self._folder.exists():
       for step in self._folder.iterdir():
         if step.is_dir() and not has_valid_manifest(step):
           logging.warning("checkpoint %s is incomplete or damaged: it is deleted", step)
           shutil.rmtree(step)
+    parallel.gather(None)  # only then do the others look
     options = ocp.CheckpointManagerOptions(
         create=True, enable_async_checkpointing=False,
         preservation_policy=preservation_policy.LatestN(_KEPT_STEPS))
@@ -102,7 +106,19 @@ class Checkpoints:
     if not saved:
       raise RuntimeError(f"Orbax refused to save step {step} after {self._manager.latest_step()}")
     self._manager.wait_until_finished()
-    _write_manifest(self._folder / str(step))
+    if jax.process_index() == 0:
+      _write_manifest(self._folder / str(step))
+    parallel.gather(None)  # safe for all
+
+
+def _own_checkpointer() -> ocp.Checkpointer:
+  """A checkpointer of this process alone, whatever the others of the program do meanwhile."""
+  me = jax.process_index()
+  options = ocp.options.MultiprocessingOptions(
+      primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"mask{me}")
+  handler = ocp.CompositeCheckpointHandler(
+      composite_options=ocp.CompositeOptions(multiprocessing_options=options))
+  return ocp.Checkpointer(handler, multiprocessing_options=options)
 
 
 def save_mask(folder: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
@@ -111,7 +127,7 @@ def save_mask(folder: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
   if folder.exists():
     shutil.rmtree(folder)
   booleans = jax.tree.map(lambda leaf: np.asarray(leaf) != 0, mask)
-  with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+  with _own_checkpointer() as checkpointer:
     checkpointer.save(folder, args=ocp.args.Composite(
         mask=ocp.args.StandardSave(booleans), metadata=ocp.args.JsonSave(metadata)))
   _write_manifest(folder)
@@ -126,7 +142,7 @@ def load_mask(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
   if not (has_valid_manifest(folder) and (folder / "metadata").is_dir()):
     raise ValueError(f"mask.path={str(folder)!r} holds no complete mask; allowed: the mask/ folder "
                      "of a finished mask stage, or a mask pickle (.pkl) of the authors of OES.")
-  with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+  with _own_checkpointer() as checkpointer:
     stored = checkpointer.restore(folder.absolute(), args=ocp.args.Composite(
         mask=ocp.args.StandardRestore(), metadata=ocp.args.JsonRestore()))
   return jax.tree.map(np.asarray, stored.mask), stored.metadata

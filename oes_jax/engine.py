@@ -102,13 +102,12 @@ def compile_chunk(step: Callable, state, args, *, mesh, length: int,
   if not use_scan:
     return _compile_dispatched(step, state, args, mesh, length)
   step = jax.jit(step, inline=True)  # traced once for both uses
-  one = lambda tree: jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
-  shapes = jax.eval_shape(step, one(state), *one(args))[1]
   def scanned(num_steps, before, *args):
     def body(i, carry):
       state, record = carry
       state, measured = step(state, *args)
       return state, jax.tree.map(lambda r, m: r.at[i].set(m), record, measured)
+    shapes = jax.eval_shape(step, before, *args)[1]
     record = jax.tree.map(lambda m: jnp.zeros((length, *m.shape), m.dtype), shapes)
     state, record = lax.fori_loop(0, num_steps, body, (before, record))
     state, sound = _keep_sound(before, state, record["loss"])
