@@ -37,11 +37,13 @@ def test_table_holds_means_and_spreads():
 
 @pytest.mark.parametrize("name", ["schedule", "masks"])
 def test_the_readme_shows_the_recorded_table(name):
-@pytest.mark.slow
   record = json.loads((ROOT / "docs" / "records" / f"{name}.json").read_text(encoding="utf-8"))
   assert record["table"] == bench_quality.markdown(record["rows"])
   readme = (ROOT / "README.md").read_text(encoding="utf-8")
   assert record["table"] in readme and record["date"] in readme
+
+
+@pytest.mark.slow
 def test_restorations_fill_the_rows_and_are_not_repeated(tmp_path):
   methods = {"learned": {}, "random": {"mask.source": "random"}}
   rows = bench_quality._rows(tmp_path, methods, CROPS, [3], TINY)

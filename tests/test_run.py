@@ -111,8 +111,8 @@ def _same_result(a, b):
     assert (a / name).read_bytes() == (b / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("stop_after", [
-    pytest.param(2, marks=pytest.mark.slow), 5, pytest.param(8, marks=pytest.mark.slow)])  # chunks; the mask stage has five
+@pytest.mark.parametrize("stop_after", [  # chunks; the mask stage has five
+    pytest.param(2, marks=pytest.mark.slow), 5, pytest.param(8, marks=pytest.mark.slow)])
 def test_resume_after_a_signal_is_bit_exact(whole, tmp_path, monkeypatch, stop_after):
   folder = tmp_path / "run"
   chunks = []
@@ -164,13 +164,15 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
 
 
 def test_a_log_that_another_program_cut_is_named(whole, tmp_path):
-@pytest.mark.slow
   folder = tmp_path / "run"
   shutil.copytree(whole[0], folder)
   (folder / "summary.json").unlink()
   (folder / "metrics.jsonl").write_text("")
   with pytest.raises(run.Failed, match="does not reach step"):
     _restore(folder)
+
+
+@pytest.mark.slow
 def test_seconds_count_all_processes(whole, tmp_path, monkeypatch):
   folder, stop = tmp_path / "run", records.MetricsLog.write
   def interrupting(self, stage, *args):
@@ -226,10 +228,12 @@ def test_divergence_saves_the_last_good_state(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("source, density", [("dense", 1.0), ("random", 0.4)])
 def test_other_mask_sources(tmp_path, source, density):
-@pytest.mark.slow
   summary = _restore(tmp_path / "run", mask__source=source, weights__num_steps=3)
   assert summary["mask"]["density"] == pytest.approx(density, abs=1e-3)
   assert "mask" not in summary["seconds"]
+
+
+@pytest.mark.slow
 def test_lax_convolutions_run_without_a_compiled_loop(whole, tmp_path, monkeypatch):
   loops, compile_chunk = [], restoration.engine.compile_chunk
   def recording(*args, use_scan, **options):
@@ -308,7 +312,6 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
 
 
 def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(
-@pytest.mark.slow
     tmp_path, monkeypatch, caplog):
   crop = {"data__crop": (0, 0, 300, 512)}
   whole, part = (jobs.prepare(_changed(compute__tile=tile, **crop)).need for tile in (0, 256))
@@ -328,6 +331,9 @@ def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(
     with pytest.raises(ValueError, match="GB of memory.*compute.tile"):
       jobs.prepare(_changed(compute__tile=tile, **crop), str(tmp_path / "other"))
   assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
 def test_bfloat16_rounds_and_stays_close(whole, tmp_path):
   _restore(tmp_path / "run", compute__dtype="bfloat16", mask__num_steps=2, weights__num_steps=2)
   def first(folder):
