@@ -88,7 +88,7 @@ def _join_program() -> None:
   jax.distributed.initialize(**by_hand)
   if jax.process_index() == 0:
     print(f"one program of {jax.process_count()} processes, {jax.device_count()} devices; if one of "
-          "them dies the others are ended: start all again, and they go on from the last checkpoint",
+          "them dies the others end too; such a run cannot be resumed yet (see README, Many machines)",
           flush=True)
 
 
