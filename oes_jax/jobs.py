@@ -202,13 +202,7 @@ def prepare(config, workdir: str | None = None) -> Job:
 
 def group_key(job: Job) -> str:
   """Return what must be alike in all images of a batch: everything static, as text."""
-  static = validation.plain(job.config)
-  for key in _PER_IMAGE:
-    *parents, last = key.split(".")
-    node = static
-    for parent in parents:
-      node = node[parent]
-    del node[last]
+  static = validation.plain_without(job.config, _PER_IMAGE)
   tiled = str(job.workdir) if job.tile is not None else None  # tiles fill the memory alone
   return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled,
                      job.truth is not None, job.config.mask.source == "learn"], sort_keys=True)

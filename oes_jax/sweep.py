@@ -81,16 +81,10 @@ def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, An
   Raises:
     ValueError: the folder holds something else.
   """
-  plain = validation.plain(config)
   if workdir is None:
-    workdir = f"runs/{config.experiment}-{validation.digest_of(plain)}"
-  for key in _NOT_IDENTITY:
-    *parents, last = key.split(".")
-    node = plain
-    for parent in parents:
-      node = node[parent]
-    del node[last]
-  identity = {"format": jobs.FORMAT, "many": True, "config": plain}
+    workdir = f"runs/{config.experiment}-{validation.digest_of(validation.plain(config))}"
+  identity = {"format": jobs.FORMAT, "many": True,
+              "config": validation.plain_without(config, _NOT_IDENTITY)}
   folder, choices = validation.find_workdir(workdir, config.experiment, identity)
   return folder, identity, choices
 

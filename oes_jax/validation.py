@@ -174,6 +174,18 @@ def plain(config) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict()))
 
 
+def plain_without(config, keys) -> dict[str, Any]:
+  """Return a config as plain JSON types, without some dotted keys or sections."""
+  kept = plain(config)
+  for key in keys:
+    *parents, last = key.split(".")
+    node = kept
+    for parent in parents:
+      node = node[parent]
+    del node[last]
+  return kept
+
+
 def digest_of(value: Any) -> str:
   """Return 8 hexadecimal digits that tell JSON values apart."""
   return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
