@@ -69,16 +69,18 @@ class _Session:
     resume: the restored (stage, step), or None.
     seconds: what each stage has taken so far, over all processes that worked on it one after
       another; it travels in the checkpoints' records.
+    widths: of the compacted layers, once they are planned; likewise.
   """
 
   def __init__(self, batch: Batch, rows: Sequence[members.Member]):
     self.batch, self.images = batch, rows
     self.store = checkpoints.Checkpoints(batch.folder / "checkpoints")
-    self.resume, self.seconds = None, {}
+    self.resume, self.seconds, self.widths = None, {}, None
     latest = self.store.latest()
     if latest is not None:
       record = latest[1]
       self.resume, self.seconds = (record["stage"], record["step"]), record["seconds"]
+      self.widths = record["widths"]
       for image in rows:
         if image.job is not None:
           image.failure = record["failed"].get(image.job.workdir.name)
@@ -89,7 +91,9 @@ class _Session:
     if damaged:
       logging.warning("the mask in %s is damaged: this run starts over", damaged[0])
       self.store.clear()
-      self.resume, self.seconds = None, {}
+      self.resume, self.seconds, self.widths = None, {}, None
+      for image in rows:
+        image.failure = None
 
   @property
   def mask_is_past(self) -> bool:
@@ -107,7 +111,7 @@ class _Session:
       if image.alive:
         image.log.sync()
     self.store.save(offset + step, state, {
-        "stage": stage, "step": step, "seconds": told[0][1],
+        "stage": stage, "step": step, "seconds": told[0][1], "widths": self.widths,
         "failed": {name: text for failures, _ in told for name, text in failures.items()}})
 
 
@@ -226,8 +230,11 @@ def _run_weight_stage(session: _Session):
     params, problems = ([getattr(image, name) for image in session.images]
                         for name in ("params", "problem"))
     if config.compute.compaction:
-      plans = compaction.share_widths(
-          [restoration.plan_compaction(batch.generator, mask) for mask in kept], parallel.gather)
+      plans = [restoration.plan_compaction(batch.generator, mask) for mask in kept]
+      if session.widths is None:  # else the stored state has them, whichever rows have failed since
+        session.widths = compaction.widest(plans)
+        session.widths = [max(counts) for counts in zip(*parallel.gather(session.widths))]
+      plans = [compaction.widen(plan, session.widths) for plan in plans]
       compact = [restoration.compact_problem(batch.generator, *row)
                  for row in zip(params, kept, problems, plans)]
       params, kept, problems = ([getattr(row, name) for row in compact]
@@ -288,10 +295,9 @@ def restore(batch: Batch) -> list[dict[str, Any] | str | None]:
         except records.DamagedLog as error:
           image.failure = str(error)
     scores = _run_mask_stage(session)
-    for row, image in enumerate(session.images):
-      if image.alive:
-        mine = None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores)
-        members.obtain_mask(batch.generator, image, mine, session.mask_is_past)
+    learned = [None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores)
+               for row in range(len(session.images))]
+    members.obtain_masks(batch.generator, session.images, learned, session.mask_is_past)
     state = None
     if any(parallel.gather(any(image.alive for image in session.images))):
       state = _run_weight_stage(session)

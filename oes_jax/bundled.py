@@ -9,7 +9,7 @@ import io
 import json
 import math
 import pathlib
-from typing import Any
+from typing import Any, BinaryIO
 
 import jax
 import numpy as np
@@ -33,7 +33,7 @@ def encode(mask, metadata: dict[str, Any]) -> bytes:
   return file.getvalue()
 
 
-def read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(path: pathlib.Path | BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
   """Return (mask as a nested dict of booleans, metadata) of a file made by `encode`."""
   with np.load(path, allow_pickle=False) as file:
     packed, metadata = file["bits"], json.loads(str(file["metadata"]))

@@ -122,7 +122,10 @@ def _own_checkpointer() -> ocp.Checkpointer:
 
 
 def save_mask(folder: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
-  """Store a mask alone, as booleans, with JSON metadata (generator spec, seed, density, names)."""
+  """Store a mask alone, as booleans, with JSON metadata (generator spec, seed, density, names).
+
+  Only the first process of a program may call it: Orbax writes NumPy arrays in no other.
+  """
   folder = folder.absolute()
   if folder.exists():
     shutil.rmtree(folder)

@@ -177,16 +177,14 @@ def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
                     round_up(int(used_input.sum())))
 
 
-def share_widths(plans: Sequence[Compaction], gather=lambda widths: [widths]) -> list[Compaction]:
-  """Give every plan the largest widths of all, so that a batch's small trees stack; exact.
+def widest(plans: Sequence[Compaction]) -> list[int]:
+  """Return the largest width of every layer over the plans, and at last that of the input."""
+  return [max(counts) for counts in zip(*((*plan.widths, plan.input_width) for plan in plans))]
 
-  Args:
-    plans: of this process's images.
-    gather: a list of whole numbers -> the lists of all processes.
-  """
-  mine = [max(counts) for counts in zip(*((*plan.widths, plan.input_width) for plan in plans))]
-  *widths, input_width = (max(counts) for counts in zip(*gather(mine)))
-  return [plan._replace(widths=tuple(widths), input_width=input_width) for plan in plans]
+
+def widen(plan: Compaction, widths: Sequence[int]) -> Compaction:
+  """Give a plan the widths of `widest`, so that a batch's small trees stack; exact."""
+  return plan._replace(widths=tuple(widths[:-1]), input_width=widths[-1])
 
 
 def _placements(graph: Sequence[Layer], plan: Compaction, params):

@@ -36,10 +36,19 @@ _SUMMARISE = flags.DEFINE_bool(
 flags.mark_flags_as_required(["config"])
 
 
+def _end_at_once(code: int) -> None:
+  """End without JAX's goodbye, which waits for the other processes, which wait for this one."""
+  sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(code)
+
+
 def _fail(message: object, code: int) -> None:
   lines = [line.strip() for line in str(message).splitlines() if line.strip()]
   # A fault inside a config file comes with its traceback: the last line says what is wrong.
   print(f"error: {lines[-1] if 'Traceback' in str(message) else ' '.join(lines)}", file=sys.stderr)
+  if jax.distributed.is_initialized() and code in (1, 2):
+    _end_at_once(code)
   sys.exit(code)
 
 
@@ -86,10 +95,15 @@ def _join_program() -> None:
     by_hand = {"num_processes": int(os.environ["JAX_NUM_PROCESSES"]),
                "process_id": int(os.environ["JAX_PROCESS_ID"])}
   jax.distributed.initialize(**by_hand)
+  show = sys.excepthook
+  def end(*exception):
+    show(*exception)
+    _end_at_once(1)
+  sys.excepthook = end
   if jax.process_index() == 0:
     print(f"one program of {jax.process_count()} processes, {jax.device_count()} devices; if one of "
-          "them dies the others end too; such a run cannot be resumed yet (see README, Many machines)",
-          flush=True)
+          "them dies the others end too: start all of them again, and they go on from the last "
+          "checkpoint", flush=True)
 
 
 def _run_many(config) -> None:
@@ -97,12 +111,16 @@ def _run_many(config) -> None:
     folder = sweep.find_folder(config, _WORKDIR.value)[0]
     if not folder.is_dir():
       raise ValueError(f"{folder} does not exist: nothing has been restored there.")
-    complete = True
+    shard, complete = (0, 1), True
   else:
     shard = (0, 1) if _DISTRIBUTED.value else find_shard(_SHARD.value, os.environ)
     folder, complete = sweep.run_all(config, _WORKDIR.value, shard)
-  if jax.process_index() == 0:
-    print(results.write_tables(folder))
+  if _SUMMARISE.value or jax.process_index() == 0:
+    table = results.write_tables(folder)
+    if shard[1] > 1:
+      print(f"share {shard[0]}/{shard[1]} has ended")
+    else:
+      print(table)
     print(f"table: {folder / 'results.md'}")
   if not complete:
     sys.exit(1)

@@ -1,14 +1,19 @@
 """One image of a batch: its measurement in the batch's frame, its initial draws and its mask."""
 
+import base64
 import dataclasses
+import io
+import itertools
 import logging
-from typing import Any
+import pathlib
+from typing import Any, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import oes_jax
+from oes_jax import bundled
 from oes_jax import checkpoints
 from oes_jax import generators
 from oes_jax import images
@@ -17,6 +22,7 @@ from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import noise
 from oes_jax import objectives
+from oes_jax import parallel
 from oes_jax import records
 from oes_jax import restoration
 from oes_jax import validation
@@ -135,22 +141,14 @@ def _warn_of_collapse(job: jobs.Job, findings: list[str]) -> None:
                     job.config.data.source, finding)
 
 
-def obtain_mask(generator: generators.Generator, image: Member, scores, stands: bool) -> None:
-  """Threshold, load, draw or fill the mask of one image; set it, and store it alone.
+def _load_mask(image: Member) -> None:
+  mask, metadata = checkpoints.load_mask(image.job.workdir / "mask")
+  image.mask, image.collapse = validation.masks_like(mask, image.params), metadata["collapse"]
 
-  Args:
-    generator: of the batch's frame.
-    image: that is being restored.
-    scores: that the mask stage learned; None where it did not run.
-    stands: whether a stored mask counts: the steps that made it are on record.
-  """
+
+def _make_mask(generator: generators.Generator, image: Member, scores) -> dict[str, Any]:
+  """Threshold, load, draw or fill the mask of one image; set it, and return its metadata."""
   job, config = image.job, image.job.config.mask
-  folder = job.workdir / "mask"
-  if stands and checkpoints.has_valid_manifest(folder):
-    mask, metadata = checkpoints.load_mask(folder)
-    image.mask, image.collapse = validation.masks_like(mask, image.params), metadata["collapse"]
-    _warn_of_collapse(job, image.collapse)
-    return
   findings = []
   if config.source == "random":
     scores = restoration.random_scores(
@@ -163,9 +161,38 @@ def obtain_mask(generator: generators.Generator, image: Member, scores, stands: 
     findings = restoration.find_collapse(generator, mask, output)
   else:
     mask = restoration.dense_mask(image.params)
-  _warn_of_collapse(job, findings)
-  checkpoints.save_mask(folder, mask, {
-      "generator": job.generator.spec, "seed": job.config.seed, "source": config.source,
-      "density": masks.density(mask), "collapse": findings, "version": oes_jax.__version__,
-      "names": [row.name for row in jobs.density_report(job, mask)]})
   image.mask, image.collapse = mask, findings
+  return {"generator": job.generator.spec, "seed": job.config.seed, "source": config.source,
+          "density": masks.density(mask), "collapse": findings, "version": oes_jax.__version__,
+          "names": [row.name for row in jobs.density_report(job, mask)]}
+
+
+def obtain_masks(generator: generators.Generator, rows: Sequence[Member], scores: Sequence[Any],
+                 stands: bool) -> None:
+  """Set the mask of every image that is being restored, and store those that are new.
+
+  Every process calls it with its rows; the first one stores the masks of all.
+
+  Args:
+    generator: of the batch's frame.
+    rows: of this process.
+    scores: that the mask stage learned, one tree a row; None where it did not run.
+    stands: whether a stored mask counts: the steps that made it are on record.
+  """
+  made = []
+  for image, learned in zip(rows, scores):
+    if not image.alive:
+      continue
+    folder = image.job.workdir / "mask"
+    if stands and checkpoints.has_valid_manifest(folder):
+      _load_mask(image)
+    else:
+      metadata = _make_mask(generator, image, learned)
+      packed = base64.b85encode(bundled.encode(image.mask, metadata)).decode()
+      made.append([str(folder.absolute()), packed])
+    _warn_of_collapse(image.job, image.collapse)
+  for folder, packed in itertools.chain.from_iterable(parallel.gather(made)):
+    if jax.process_index() == 0:
+      mask, metadata = bundled.read(io.BytesIO(base64.b85decode(packed)))
+      checkpoints.save_mask(pathlib.Path(folder), mask, metadata)
+  parallel.gather(None)  # all are stored

@@ -79,13 +79,25 @@ def rows(tree: Any) -> Any:
   return jax.tree.map(collect, tree)
 
 
+def _all_gather(array: np.ndarray) -> np.ndarray:
+  try:
+    return np.asarray(multihost_utils.process_allgather(array))
+  except (ValueError, jax.errors.JaxRuntimeError) as error:  # the first on a CPU
+    raise ConnectionError(f"another process of the program has ended ({error}); start all of them "
+                          "again, and they go on from the last checkpoint") from error
+
+
 def gather(value: Any) -> list[Any]:
-  """Return the JSON value that every process passes, in their order; all must call it."""
+  """Return the JSON value that every process passes, in their order; all must call it.
+
+  Raises:
+    ConnectionError: another process has ended.
+  """
   if jax.process_count() == 1:
     return [value]
   data = np.frombuffer(json.dumps(value).encode(), np.uint8)
-  sizes = np.ravel(multihost_utils.process_allgather(np.int32(data.size)))
+  sizes = np.ravel(_all_gather(np.int32(data.size)))
   padded = np.zeros(int(sizes.max()), np.uint8)
   padded[:data.size] = data
-  everything = multihost_utils.process_allgather(padded).reshape(len(sizes), -1)
+  everything = _all_gather(padded).reshape(len(sizes), -1)
   return [json.loads(bytes(line[:size])) for line, size in zip(everything, sizes)]

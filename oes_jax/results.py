@@ -48,6 +48,11 @@ def failed(described: dict[str, Any], failure: str) -> dict[str, Any]:
   return {**described, "failure": failure}
 
 
+def withdrawn(case: str) -> dict[str, Any]:
+  """Return the line that takes back what was said of a case."""
+  return {"case": case, "withdrawn": True}
+
+
 def append(folder: pathlib.Path, line: dict[str, Any]) -> None:
   """Add a line to results.jsonl, safe from other processes and from a kill at any moment."""
   with open(folder / FILE, "a+b") as file:
@@ -64,7 +69,8 @@ def read(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
   """Return {case: its last line}; a case that failed and was mended has one line that counts."""
   path = folder / FILE
   lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-  return {record["case"]: record for record in map(json.loads, lines)}
+  last = {record["case"]: record for record in map(json.loads, lines)}
+  return {case: record for case, record in last.items() if not record.get("withdrawn")}
 
 
 def _spread(values: Sequence[float]) -> dict[str, float | None]:

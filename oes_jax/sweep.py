@@ -89,14 +89,21 @@ def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, An
   return folder, identity, choices
 
 
+def _unread_name(case: cases.Case) -> str:
+  """Return the name of a case whose files cannot be read, so that their checksums are unknown."""
+  return jobs.case_name(case.config.data.source, case.config.seed, validation.plain(case.config))
+
+
+def _has_ended(job: jobs.Job) -> bool:
+  return any((job.workdir / name).is_file() for name in ("summary.json", "failure.json"))
+
+
 def _plan_one(case: cases.Case, parent: pathlib.Path) -> Planned:
   try:
     job = jobs.inspect(case.config, parent=parent)
   except (ValueError, OSError) as error:
-    name = jobs.case_name(case.config.data.source, case.config.seed, validation.plain(case.config))
-    return Planned(name, str(error))
-  done = any((job.workdir / name).is_file() for name in ("summary.json", "failure.json"))
-  return Planned(job.workdir.name, None, done, jobs.group_key(job), job.shape,
+    return Planned(_unread_name(case), str(error))
+  return Planned(job.workdir.name, None, _has_ended(job), jobs.group_key(job), job.shape,
                  job.generator.padded_shape, job.need, job.tile is not None)
 
 
@@ -175,7 +182,11 @@ def _reconcile(sweep: _Sweep) -> None:
       logging.warning("%s failed: %s", planned.name, planned.error)
       if recorded.get(planned.name) != line:
         results.append(sweep.folder, line)
-    elif planned.done and planned.name not in recorded:
+      continue
+    unread = _unread_name(sweep.cases[number])
+    if unread in recorded:  # the file has been mended since
+      results.append(sweep.folder, results.withdrawn(unread))
+    if planned.done and planned.name not in recorded:
       job = sweep.inspect(number)
       if (job.workdir / "summary.json").is_file():
         outcome = json.loads((job.workdir / "summary.json").read_text(encoding="utf-8"))
@@ -184,18 +195,13 @@ def _reconcile(sweep: _Sweep) -> None:
       _record(sweep, number, job, outcome)
 
 
-def _lock_rows(sweep: _Sweep, folder: pathlib.Path, rows, stack: contextlib.ExitStack):
-  """Claim and lock this process's rows; one that another process works on becomes None.
+def _lock_rows(rows, stack: contextlib.ExitStack):
+  """Claim and lock this process's rows; one that another process works on, or has finished, becomes None.
 
   Raises:
     processes.Busy: no row is left, or the processes of one program cannot go on without it.
   """
   busy = []
-  if jax.process_index() == 0:
-    try:
-      stack.enter_context(processes.lock(folder))
-    except processes.Busy as error:
-      busy.append(str(error))
   for place, job in enumerate(rows):
     if job is not None:
       jobs.claim(job)
@@ -204,44 +210,65 @@ def _lock_rows(sweep: _Sweep, folder: pathlib.Path, rows, stack: contextlib.Exit
       except processes.Busy as error:
         busy.append(str(error))
         rows[place] = None
-  everywhere = [text for texts in parallel.gather(busy) for text in texts]
-  if everywhere and (jax.process_count() > 1 or not any(rows)):
-    raise processes.Busy(everywhere[0])
+      else:
+        rows[place] = None if _has_ended(job) else job
+  busy = [text for texts in parallel.gather(busy) for text in texts]
+  if busy and (jax.process_count() > 1 or not any(rows)):
+    raise processes.Busy(busy[0])
   return rows
 
 
-def _restore_batch(sweep: _Sweep, numbers: Sequence[int], width: int, programs, label: str) -> None:
-  """Restore the cases of one batch that are not finished, and put them on record."""
-  plan, devices = sweep.plan, sweep.mesh.size
-  names = [plan[number].name for number in numbers]
-  folder = sweep.folder / "batches" / validation.digest_of([names, width, devices])
-  member_file = folder / "batch.json"
+def _batch_folder(sweep: _Sweep, numbers: Sequence[int], width: int) -> pathlib.Path:
+  """Return the folder of a batch, which follows from its cases and their layout."""
+  names = [sweep.plan[number].name for number in numbers]
+  return sweep.folder / "batches" / validation.digest_of([names, width, sweep.mesh.size])
+
+
+def _take_rows(sweep: _Sweep, numbers: Sequence[int], width: int, folder, locks):
+  """Lock a batch; return (number, job) of each of this process's rows, (None, None) where it fills up.
+
+  Once a batch has begun, batch.json names the cases that it restores.
+  """
   if jax.process_index() == 0:
     folder.mkdir(parents=True, exist_ok=True)
-    if not member_file.is_file():
-      pending = [plan[number].name for number in numbers if not plan[number].done]
-      checkpoints.write_atomically(member_file, json.dumps(pending).encode())
-  parallel.gather(None)  # the file is there
-  pending = json.loads(member_file.read_text(encoding="utf-8"))
-  slots = [number if name in pending else None for number, name in zip(numbers, names)]
-  slots += [None] * (width * devices - len(slots))
+    locks.enter_context(processes.lock(folder))
+  parallel.gather(None)  # the folder is there
+  begun = folder / "batch.json"
+  names = json.loads(begun.read_text(encoding="utf-8")) if begun.is_file() else None
+  slots = [number if names is None or sweep.plan[number].name in names else None
+           for number in numbers]
+  slots += [None] * (width * sweep.mesh.size - len(slots))
   local = width * jax.local_device_count()
   mine = slots[jax.process_index() * local:(jax.process_index() + 1) * local]
+  rows = _lock_rows([None if number is None else sweep.inspect(number) for number in mine], locks)
+  taken = parallel.gather([job.workdir.name for job in rows if job is not None])
+  if names is None and jax.process_index() == 0:
+    checkpoints.write_atomically(begun, json.dumps(sum(taken, [])).encode())
+  return [(None if job is None else number, job) for number, job in zip(mine, rows)]
+
+
+def _restore_batch(sweep: _Sweep, numbers: Sequence[int], width: int, programs, label: str) -> None:
+  """Restore the cases of one batch that are not finished, and put them on record.
+
+  Raises:
+    processes.Busy: another process has all of them.
+  """
+  folder = _batch_folder(sweep, numbers, width)
   template = sweep.inspect(numbers[0])
-  frame, framed = _frame(sweep, plan[numbers[0]].group)
-  rows = [None if number is None else sweep.inspect(number) for number in mine]
+  frame, framed = _frame(sweep, sweep.plan[numbers[0]].group)
   with contextlib.ExitStack() as locks:
-    rows = _lock_rows(sweep, folder, rows, locks)
-    outcomes = batches.restore(batches.Batch(
-        template=template, jobs=rows, generator=jobs.frame_generator(template, frame), frame=frame,
-        framed=framed, folder=folder, mesh=sweep.mesh, programs=programs, signals=sweep.signals,
-        label=label))
-    for number, job, outcome in zip(mine, rows, outcomes):
-      if job is not None:
-        _record(sweep, number, job, outcome)
-  parallel.gather(None)  # all is on record
-  if jax.process_index() == 0:
-    shutil.rmtree(folder)
+    rows = _take_rows(sweep, numbers, width, folder, locks)
+    if any(parallel.gather(any(job is not None for _, job in rows))):
+      outcomes = batches.restore(batches.Batch(
+          template=template, jobs=[job for _, job in rows], frame=frame, framed=framed,
+          generator=jobs.frame_generator(template, frame), folder=folder, mesh=sweep.mesh,
+          programs=programs, signals=sweep.signals, label=label))
+      for (number, job), outcome in zip(rows, outcomes):
+        if job is not None:
+          _record(sweep, number, job, outcome)
+    parallel.gather(None)  # all is on record
+    if jax.process_index() == 0:
+      shutil.rmtree(folder)
 
 
 def _restore_tiled(sweep: _Sweep, number: int, label: str) -> None:
@@ -262,9 +289,10 @@ def _restore_tiled(sweep: _Sweep, number: int, label: str) -> None:
 
 
 def _restore_all(sweep: _Sweep) -> None:
-  cut = list(_cut(sweep))
-  left = [(numbers, width) for numbers, width in cut
-          if not all(sweep.plan[number].done for number in numbers)]
+  left = [(numbers, width) for numbers, width in _cut(sweep)  # a kill may have left only the folder
+          if not all(sweep.plan[number].done for number in numbers)
+          or _batch_folder(sweep, numbers, width).exists()]
+  left = parallel.gather(left)[0]
   todo = sum(not sweep.plan[number].done for numbers, _ in left for number in numbers)
   if jax.process_index() == 0:
     print(f"{len(sweep.plan)} cases: {sum(p.done for p in sweep.plan)} finished earlier, {todo} to "
@@ -287,7 +315,7 @@ def _restore_all(sweep: _Sweep) -> None:
         raise
       logging.warning("%s: left to it", error)
     done += sum(not sweep.plan[number].done for number in numbers)
-    seconds = (time.perf_counter() - began) / done * (todo - done)
+    seconds = (time.perf_counter() - began) / max(1, done) * (todo - done)
     if jax.process_index() == 0:
       print(f"cases done: {done} of {todo}, about {tqdm.tqdm.format_interval(seconds)} left",
             flush=True)

@@ -104,7 +104,7 @@ def test_shared_widths_stack_and_leave_each_image_alone():
   channels = generator.net_input_shape[-1]
   plans = [compaction.plan_compaction(generator.graph, mask, channels, multiple=1)
            for _, _, mask, _ in cases]
-  shared = compaction.share_widths(plans)
+  shared = [compaction.widen(plan, compaction.widest(plans)) for plan in plans]
   assert plans[0].widths != plans[1].widths and shared[0].widths == shared[1].widths
   small = [(compaction.compact(generator.graph, plan, params),
             compaction.compact_input(plan, problem.net_input))
