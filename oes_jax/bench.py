@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from oes_jax import bench_batch
 from oes_jax import bench_quality
 from oes_jax import bench_steps
 from oes_jax import processes
@@ -55,6 +56,15 @@ def main() -> None:
                  text="seconds and PSNR of the default and of the authors' schedule, 128x128")
   quality.add_argument("--faithful_record", help="a kept record of the authors' schedule; without "
                        "it the schedule runs, for hours, and resumes where it was stopped")
+  batch = _add(commands, "batch", bench_batch.run_batch, folder=True,
+               text="time many restorations together against one alone, compilation apart")
+  batch.add_argument("--size", type=_positive, default=96, help="longer side of the image, pixels")
+  batch.add_argument("--cases", type=_positive, default=8, help="restorations together")
+  batch.add_argument("--width", type=_positive, nargs="+", default=[1, 4, 8],
+                     help="how many of them a device restores at once")
+  batch.add_argument("--mask_steps", type=_positive, default=200)
+  batch.add_argument("--weight_steps", type=_positive, default=600)
+  batch.add_argument("--rounds", type=_positive, default=1, help="times that all is repeated")
   arguments = parser.parse_args()
   try:
     arguments.function(arguments)

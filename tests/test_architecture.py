@@ -19,7 +19,8 @@ FLOORS = [
     {"batches", "ensembles"},
     {"run", "bench_steps"},
     {"bench_quality", "sweep"},
-    {"bench", "main"},
+    {"bench_batch", "main"},
+    {"bench"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ONLY_IN = {
