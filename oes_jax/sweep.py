@@ -94,8 +94,8 @@ def _unread_name(case: cases.Case) -> str:
   return jobs.case_name(case.config.data.source, case.config.seed, validation.plain(case.config))
 
 
-def _has_ended(job: jobs.Job) -> bool:
-  return any((job.workdir / name).is_file() for name in ("summary.json", "failure.json"))
+def _has_ended(workdir: pathlib.Path) -> bool:
+  return any((workdir / name).is_file() for name in ("summary.json", "failure.json"))
 
 
 def _plan_one(case: cases.Case, parent: pathlib.Path) -> Planned:
@@ -103,7 +103,7 @@ def _plan_one(case: cases.Case, parent: pathlib.Path) -> Planned:
     job = jobs.inspect(case.config, parent=parent)
   except (ValueError, OSError) as error:
     return Planned(_unread_name(case), str(error))
-  return Planned(job.workdir.name, None, _has_ended(job), jobs.group_key(job), job.shape,
+  return Planned(job.workdir.name, None, _has_ended(job.workdir), jobs.group_key(job), job.shape,
                  job.generator.padded_shape, job.need, job.tile is not None)
 
 
@@ -211,7 +211,7 @@ def _lock_rows(rows, stack: contextlib.ExitStack):
         busy.append(str(error))
         rows[place] = None
       else:
-        rows[place] = None if _has_ended(job) else job
+        rows[place] = None if _has_ended(job.workdir) else job
   busy = [text for texts in parallel.gather(busy) for text in texts]
   if busy and (jax.process_count() > 1 or not any(rows)):
     raise processes.Busy(busy[0])
@@ -289,10 +289,8 @@ def _restore_tiled(sweep: _Sweep, number: int, label: str) -> None:
 
 
 def _restore_all(sweep: _Sweep) -> None:
-  left = [(numbers, width) for numbers, width in _cut(sweep)  # a kill may have left only the folder
-          if not all(sweep.plan[number].done for number in numbers)
-          or _batch_folder(sweep, numbers, width).exists()]
-  left = parallel.gather(left)[0]
+  left = [(numbers, width) for numbers, width in _cut(sweep)
+          if not all(sweep.plan[number].done for number in numbers)]
   todo = sum(not sweep.plan[number].done for numbers, _ in left for number in numbers)
   if jax.process_index() == 0:
     print(f"{len(sweep.plan)} cases: {sum(p.done for p in sweep.plan)} finished earlier, {todo} to "
@@ -315,10 +313,19 @@ def _restore_all(sweep: _Sweep) -> None:
         raise
       logging.warning("%s: left to it", error)
     done += sum(not sweep.plan[number].done for number in numbers)
-    seconds = (time.perf_counter() - began) / max(1, done) * (todo - done)
+    seconds = (time.perf_counter() - began) / done * (todo - done)
     if jax.process_index() == 0:
       print(f"cases done: {done} of {todo}, about {tqdm.tqdm.format_interval(seconds)} left",
             flush=True)
+
+
+def _clear_batches(sweep: _Sweep) -> None:
+  """Remove checkpoints that nothing needs: a kill left them, or another number of devices went on."""
+  for begun in (sweep.folder / "batches").glob("*/batch.json"):
+    names = json.loads(begun.read_text(encoding="utf-8"))
+    if all(_has_ended(sweep.folder / "cases" / name) for name in names):
+      with contextlib.suppress(processes.Busy, FileNotFoundError), processes.lock(begun.parent):
+        shutil.rmtree(begun.parent)  # another process may be at it
 
 
 def _average_members(sweep: _Sweep) -> None:
@@ -373,7 +380,9 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1))
     sweep = _Sweep(config, folder, listed, plan, width, signals, parallel.image_mesh())
     _reconcile(sweep)
     _restore_all(sweep)
-  if jax.process_index() == 0 and config.ensemble > 1:
-    _average_members(sweep)
+  if jax.process_index() == 0:
+    _clear_batches(sweep)
+    if config.ensemble > 1:
+      _average_members(sweep)
   recorded = results.read(folder)
   return folder, not any((recorded.get(p.name) or {"failure": "busy"})["failure"] for p in plan)

@@ -145,6 +145,53 @@ def test_failures_are_the_cases_own(whole, tmp_path, monkeypatch):
   assert "FAILED coins" in results.write_tables(folder)
 
 
+def test_a_batch_goes_on_after_a_row_failed_and_a_stop(tmp_path, monkeypatch):
+  """The widths of the compacted nets stand, though one of the masks that they came from is gone."""
+  iterate, failed = engine.iterate, []
+  def spoiled(*args, **options):
+    for done, state, record, sound in iterate(*args, **options):
+      if "kl" not in record and not failed:  # the first chunk of the weight stage
+        failed.append(done)
+        record["loss"][1, 2:], sound = np.nan, np.array([True, False])
+        if stop:
+          os.kill(os.getpid(), signal.SIGTERM)
+      yield done, state, record, sound
+  monkeypatch.setattr(engine, "iterate", spoiled)
+  config, stop = _config(compute__images_per_device=2), False
+  assert not sweep.run_all(config, str(tmp_path / "whole"))[1]
+  failed.clear()
+  stop = True
+  with pytest.raises(processes.Interrupted):
+    sweep.run_all(config, str(tmp_path / "run"))
+  assert not sweep.run_all(config, str(tmp_path / "run"))[1]
+  assert results.read(tmp_path / "run").keys() == results.read(tmp_path / "whole").keys()
+  assert len(_restored(tmp_path / "run")) == 1
+  assert _restored(tmp_path / "run") == _restored(tmp_path / "whole")
+
+
+def test_a_mended_file_is_restored_and_its_failure_forgotten(tmp_path):
+  image = tmp_path / "frame.npy"
+  image.write_bytes(b"no image")
+  config = _config(data__source=f"camera,{image}", data__crop=(0, 0, 24, 30), sweep__mask_sources=("random",))
+  assert not sweep.run_all(config, str(tmp_path / "run"))[1]
+  assert len(results.read(tmp_path / "run")) == 2
+  np.save(image, np.random.default_rng(0).uniform(size=(24, 30)).astype(np.float32))
+  assert sweep.run_all(config, str(tmp_path / "run"))[1]
+  lines = results.read(tmp_path / "run").values()
+  assert len(lines) == 2 and not any(line["failure"] for line in lines)
+
+
+def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
+  folder = tmp_path / "run"
+  shutil.copytree(whole, folder)
+  names = [path.name for path in (folder / "cases").iterdir()]
+  for batch, members in {"ended": names, "going on": [*names, "elsewhere"]}.items():
+    (folder / "batches" / batch).mkdir(parents=True)
+    (folder / "batches" / batch / "batch.json").write_text(json.dumps(members))
+  sweep.run_all(_config(), str(folder))
+  assert [path.name for path in (folder / "batches").iterdir()] == ["going on"]
+
+
 def test_shares_split_the_cases_and_meet_in_one_table(whole, tmp_path):
   for share in (1, 0):
     assert sweep.run_all(_config(), str(tmp_path / "run"), (share, 2))[1]
