@@ -4,7 +4,8 @@
 # N: the number of processes, 1 if left out. On CPUs at most one per core, as far as memory goes.
 #    With GPUs leave it out: one process uses all of them.
 # Run it from the repository's root, with the environment active. Ctrl-C or SIGTERM: every share
-# saves its state, and the same command goes on from there, also with another N.
+# saves its state, and the same command goes on from there; with another N, what is finished stays
+# and what was begun starts over.
 # Exit code: the highest of the shares' (0: all done, 1: a case failed, 2: bad usage, 143: stopped).
 set -um  # -m: shares are process groups of their own, so that Ctrl-C reaches them once, from here
 

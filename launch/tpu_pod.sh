@@ -5,7 +5,7 @@
 #   launch/tpu_pod.sh install    # what is committed, and its environment, on all workers
 #   launch/tpu_pod.sh --config=configs/sweep.py --workdir=/mnt/runs/sweep
 #   launch/tpu_pod.sh stop       # as Ctrl-C does: the state is saved
-# --workdir must be mounted at the same place on all workers (Filestore, or a bucket by gcsfuse).
+# --workdir must be mounted at the same place on all workers, with file locks (Filestore, not gcsfuse).
 # The program does not hang on the connection: the same command follows the one that is running, or
 # resumes one that was stopped or died. Each worker's output is also in ~/oes_jax/log there. The
 # table: --summarise on any machine that has the folder (on a worker with JAX_PLATFORMS=cpu set).

@@ -36,7 +36,7 @@ class Batch:
   """Jobs of one `jobs.group_key`, and what they share.
 
   Attributes:
-    template: any of the jobs, the same one in every process.
+    template: any job of the group.
     jobs: of this process's rows; None fills up.
     generator: of the frame.
     frame: (H, W, C) that every image fits in.
@@ -192,7 +192,7 @@ def _common(session: _Session, problems) -> dict[str, Any]:
           "truth": None if truths[0] is None else _lay_out(batch, truths), "mesh": batch.mesh,
           "seeds": [0 if job is None else job.config.seed for job in batch.jobs],
           "average_decay": config.weights.average_decay, "programs": batch.programs,
-          "length": max(1, batch.template.chunk_steps // len(batch.jobs)),
+          "length": max(1, jobs.steps_of_chunk(config, batch.frame) // len(batch.jobs)),
           "use_scan": _use_scan(batch.template)}
 
 

@@ -12,6 +12,10 @@ _SEED_STRIDE = 1_000_003
 _READS_KEEP_FRACTION = ("learn", "random")
 _READS_KL_WEIGHT = ("learn",)
 
+# The values of `sweep` and the key that each replaces.
+_SWEPT = {"mask_sources": "mask.source", "keep_fractions": "mask.keep_fraction",
+          "kl_weights": "mask.kl_weight", "sigmas": "noise.sigma", "seeds": "seed"}
+
 
 class Case(NamedTuple):
   """One restoration of many.
@@ -52,11 +56,18 @@ def _settings(config) -> Iterator[dict[str, Any]]:
 
 def _with(config, changes: dict[str, Any]):
   changed = config.copy_and_resolve_references()
-  try:
-    changed.update_from_flattened_dict(changes)
-  except TypeError as error:
-    raise ValueError(f"sweep holds a value of the wrong type: {error}") from error
+  changed.update_from_flattened_dict(changes)
   return changed
+
+
+def _check_values(config, alone: dict[str, Any]) -> None:
+  """Check every value of `sweep` by itself, so that a message can name its key."""
+  for name, key in _SWEPT.items():
+    for value in config.sweep[name]:
+      try:
+        validation.check_config(_with(config, {**alone, key: value}))
+      except (TypeError, ValueError) as error:
+        raise ValueError(f"sweep.{name} holds {value!r}: {error}") from error
 
 
 def expand(config) -> list[Case]:
@@ -67,6 +78,7 @@ def expand(config) -> list[Case]:
   """
   alone = {"ensemble": 1, "compute.images_per_device": None,
            **{f"sweep.{name}": () for name in config.sweep}}
+  _check_values(config, alone)
   settings = list(_settings(config))
   for setting in settings:
     validation.check_config(_with(config, {**alone, **setting}))

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pathlib
+import secrets
 import shutil
 from typing import Any
 
@@ -20,13 +21,18 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from oes_jax import parallel
 
+TEMPORARY = ".*.tmp"  # a pattern
 _MANIFEST = "manifest.json"
 _KEPT_STEPS = 2  # the newest may be damaged; the one before then serves
 
 
 def write_atomically(path: pathlib.Path, data: bytes) -> None:
-  """Write a file so that a kill at any moment leaves the old content or the new."""
-  temporary = path.with_name(f".{path.name}.tmp")
+  """Write a file so that a kill at any moment leaves the old content or the new.
+
+  Several processes may write one file at once: the last one's content stands. What a kill leaves
+  beside it is named `TEMPORARY`.
+  """
+  temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
   with open(temporary, "wb") as file:
     file.write(data)
     file.flush()

@@ -50,6 +50,13 @@ def write(folder: pathlib.Path, job: jobs.Job, parts: Sequence[pathlib.Path]) ->
   return summary
 
 
+def is_made_of(folder: pathlib.Path, parts: Sequence[pathlib.Path]) -> bool:
+  """Whether the ensemble in a folder is already that of these members."""
+  path = folder / "summary.json"
+  return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["members"] == [
+      part.name for part in parts]
+
+
 def describe(name: str, job: jobs.Job, summary: dict[str, Any]) -> dict[str, Any]:
   """Return the ensemble's line for results.jsonl."""
   quality = summary["quality"]

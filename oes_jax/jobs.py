@@ -36,7 +36,7 @@ _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "d
               "data.max_side", "noise.sigma", "noise.seed", "mask.source", "mask.path",
               "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,13 +137,21 @@ def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
   return f"{stem}-seed{seed}-{validation.digest_of(identity)}"
 
 
-def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None = None) -> Job:
+def steps_of_chunk(config, shape) -> int:
+  """Return the steps of a chunk of one image (H, W, C), so that it lasts a second or two."""
+  work = _CHUNK_WORK.get(jax.default_backend(), _CHUNK_WORK["gpu"])
+  return config.compute.chunk_steps or int(np.clip(work // (shape[0] * shape[1]), 1, 1000))
+
+
+def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None = None,
+            tile: int | None = None) -> Job:
   """Check the config and its files, and choose what is automatic; nothing is written.
 
   Args:
     config: of one restoration.
     workdir: folder of the run; None: runs/<experiment>-<hash>, or a folder of its own in `parent`.
     parent: where cases have their folders.
+    tile: side of the tiles where it was chosen before (0: none), else None.
 
   Raises:
     ValueError, OSError: with one line that names the value, what is allowed and the config key.
@@ -159,7 +167,7 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   if parent is not None:
     workdir = str(parent / case_name(config.data.source, config.seed, identity))
   folder, choices = validation.find_workdir(workdir, config.experiment, identity)
-  tile, shape, generator, need = _fit_memory(config, picture.values.shape, choices.get("tile"))
+  tile, shape, generator, need = _fit_memory(config, picture.values.shape, choices.get("tile", tile))
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   size = masks.count_weights(params)
   keep_fraction = config.mask.keep_fraction
@@ -174,14 +182,12 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
     if learned_on in images.BUNDLED_CROPS.get(config.data.source, (config.data.source,)):
       logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
                       "about other images", learned_on)
-  backend = jax.default_backend()
-  work = _CHUNK_WORK.get(backend, _CHUNK_WORK["gpu"])
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
       sigma=float(sigma), truth=truth, tile=tile, shape=shape, generator=generator, need=need,
       given_mask=given_mask, keep_fraction=keep_fraction,
-      conv=convolution.resolve_implementation(config.compute.conv, backend),
-      chunk_steps=config.compute.chunk_steps or int(np.clip(work // (shape[0] * shape[1]), 1, 1000)))
+      conv=convolution.resolve_implementation(config.compute.conv, jax.default_backend()),
+      chunk_steps=steps_of_chunk(config, shape))
 
 
 def claim(job: Job) -> None:

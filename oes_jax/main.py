@@ -82,7 +82,11 @@ def find_shard(flag: str | None, environment: Mapping[str, str]) -> tuple[int, i
   if "SLURM_ARRAY_TASK_ID" in environment:
     number = {name: int(environment[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN", "COUNT")}
     step = int(environment.get("SLURM_ARRAY_TASK_STEP", 1))
-    return (number["ID"] - number["MIN"]) // step, number["COUNT"]
+    place = (number["ID"] - number["MIN"]) // step
+    if place >= number["COUNT"]:
+      raise ValueError(f"SLURM_ARRAY_TASK_ID={number['ID']} is beyond an array of {number['COUNT']} from "
+                       f"{number['MIN']} in steps of {step}; allowed: an array without gaps, or --shard.")
+    return place, number["COUNT"]
   if "JOB_COMPLETION_INDEX" in environment and "JOB_COMPLETIONS" in environment:
     return int(environment["JOB_COMPLETION_INDEX"]), int(environment["JOB_COMPLETIONS"])
   return 0, 1
@@ -109,8 +113,8 @@ def _join_program() -> None:
 def _run_many(config) -> None:
   if _SUMMARISE.value:
     folder = sweep.find_folder(config, _WORKDIR.value)[0]
-    if not folder.is_dir():
-      raise ValueError(f"{folder} does not exist: nothing has been restored there.")
+    if not (folder / "config.json").is_file():
+      raise ValueError(f"--workdir={str(folder)!r} holds no run: nothing has been restored there.")
     shard, complete = (0, 1), True
   else:
     shard = (0, 1) if _DISTRIBUTED.value else find_shard(_SHARD.value, os.environ)

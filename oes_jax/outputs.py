@@ -73,6 +73,7 @@ def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str,
   return _write_summary(job, {
       "output": written, "quality": quality, "seconds": seconds, "tiles": len(parts),
       "mask": {**weights, "density": weights["kept"] / weights["size"],
+               "collapse": [found for part in parts for found in part["mask"]["collapse"]],
                "prior": job.keep_fraction}})
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import pathlib
 import signal
 
@@ -54,4 +55,6 @@ def lock(folder: pathlib.Path):
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
       raise Busy(f"another process works in {folder}") from error
+    if not os.path.exists(file.name):
+      raise Busy(f"another process has just removed {folder}")
     yield

@@ -79,7 +79,7 @@ def _make_stage(name, trainable, frozen, objective, problem, truth, *, mesh, see
                 learning_rate, schedule, average_decay, length, use_scan, programs) -> Stage:
   keys = np.stack([jax.random.key_data(stream_key(seed, name)) for seed in seeds])
   args = (frozen, problem, truth, parallel.put(mesh, keys))
-  shapes = (name, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
+  shapes = (name, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
   programs = {} if programs is None else programs
   if shapes not in programs:
     optimizer = engine.make_optimizer(

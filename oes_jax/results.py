@@ -35,7 +35,7 @@ def describe(case: str, config, sigma: float | None) -> dict[str, Any]:
 def finished(described: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
   """Return the line of a case that ran to its end; a collapsed mask makes it a failure."""
   mask, quality = summary["mask"], summary["quality"] or {}
-  collapse = mask.get("collapse") or []
+  collapse = mask["collapse"]
   return {**described, "failure": f"the mask collapsed: {collapse[0]}" if collapse else None,
           "psnr": {name: quality[name]["psnr"] for name in _MEASURED if name in quality},
           "ssim": {name: quality[name]["ssim"] for name in _MEASURED if name in quality},

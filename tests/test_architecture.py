@@ -15,7 +15,7 @@ FLOORS = [
     {"checkpoints", "images", "reports", "interop", "memory", "bundled", "processes"},
     {"validation", "records", "results"},
     {"jobs", "cases"},
-    {"outputs", "members"},
+    {"outputs", "members", "plans"},
     {"batches", "ensembles"},
     {"run", "bench_steps"},
     {"bench_quality", "sweep"},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from oes_jax import bench
+from oes_jax import bench_batch
 from oes_jax import bench_quality
 from oes_jax import bench_steps
 from oes_jax import bundled
@@ -107,3 +108,15 @@ def test_time_to_quality_uses_a_kept_record(tmp_path, monkeypatch, capsys):
 def test_step_timer_times_both_stages():
   times = bench_steps.time_own_steps(16, num_scales=1, rounds=1, length=2)
   assert times.keys() == {"dense", "mask"} and all(0 < t < 10 for t in times.values())
+
+
+@pytest.mark.slow
+def test_batches_are_timed_against_one_case(tmp_path, capsys):
+  bench_batch.run_batch(argparse.Namespace(
+      folder=str(tmp_path / "runs"), output=str(tmp_path / "record.json"), size=24, cases=2, width=[1, 2],
+      mask_steps=60, weight_steps=60, rounds=1))
+  rows = json.loads((tmp_path / "record.json").read_text())["rows"]
+  assert [(row["cases"], row["images at once"]) for row in rows] == [(1, 1), (2, 1), (2, 2)]
+  assert all(row["seconds"] > row["steps alone"] > 0 and row["compilation"] > 0 for row in rows)
+  assert rows[0]["ratio"] == 1 and rows[1]["ratio"] > 1
+  assert "images an hour" in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -118,3 +120,13 @@ def test_atomic_write_leaves_no_other_file(tmp_path):
   checkpoints.write_atomically(tmp_path / "a.json", json.dumps([2]).encode())
   assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
   assert json.loads((tmp_path / "a.json").read_text()) == [2]
+
+
+def test_two_processes_may_write_one_file(tmp_path):
+  """Shares of one sweep start and end together."""
+  write = ("import pathlib, sys; from oes_jax import checkpoints\n"
+           "for _ in range(100): checkpoints.write_atomically(pathlib.Path(sys.argv[1]), b'x' * 1000)")
+  both = [subprocess.Popen([sys.executable, "-c", write, str(tmp_path / "file")], stderr=subprocess.PIPE)
+          for _ in range(2)]
+  assert [process.communicate()[1][-300:] for process in both] == [b"", b""]
+  assert [path.name for path in tmp_path.iterdir()] == ["file"]

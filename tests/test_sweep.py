@@ -13,6 +13,7 @@ from oes_jax import cases
 from oes_jax import engine
 from oes_jax import main
 from oes_jax import objectives
+from oes_jax import plans
 from oes_jax import processes
 from oes_jax import records
 from oes_jax import results
@@ -56,7 +57,7 @@ def test_settings_are_crossed_without_repeats():
   assert not cases.is_many(_config(data__source="camera"))
   for key, value in {"sweep__mask_sources": ("learned",), "sweep__seeds": ("a",),
                      "sweep__keep_fractions": (2.0,), "sweep__sigmas": (-1.0,)}.items():
-    with pytest.raises(ValueError, match="allowed|wrong type"):
+    with pytest.raises(ValueError, match=f"{key.replace('__', '.')} holds .*(allowed|cannot be cast)"):
       cases.expand(_config(**{key: value}))
 
 
@@ -181,6 +182,61 @@ def test_a_mended_file_is_restored_and_its_failure_forgotten(tmp_path):
   assert len(lines) == 2 and not any(line["failure"] for line in lines)
 
 
+def test_a_batch_that_is_cut_anew_starts_over(whole, tmp_path, monkeypatch):
+  """Shares that were 2, 1 and 2 again: the first ones' checkpoints are not gone back to."""
+  write, lines = records.MetricsLog.write, []
+  def interrupting(self, stage, first_step, record):
+    write(self, stage, first_step, record)
+    if stage == "weights":
+      lines.append(1)
+      os.kill(os.getpid(), signal.SIGTERM)
+  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  folder, paired = tmp_path / "run", _config(compute__images_per_device=2)
+  with pytest.raises(processes.Interrupted):
+    sweep.run_all(_config(), str(folder))
+  first, = (folder / "batches").iterdir()
+  with pytest.raises(processes.Interrupted):
+    sweep.run_all(paired, str(folder))
+  second, = (folder / "batches").iterdir()
+  assert first != second
+  monkeypatch.setattr(records.MetricsLog, "write", write)
+  assert sweep.run_all(_config(), str(folder))[1]
+  assert _restored(folder) == _restored(whole)
+
+
+def test_a_file_that_goes_during_a_sweep_fails_alone(tmp_path, monkeypatch):
+  image = tmp_path / "frame.npy"
+  np.save(image, np.random.default_rng(0).uniform(size=(24, 30)).astype(np.float32))
+  make_plan = plans.make_plan
+  def planned_then_removed(*args):
+    plan = make_plan(*args)
+    image.unlink()
+    return plan
+  monkeypatch.setattr(plans, "make_plan", planned_then_removed)
+  config = _config(data__source=f"{image},camera", data__crop=(0, 0, 24, 30), sweep__mask_sources=("random",))
+  folder, complete = sweep.run_all(config, str(tmp_path / "run"))
+  failures = {line["source"]: line["failure"] for line in results.read(folder).values()}
+  assert not complete and failures["camera"] is None and "does not exist" in failures[str(image)]
+
+
+def test_frames_of_other_sizes_are_other_batches(tmp_path, monkeypatch):
+  """More images in a folder may widen the frame of a batch that has begun."""
+  for name, height in (("a", 22), ("b", 22), ("c", 24)):
+    np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).uniform(size=(height, 30)).astype(np.float32))
+  common = {"data__crop": None, "sweep__mask_sources": ("random",), "compute__images_per_device": 2,
+            "generator__num_scales": 2}
+  write = records.MetricsLog.write
+  def interrupting(self, *args):
+    write(self, *args)
+    os.kill(os.getpid(), signal.SIGTERM)
+  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  names = [str(tmp_path / f"{name}.npy") for name in "abc"]
+  with pytest.raises(processes.Interrupted):
+    sweep.run_all(_config(data__source=",".join(names[:2]), **common), str(tmp_path / "run"))
+  monkeypatch.setattr(records.MetricsLog, "write", write)
+  assert sweep.run_all(_config(data__source=",".join(names), **common), str(tmp_path / "run"))[1]
+
+
 def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
   folder = tmp_path / "run"
   shutil.copytree(whole, folder)
@@ -236,3 +292,9 @@ def test_another_config_in_the_folder_is_refused_but_more_seeds_are_not(whole, t
   with pytest.raises(ValueError, match="weights.num_steps: 15 there, 16 now"):
     sweep.run_all(_config(weights__num_steps=16), str(folder))
   assert sweep.find_folder(_config(sweep__seeds=(0, 1)), str(folder))[0] == folder
+
+
+def test_an_array_with_gaps_is_refused():
+  with pytest.raises(ValueError, match="SLURM_ARRAY_TASK_ID=3 .*allowed: an array without gaps"):
+    main.find_shard(None, {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_MIN": "1",
+                           "SLURM_ARRAY_TASK_COUNT": "2"})
