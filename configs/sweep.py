@@ -8,7 +8,7 @@ from configs import denoise
 
 
 def get_config():
-  """Return the config of the sweep: 3 images x 3 seeds x (learned at 2 densities, random, dense)."""
+  """Return the config of the sweep: 3 images x 3 seeds x (learned and random at 2 densities, dense)."""
   config = denoise.get_config()
   config.experiment = "sweep"
   config.data.source = "astronaut,chelsea,coffee"

@@ -128,6 +128,13 @@ def _log_chunk(image: members.Member, row: int, stage: str, first: int, record, 
                    f"step {first - 1} was kept. Lower {stage}.learning_rate.")
 
 
+def _serve_signals(batch: Batch) -> None:
+  """Stop all processes where one has received a signal."""
+  received = next((number for number in parallel.gather(batch.signals.received) if number), None)
+  if received:
+    raise processes.Interrupted(received)
+
+
 def _run_stage(session: _Session, make_stage, offset: int):
   """Compile and run a stage from where it stands; return its final state, or None if all failed.
 
@@ -137,6 +144,7 @@ def _run_stage(session: _Session, make_stage, offset: int):
   began = time.perf_counter()
   stage = make_stage()
   compiled = time.perf_counter()
+  _serve_signals(batch)  # what came before is saved
   start = session.resume[1] if session.resume and session.resume[0] == stage.name else 0
   state = session.store.restore(offset + start, stage.state) if start else stage.state
   spent = seconds.get(stage.name, {"run": 0.0, "compile": 0.0})

@@ -106,6 +106,9 @@ def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
   """Return (values, whether the last channel is alpha, raw bytes); any fault is a ValueError."""
   suffix = path.suffix.lower()
   if suffix not in SUFFIXES:
+    if path.name != str(path) and not path.exists():
+      raise ValueError(f"{key}={str(path)!r} does not exist; allowed: an image file, a folder of them, a "
+                       "pattern, or a bundled image.")
     raise ValueError(f"{key}={str(path)!r} is not an image file or a bundled image; allowed: "
                      f"{', '.join(SUFFIXES)}, or one of {', '.join((*BUNDLED_IMAGES, *BUNDLED_CROPS))}.")
   if not os.path.isfile(path):  # pathlib's raises where a name is too long

@@ -36,6 +36,9 @@ _SUMMARISE = flags.DEFINE_bool(
 flags.mark_flags_as_required(["config"])
 
 
+_BY_HAND = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
 def _end_at_once(code: int) -> None:
   """End without JAX's goodbye, which waits for the other processes, which wait for this one."""
   sys.stdout.flush()
@@ -95,9 +98,14 @@ def find_shard(flag: str | None, environment: Mapping[str, str]) -> tuple[int, i
 def _join_program() -> None:
   """Join the other processes; JAX finds them from the scheduler, or from three variables."""
   by_hand = {}
-  if "JAX_NUM_PROCESSES" in os.environ:
-    by_hand = {"num_processes": int(os.environ["JAX_NUM_PROCESSES"]),
-               "process_id": int(os.environ["JAX_PROCESS_ID"])}
+  given = {name: os.environ[name] for name in _BY_HAND if name in os.environ}
+  if given:
+    missing = [name for name in _BY_HAND if name not in given]
+    if missing or not all(given[name].isdecimal() for name in _BY_HAND[1:]):
+      raise ValueError(f"--distributed found {given}; allowed: {_BY_HAND[0]}=host:port, {_BY_HAND[1]} and "
+                       f"{_BY_HAND[2]} as whole numbers, all three; or none, under SLURM, Cloud TPU or "
+                       "Kubernetes.")
+    by_hand = {"num_processes": int(given[_BY_HAND[1]]), "process_id": int(given[_BY_HAND[2]])}
   jax.distributed.initialize(**by_hand)
   show = sys.excepthook
   def end(*exception):
@@ -117,6 +125,8 @@ def _run_many(config) -> None:
       raise ValueError(f"--workdir={str(folder)!r} holds no run: nothing has been restored there.")
     shard, complete = (0, 1), True
   else:
+    if _DISTRIBUTED.value and _SHARD.value is not None:
+      raise ValueError(f"--shard={_SHARD.value!r} goes without --distributed; allowed: one of them.")
     shard = (0, 1) if _DISTRIBUTED.value else find_shard(_SHARD.value, os.environ)
     folder, complete = sweep.run_all(config, _WORKDIR.value, shard)
   if _SUMMARISE.value or jax.process_index() == 0:
@@ -125,7 +135,10 @@ def _run_many(config) -> None:
       print(f"share {shard[0]}/{shard[1]} has ended")
     else:
       print(table)
-    print(f"table: {folder / 'results.md'}")
+    restored = folder / "restored"
+    print(f"cases of this config: {len(cases.expand(config))}")
+    print(f"restored images: {restored} ({sum(1 for _ in restored.glob('*'))})\n"
+          f"table: {folder / 'results.md'}")
   if not complete:
     sys.exit(1)
 

@@ -135,10 +135,10 @@ def _choose_mask(job: jobs.Job, generator, scores, params, problem):
 
 
 def _warn_of_collapse(job: jobs.Job, findings: list[str]) -> None:
-  for finding in findings:
-    logging.warning("the mask of %s has COLLAPSED: %s. The weight stage will not restore the image; "
-                    "set a larger mask.keep_fraction or a narrower generator.channels.",
-                    job.config.data.source, finding)
+  if findings:
+    logging.warning("the mask of %s (%s, seed %d) has COLLAPSED: %s. The weight stage will not restore the "
+                    "image; set a larger mask.keep_fraction or a narrower generator.channels.",
+                    job.config.data.source, job.workdir.name, job.config.seed, "; ".join(findings))
 
 
 def _load_mask(image: Member) -> None:

@@ -133,9 +133,12 @@ def _as_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
   """Header and cells, without the settings that are the same in every row."""
   names = [name for name in rows[0] if name not in _SETTING
            or len({row[name] for row in rows}) > 1]
-  cells = [[_cell(name, row[name]) for name in names] for row in rows]
-  full = [i for i, _ in enumerate(names) if any(line[i] for line in cells)]
-  return [[line[i] for i in full] for line in [names, *cells]]
+  return _without_empty_columns([names, *([_cell(name, row[name]) for name in names] for row in rows)])
+
+
+def _without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
+  full = [i for i, _ in enumerate(table[0]) if any(line[i] for line in table[1:])]
+  return [[line[i] for i in full] for line in table]
 
 
 def _as_markdown(cells: Sequence[Sequence[str]]) -> str:
@@ -154,12 +157,15 @@ def write_tables(folder: pathlib.Path) -> str:
   tables = [_as_cells(rows)] if rows else []
   ensembles = [line for line in lines if "members" in line]
   if ensembles:
-    tables.append([["ensemble", "members", "PSNR of a member", "PSNR of their mean", "gain"]] + [
-        [line["case"], str(line["members"]),
-         *(f"{line['psnr'][name]:.2f}" if line["psnr"] else "" for name in ("member", "mean", "gain"))]
-        for line in ensembles])
+    tables.append(_without_empty_columns([
+        ["ensemble", "members", "PSNR of a member", "PSNR of their mean", "gain"],
+        *([line["case"], str(line["members"]),
+           *(f"{line['psnr'][name]:.2f}" if line["psnr"] else "" for name in ("member", "mean", "gain"))]
+          for line in ensembles)]))
   checkpoints.write_atomically(
       folder / "results.md", "\n".join(_as_markdown(cells) for cells in tables).encode())
   failures = [f"FAILED {line['case']} ({line['source']}): {line['failure']}" for line in lines
               if line.get("failure")]
-  return "\n\n".join([*(reports.format_table(cells) for cells in tables), *failures])
+  ended = len(lines) - len(ensembles)
+  return "\n\n".join([*(reports.format_table(cells) for cells in tables), *failures,
+                      f"cases on record: {ended}, {len(failures)} of them failed"])

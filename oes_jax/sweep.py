@@ -94,8 +94,10 @@ def _record(sweep: _Sweep, number: int, job: jobs.Job, outcome: dict[str, Any] |
     logging.warning("%s failed: %s", job.workdir.name, outcome)
     results.append(sweep.folder, results.failed(described, outcome))
     return
-  _collect(sweep.folder, job.workdir, outcome["output"])
-  results.append(sweep.folder, results.finished(described, outcome))
+  line = results.finished(described, outcome)
+  if not line["failure"]:
+    _collect(sweep.folder, job.workdir, outcome["output"])
+  results.append(sweep.folder, line)
 
 
 def _collect(folder: pathlib.Path, source: pathlib.Path, output: str) -> None:

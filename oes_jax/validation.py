@@ -221,6 +221,10 @@ def find_workdir(workdir: str | None, experiment: str,
       raise ValueError(f"--workdir={workdir!r} holds a config.json that is not a run's: "
                        f"{error}.") from error
     choices = old.pop("choices", {}) if isinstance(old, dict) else {}
+    if isinstance(old, dict) and old.get("many") != identity.get("many"):
+      kinds = ["one image", "many images"]
+      raise ValueError(f"--workdir={workdir!r} holds a run of {kinds[bool(old.get('many'))]}, this is one of "
+                       f"{kinds[bool(identity.get('many'))]}; use a new folder.")
     differences = _differences(old, identity)
     if differences:
       raise ValueError(f"--workdir={workdir!r} holds the run of another config "

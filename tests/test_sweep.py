@@ -11,6 +11,7 @@ import pytest
 from configs import default
 from oes_jax import cases
 from oes_jax import engine
+from oes_jax import jobs
 from oes_jax import main
 from oes_jax import objectives
 from oes_jax import plans
@@ -194,6 +195,7 @@ def _stop_in(monkeypatch, stage):
   return sent
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_cut_anew_starts_over(whole, tmp_path, monkeypatch):
   """Shares that were 2, 1 and 2 again: the first ones' checkpoints are not gone back to."""
   stop = _stop_in(monkeypatch, "weights")
@@ -210,6 +212,7 @@ def test_a_batch_that_is_cut_anew_starts_over(whole, tmp_path, monkeypatch):
   assert _restored(folder) == _restored(whole)
 
 
+@pytest.mark.slow
 def test_a_file_that_goes_during_a_sweep_fails_alone(tmp_path, monkeypatch):
   image = tmp_path / "frame.npy"
   np.save(image, np.random.default_rng(0).uniform(size=(24, 30)).astype(np.float32))
@@ -225,6 +228,7 @@ def test_a_file_that_goes_during_a_sweep_fails_alone(tmp_path, monkeypatch):
   assert not complete and failures["camera"] is None and "does not exist" in failures[str(image)]
 
 
+@pytest.mark.slow
 def test_frames_of_other_sizes_are_other_batches(tmp_path, monkeypatch):
   """More images in a folder may widen the frame of a batch that has begun."""
   for name, height in (("a", 21), ("b", 21), ("c", 22)):
@@ -246,6 +250,26 @@ def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
     (folder / "batches" / batch / "batch.json").write_text(json.dumps(members))
   sweep.run_all(_config(), str(folder))
   assert [path.name for path in (folder / "batches").iterdir()] == ["going on"]
+
+
+def test_a_collapsed_case_is_a_failure_without_a_restored_image(tmp_path):
+  config = _config(sweep__mask_sources=("random",), sweep__keep_fractions=(0.001, 0.5), data__source="camera")
+  folder, complete = sweep.run_all(config, str(tmp_path / "run"))
+  failures = {line["keep_fraction"]: line["failure"] for line in results.read(folder).values()}
+  assert not complete and failures[0.5] is None and "collapsed" in failures[0.001]
+  assert len(_restored(folder)) == 1
+  assert "cases on record: 2, 1 of them failed" in results.write_tables(folder)
+
+
+def test_one_image_and_many_do_not_share_a_folder(whole):
+  with pytest.raises(ValueError, match="holds a run of many images, this is one of one image"):
+    jobs.prepare(_config(data__source="camera"), str(whole))
+
+
+def test_one_program_needs_all_its_variables(monkeypatch):
+  monkeypatch.setenv("JAX_PROCESS_ID", "0")
+  with pytest.raises(ValueError, match="--distributed found .*JAX_COORDINATOR_ADDRESS=host:port"):
+    main._join_program()
 
 
 def test_shares_split_the_cases_and_meet_in_one_table(whole, tmp_path):
