@@ -106,7 +106,11 @@ def _join_program() -> None:
                        f"{_BY_HAND[2]} as whole numbers, all three; or none, under SLURM, Cloud TPU or "
                        "Kubernetes.")
     by_hand = {"num_processes": int(given[_BY_HAND[1]]), "process_id": int(given[_BY_HAND[2]])}
-  jax.distributed.initialize(**by_hand)
+  try:
+    jax.distributed.initialize(**by_hand)
+  except ValueError as error:
+    raise ValueError(f"--distributed: {error} Allowed: SLURM, Cloud TPU or Kubernetes, or the variables "
+                     f"{', '.join(_BY_HAND)}.") from error
   show = sys.excepthook
   def end(*exception):
     show(*exception)
@@ -125,8 +129,6 @@ def _run_many(config) -> None:
       raise ValueError(f"--workdir={str(folder)!r} holds no run: nothing has been restored there.")
     shard, complete = (0, 1), True
   else:
-    if _DISTRIBUTED.value and _SHARD.value is not None:
-      raise ValueError(f"--shard={_SHARD.value!r} goes without --distributed; allowed: one of them.")
     shard = (0, 1) if _DISTRIBUTED.value else find_shard(_SHARD.value, os.environ)
     folder, complete = sweep.run_all(config, _WORKDIR.value, shard)
   if _SUMMARISE.value or jax.process_index() == 0:
@@ -161,6 +163,8 @@ def main(argv):
   config = _CONFIG.value
   try:
     if _DISTRIBUTED.value:
+      if _SHARD.value is not None:
+        raise ValueError(f"--shard={_SHARD.value!r} goes without --distributed; allowed: one of them.")
       _join_program()
     (_run_many if cases.is_many(config) else _run_one)(config)
   except processes.Interrupted as error:
