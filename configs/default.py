@@ -53,9 +53,10 @@ def get_config() -> config_dict.ConfigDict:
 
   config.mask = mask = config_dict.ConfigDict()
   # learn (OES, stage 1), bundled (a shipped mask, no mask stage), file (mask.path), dense (keep all:
-  # a deep image prior) or random.
+  # a deep image prior), random, shuffled (mask.path, permuted inside every array), or a criterion for
+  # pruning at initialisation: magnitude, snip, grasp, synflow.
   mask.source = "learn"
-  # For source "file": the mask/ folder of another run, or a mask pickle of the authors.
+  # For sources "file" and "shuffled": the mask/ folder of another run, or a mask pickle of the authors.
   mask.path = config_dict.placeholder(str)
   # Share of all weights that is kept, in (0, 1], and the prior of the KL. OES: 0.05. None: a prior of
   # 5 % or more, and as many weights as let 0.19 per measured value act; see README, "How many weights".

@@ -175,7 +175,7 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
     keep_fraction = restoration.automatic_keep_fraction(math.prod(shape), size)
   masks.keep_count(keep_fraction, size)
   given_mask = None
-  if config.mask.source == "file":
+  if config.mask.path is not None:
     given_mask = validation.read_mask(config.mask.path, generator, params)
   if config.mask.source == "bundled":
     given_mask, learned_on = validation.read_bundled_mask(generator, params)

@@ -23,6 +23,7 @@ from oes_jax import metrics
 from oes_jax import noise
 from oes_jax import objectives
 from oes_jax import parallel
+from oes_jax import pruning
 from oes_jax import records
 from oes_jax import restoration
 from oes_jax import validation
@@ -153,10 +154,16 @@ def _make_mask(generator: generators.Generator, image: Member, scores) -> dict[s
   if config.source == "random":
     scores = restoration.random_scores(
         restoration.stream_key(job.config.seed, "random_mask"), image.params)
-  if config.source in ("learn", "random"):
+  elif config.source in pruning.PRUNING_CRITERIA:
+    scores = pruning.PRUNING_CRITERIA[config.source](
+        generator, image.params, image.problem, job.keep_fraction)
+  if scores is not None:
     mask, findings = _choose_mask(job, generator, scores, image.params, image.problem)
-  elif config.source in ("file", "bundled"):
+  elif config.source in ("file", "bundled", "shuffled"):
     mask = job.given_mask
+    if config.source == "shuffled":
+      mask = pruning.shuffle_within_arrays(
+          restoration.stream_key(job.config.seed, "shuffled_mask"), mask)
     output = restoration.masked_output(generator, image.params, mask, image.problem.net_input)
     findings = restoration.find_collapse(generator, mask, output)
   else:

@@ -15,7 +15,8 @@ from oes_jax import objectives
 from oes_jax import parallel
 
 # Each draw of a run has its own stream, folded into the seed's key.
-STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "random_mask": 5}
+STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "random_mask": 5,
+           "shuffled_mask": 6}
 
 # An output whose standard deviation over the pixels is below this is constant to rounding.
 _CONSTANT_OUTPUT = 1e-5

@@ -17,8 +17,10 @@ from oes_jax import convolution
 from oes_jax import engine
 from oes_jax import generators
 from oes_jax import interop
+from oes_jax import pruning
 
-MASK_SOURCES = ("learn", "bundled", "file", "dense", "random")
+MASK_SOURCES = ("learn", "bundled", "file", "dense", "random", "shuffled", *pruning.PRUNING_CRITERIA)
+_READ_A_FILE = ("file", "shuffled")
 MASK_SCOPES = ("global", "layerwise")
 OUTPUTS = ("average", "last")
 PRECISIONS = ("default", "high", "highest")
@@ -94,12 +96,15 @@ def check_config(config) -> None:
   if not re.fullmatch(r"[\w-][\w.-]*", config.experiment):
     raise ValueError(f"experiment={config.experiment!r} is not allowed; allowed: letters, digits, "
                      "'_', '-' and '.', as it names a folder.")
-  if config.mask.source != "file" and config.mask.path is not None:
+  if config.mask.source not in _READ_A_FILE and config.mask.path is not None:
     raise ValueError(f"mask.path={config.mask.path!r} is not used by mask.source="
-                     f"{config.mask.source!r}; allowed: mask.source='file'.")
-  if config.mask.source == "file" and config.mask.path is None:
-    raise ValueError("mask.source='file' needs mask.path: the mask/ folder of another run, or a "
-                     "mask pickle of the authors of OES.")
+                     f"{config.mask.source!r}; allowed: mask.source='file' or 'shuffled'.")
+  if config.mask.source in _READ_A_FILE and config.mask.path is None:
+    raise ValueError(f"mask.source={config.mask.source!r} needs mask.path: the mask/ folder of another "
+                     "run, or a mask pickle of the authors of OES.")
+  if config.mask.source == "synflow" and config.mask.keep_fraction is None:
+    raise ValueError("mask.source='synflow' needs mask.keep_fraction, in (0, 1]: it prunes step by step "
+                     "down to it.")
   if config.compute.tile and config.compute.tile_overlap > config.compute.tile // 2:
     raise ValueError(f"compute.tile_overlap={config.compute.tile_overlap} is not allowed; allowed: at "
                      f"most half of compute.tile={config.compute.tile}.")
@@ -153,7 +158,7 @@ def mask_digest(mask_config) -> str | None:
   """
   if mask_config.source == "bundled":
     return bundled.digest()
-  if mask_config.source != "file":
+  if mask_config.source not in _READ_A_FILE:
     return None
   path = mask_config.path
   file = pathlib.Path(path)

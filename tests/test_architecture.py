@@ -10,7 +10,7 @@ FLOORS = [
     {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles"},
     {"masks", "generators"},
     {"compaction", "objectives"},
-    {"engine"},
+    {"engine", "pruning"},
     {"restoration"},
     {"checkpoints", "images", "reports", "interop", "memory", "bundled", "processes"},
     {"validation", "records", "results"},

@@ -226,7 +226,9 @@ def test_divergence_saves_the_last_good_state(tmp_path, monkeypatch):
   assert json.loads(lines[-1])["step"] == 12
 
 
-@pytest.mark.parametrize("source, density", [("dense", 1.0), ("random", 0.4)])
+@pytest.mark.parametrize("source, density", [
+    ("dense", 1.0), ("random", 0.4), ("snip", 0.4), ("synflow", 0.4),
+    pytest.param("grasp", 0.4, marks=pytest.mark.slow), pytest.param("magnitude", 0.4, marks=pytest.mark.slow)])
 def test_other_mask_sources(tmp_path, source, density):
   summary = _restore(tmp_path / "run", mask__source=source, weights__num_steps=3)
   assert summary["mask"]["density"] == pytest.approx(density, abs=1e-3)
@@ -251,6 +253,11 @@ def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
   summary = _restore(tmp_path / "run", mask__source="file", mask__path=str(whole[0] / "mask"),
                      seed=5, data__crop=(0, 0, 20, 20), weights__num_steps=3)
   assert summary["mask"]["layers"] == json.loads(json.dumps(whole[1]))["mask"]["layers"]
+  shuffled = _restore(tmp_path / "shuffled", mask__source="shuffled", mask__path=str(whole[0] / "mask"),
+                      seed=5, data__crop=(0, 0, 20, 20), weights__num_steps=3)
+  for before, after in zip(summary["mask"]["layers"], shuffled["mask"]["layers"]):
+    assert before["kept"] == after["kept"]
+  assert shuffled["mask"]["acting"] != summary["mask"]["acting"]
 
 
 def test_automatic_density_counts_weights_that_can_act(tmp_path, monkeypatch):
