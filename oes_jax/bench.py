@@ -4,6 +4,8 @@ import argparse
 import sys
 
 from oes_jax import bench_batch
+from oes_jax import bench_compare
+from oes_jax import bench_masks
 from oes_jax import bench_quality
 from oes_jax import bench_steps
 from oes_jax import processes
@@ -56,6 +58,18 @@ def main() -> None:
                  text="seconds and PSNR of the default and of the authors' schedule, 128x128")
   quality.add_argument("--faithful_record", help="a kept record of the authors' schedule; without "
                        "it the schedule runs, for hours, and resumes where it was stopped")
+  compare = _add(commands, "compare", bench_compare.run_compare,
+                 "compare the learned mask with other masks, narrow nets and classical denoisers")
+  compare.add_argument("--config", default="configs/benchmark.py:quick", metavar="FILE:PRESET")
+  compare.add_argument("--folder", help="where the restorations run; default: runs/<experiment>")
+  compare.add_argument("--output", default="runs/bench_compare.json", help="JSON record")
+  for name, function, text in (
+      ("density", bench_masks.run_density, "density of masks per layer, encoder against decoder"),
+      ("overlap", bench_masks.run_overlap, "IoU of masks, and of independent ones of their densities")):
+    analysis = _add(commands, name, function, text)
+    analysis.add_argument("--mask", required=True, nargs="+", help="runs' mask/ folders, authors' pickles")
+    analysis.add_argument("--num_scales", type=_positive, default=6, help="of the authors' pickles")
+    analysis.add_argument("--folder", default=f"runs/bench_{name}", help="where CSV and figure go")
   batch = _add(commands, "batch", bench_batch.run_batch, folder=True,
                text="time many restorations together against one alone, compilation apart")
   batch.add_argument("--size", type=_positive, default=96, help="longer side of the image, pixels")

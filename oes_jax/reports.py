@@ -107,6 +107,34 @@ def save_mask_figure(path: pathlib.Path, report: Sequence[compaction.LayerReport
   _save(figure, path)
 
 
+def save_densities(path: pathlib.Path, masks: dict[str, Sequence[compaction.LayerReport]]) -> None:
+  """Draw the share of weights kept of every array, a line for every mask."""
+  names = [row.name for row in next(iter(masks.values()))]
+  figure, axis = plt.subplots(figsize=(max(6, 0.22 * len(names)), 4.5))
+  for name, report in masks.items():
+    axis.plot([100 * row.kept / row.size for row in report], marker=".", linewidth=1, label=name)
+  axis.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=6)
+  axis.set(ylabel="% of the array's weights", title="kept, per array")
+  axis.margins(x=0.01)
+  axis.grid(alpha=0.3)
+  axis.legend(fontsize=8)
+  _save(figure, path)
+
+
+def save_overlap(path: pathlib.Path, names: Sequence[str], matrix: np.ndarray) -> None:
+  """Draw the IoU of every pair of masks; the diagonal, 1, is left out."""
+  figure, axis = plt.subplots(figsize=(1.2 * len(names) + 3, 1.2 * len(names) + 2))
+  shown = axis.imshow(np.where(np.eye(len(names)) > 0, np.nan, matrix), vmin=0)
+  for (row, column), value in np.ndenumerate(matrix):
+    if row != column:
+      axis.text(column, row, f"{value:.3f}", ha="center", va="center", color="w", fontsize=8)
+  axis.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=8)
+  axis.set_yticks(np.arange(len(names)), names, fontsize=8)
+  axis.set_title("overlap of masks (IoU)")
+  figure.colorbar(shown)
+  _save(figure, path)
+
+
 def _save(figure, path: pathlib.Path) -> None:
   figure.tight_layout()
   figure.savefig(path, dpi=120, bbox_inches="tight")
@@ -120,6 +148,12 @@ def format_table(rows: Sequence[Sequence[Any]]) -> str:
   return "\n".join("  ".join(
       cell.ljust(width) if i == 0 else cell.rjust(width)
       for i, (cell, width) in enumerate(zip(row, widths))) for row in cells)
+
+
+def format_markdown(rows: Sequence[Sequence[Any]]) -> str:
+  """Return rows of cells, the first one the header, as a Markdown table."""
+  lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+  return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def closing_table(summary: dict[str, Any]) -> str:

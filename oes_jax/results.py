@@ -141,11 +141,6 @@ def _without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
   return [[line[i] for i in full] for line in table]
 
 
-def _as_markdown(cells: Sequence[Sequence[str]]) -> str:
-  lines = [cells[0], ["---"] * len(cells[0]), *cells[1:]]
-  return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def write_tables(folder: pathlib.Path) -> str:
   """Write results.csv and results.md of what results.jsonl holds; return the table as text.
 
@@ -163,7 +158,7 @@ def write_tables(folder: pathlib.Path) -> str:
            *(f"{line['psnr'][name]:.2f}" if line["psnr"] else "" for name in ("member", "mean", "gain"))]
           for line in ensembles)]))
   checkpoints.write_atomically(
-      folder / "results.md", "\n".join(_as_markdown(cells) for cells in tables).encode())
+      folder / "results.md", "\n".join(reports.format_markdown(cells) for cells in tables).encode())
   failures = [f"FAILED {line['case']} ({line['source']}): {line['failure']}" for line in lines
               if line.get("failure")]
   ended = len(lines) - len(ensembles)

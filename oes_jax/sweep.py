@@ -343,22 +343,39 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1))
   validation.check_config(config)
   listed = [case for case in cases.expand(config) if case.ensemble % shard[1] == shard[0]]
   folder, identity, _ = find_folder(config, workdir)
+  return folder, run_cases(listed, folder, identity, config.compute, average=config.ensemble > 1)
+
+
+def run_cases(listed: Sequence[cases.Case], folder: pathlib.Path, identity: dict[str, Any], compute, *,
+              average: bool = False) -> bool:
+  """Restore a list of cases in a folder of `find_workdir`; return whether all ended with a result.
+
+  Args:
+    listed: cases, which tell themselves apart by their configs.
+    folder: where they go; several shares may use it at once.
+    identity: of the folder.
+    compute: section of a config: the compilation cache, images_per_device.
+    average: whether ensembles are averaged.
+
+  Raises:
+    As `run_all`.
+  """
   with processes.Signals() as signals:
-    run.use_compilation_cache(config.compute)
+    run.use_compilation_cache(compute)
     plan = plans.make_plan(listed, folder / "cases")
     if jax.process_index() == 0:
       validation.claim_workdir(folder, identity, {"memory": memory.available()})
       print(f"workdir: {folder}", flush=True)
     parallel.gather(None)  # the folder is there; another share may have been the first
-    choices = find_folder(config, workdir)[2]
-    sweep = _Sweep(folder, listed, plan, config.compute.images_per_device, choices["memory"], signals,
+    choices = validation.find_workdir(str(folder), "", identity)[1]
+    sweep = _Sweep(folder, listed, plan, compute.images_per_device, choices["memory"], signals,
                    parallel.image_mesh())
     _reconcile(sweep)
     _restore_all(sweep)
   if jax.process_index() == 0:
     _clear_batches(sweep)
-    if config.ensemble > 1:
+    if average:
       _average_members(sweep)
   parallel.gather(None)  # the others wait here: JAX ends them where its goodbye takes long
   recorded = results.read(folder)
-  return folder, not any((recorded.get(p.name) or {"failure": "busy"})["failure"] for p in plan)
+  return not any((recorded.get(p.name) or {"failure": "busy"})["failure"] for p in plan)

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
-    {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles"},
+    {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles", "classical"},
     {"masks", "generators"},
     {"compaction", "objectives"},
     {"engine", "pruning"},
@@ -17,9 +17,9 @@ FLOORS = [
     {"jobs", "cases"},
     {"outputs", "members", "plans"},
     {"batches", "ensembles"},
-    {"run", "bench_steps"},
+    {"run", "bench_steps", "bench_masks"},
     {"bench_quality", "sweep"},
-    {"bench_batch", "main"},
+    {"bench_batch", "bench_compare", "main"},
     {"bench"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -1,0 +1,74 @@
+"""Densities and overlaps of masks."""
+
+import argparse
+import csv
+
+import jax
+import numpy as np
+import pytest
+
+from oes_jax import bench_masks
+from oes_jax import checkpoints
+from oes_jax import generators
+from oes_jax import restoration
+
+
+def _store(folder, seed, channels=(6, 8)):
+  generator = generators.make_generator("hourglass", image_shape=(24, 24, 3), num_scales=2, channels=channels)
+  params = generator.init(jax.random.key(seed))[0]
+  scores = restoration.random_scores(jax.random.key(seed), params)
+  mask = restoration.threshold_scores(scores, 0.3, scope="global")
+  checkpoints.save_mask(folder / "mask", mask, {"generator": generator.spec})
+  return mask
+
+
+def test_overlap_by_hand():
+  a = {"x": np.array([1, 1, 0, 0]), "y": np.array([1, 0])}
+  b = {"x": np.array([1, 0, 1, 0]), "y": np.array([1, 0])}
+  iou, expected = bench_masks.overlap(a, b)
+  assert iou == pytest.approx(2 / 4)
+  assert expected == pytest.approx(1.5 / (6 - 1.5))  # 4 x 0.25 + 2 x 0.25 in common
+  assert bench_masks.overlap(a, a)[0] == 1
+
+
+def test_independent_masks_overlap_as_expected():
+  rng = np.random.default_rng(0)
+  a, b = ({"x": rng.uniform(size=100_000) < 0.2} for _ in range(2))
+  iou, expected = bench_masks.overlap(a, b)
+  assert iou == pytest.approx(expected, abs=0.01)
+
+
+def test_commands_write_csv_and_figure(tmp_path, capsys):
+  masks = {name: _store(tmp_path / name, seed) for seed, name in enumerate("ab")}
+  arguments = argparse.Namespace(mask=[str(tmp_path / name / "mask") for name in "ab"], num_scales=6,
+                                 folder=str(tmp_path / "out"))
+  bench_masks.run_density(arguments)
+  bench_masks.run_overlap(arguments)
+  with open(tmp_path / "out" / "density.csv", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  for name, mask in masks.items():
+    kept = sum(int(leaf.sum()) for leaf in jax.tree.leaves(mask))
+    assert sum(int(row["kept"]) for row in rows if row["mask"] == name) == kept
+  assert {row["part"] for row in rows} == set(bench_masks.PARTS)
+  assert (tmp_path / "out" / "density.png").is_file() and (tmp_path / "out" / "overlap.png").is_file()
+  with open(tmp_path / "out" / "overlap.csv", encoding="utf-8") as file:
+    row, = csv.DictReader(file)
+  assert float(row["iou"]) == pytest.approx(bench_masks.overlap(masks["a"], masks["b"])[0])
+  assert "if independent" in capsys.readouterr().out
+
+
+def test_masks_of_two_generators_are_refused(tmp_path):
+  _store(tmp_path / "a", 0)
+  _store(tmp_path / "b", 0, channels=(6, 9))
+  with pytest.raises(ValueError, match="allowed: masks of one generator"):
+    bench_masks.run_overlap(argparse.Namespace(
+        mask=[str(tmp_path / name / "mask") for name in "ab"], num_scales=6, folder=str(tmp_path)))
+
+
+def test_published_masks_share_no_more_than_their_densities(reference_data):
+  lena, pepper = (bench_masks.read(str(reference_data / f"official_mask_{name}.pkl"), 6)
+                  for name in ("lena", "pepper"))
+  iou, expected = bench_masks.overlap(lena.mask, pepper.mask)
+  assert iou == pytest.approx(expected, abs=0.005)
+  totals = bench_masks.densities(bench_masks._report(lena))
+  assert totals["encoder"][1] / totals["encoder"][0] == pytest.approx(0.032, abs=5e-4)
