@@ -7,6 +7,7 @@ from oes_jax import bench_batch
 from oes_jax import bench_compare
 from oes_jax import bench_masks
 from oes_jax import bench_quality
+from oes_jax import bench_spectrum
 from oes_jax import bench_steps
 from oes_jax import processes
 from oes_jax import run
@@ -70,6 +71,10 @@ def main() -> None:
     analysis.add_argument("--mask", required=True, nargs="+", help="runs' mask/ folders, authors' pickles")
     analysis.add_argument("--num_scales", type=_positive, default=6, help="of the authors' pickles")
     analysis.add_argument("--folder", default=f"runs/bench_{name}", help="where CSV and figure go")
+  spectrum = _add(commands, "spectrum", bench_spectrum.run_spectrum,
+                  "what a run's mask makes of the untrained network, and its power spectrum")
+  spectrum.add_argument("--run", required=True, help="folder of a finished run")
+  spectrum.add_argument("--folder", default="runs/bench_spectrum", help="where CSV and figure go")
   batch = _add(commands, "batch", bench_batch.run_batch, folder=True,
                text="time many restorations together against one alone, compilation apart")
   batch.add_argument("--size", type=_positive, default=96, help="longer side of the image, pixels")

@@ -4,6 +4,7 @@ The learned mask comes first. Every other mask keeps as many weights, image by i
 all methods restore the same measurement: noise, initial weights and network input follow from the seed.
 """
 
+import bisect
 import json
 import pathlib
 import runpy
@@ -54,9 +55,11 @@ def narrow_channels(spec: dict[str, Any], shape, count: int) -> tuple[int, ...]:
     generator = generators.make_generator(
         spec["name"], image_shape=shape, num_scales=spec["num_scales"], channels=channels)
     return masks.count_weights(jax.eval_shape(generator.init, jax.random.key(0))[0])
-  widths = {tuple(max(1, round(share * width)) for width in spec["channels"])
-            for share in np.geomspace(1 / max(spec["channels"]), 1, 200)}
-  return min(widths, key=lambda channels: abs(weights(channels) - count))
+  shares = np.geomspace(1 / max(spec["channels"]), 1, 200)
+  widths = list(dict.fromkeys(
+      tuple(max(1, round(share * width)) for width in spec["channels"]) for share in shares))
+  place = bisect.bisect(widths, count, key=weights)  # more channels, more weights
+  return min(widths[max(0, place - 1):place + 1], key=lambda channels: abs(weights(channels) - count))
 
 
 def _density(learned: Learned) -> float:

@@ -1,6 +1,5 @@
 """What masks look like: density per layer, encoder against decoder, and how far masks agree."""
 
-import csv
 import pathlib
 from typing import Any, NamedTuple, Sequence
 
@@ -86,15 +85,6 @@ def _read_all(arguments) -> list[Read]:
   return found
 
 
-def _write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file)
-    writer.writerow(header)
-    writer.writerows(rows)
-  print(f"written: {path}, {path.with_suffix('.png')}")
-
-
 def run_density(arguments) -> None:
   """Print density by part, and write density.csv and density.png: every array of every mask."""
   found = _read_all(arguments)
@@ -106,7 +96,7 @@ def run_density(arguments) -> None:
                           if part in totals else "" for part in (*PARTS, "all"))))
   print(reports.format_table(cells))
   path = pathlib.Path(arguments.folder) / "density.csv"
-  _write_csv(path, ("mask", "part", "array", "size", "kept", "can_act"), [
+  reports.write_csv(path, ("mask", "part", "array", "size", "kept", "can_act"), [
       (name, part_of(row.name), *row) for name, report in every.items() for row in report])
   reports.save_densities(path.with_suffix(".png"), every)
 
@@ -118,6 +108,6 @@ def run_overlap(arguments) -> None:
   print(reports.format_table([("mask", "mask", "IoU", "if independent"), *(
       (a, b, f"{iou:.4f}", f"{expected:.4f}") for a, b, iou, expected in rows)]))
   path = pathlib.Path(arguments.folder) / "overlap.csv"
-  _write_csv(path, ("mask", "other_mask", "iou", "iou_if_independent"), rows)
+  reports.write_csv(path, ("mask", "other_mask", "iou", "iou_if_independent"), rows)
   matrix = np.array([[overlap(a.mask, b.mask)[0] for b in found] for a in found])
   reports.save_overlap(path.with_suffix(".png"), [one.name for one in found], matrix)

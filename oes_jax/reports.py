@@ -1,5 +1,6 @@
 """Figures, curves and the closing table of a run."""
 
+import csv
 import json
 import pathlib
 from typing import Any, Sequence
@@ -104,6 +105,34 @@ def save_mask_figure(path: pathlib.Path, report: Sequence[compaction.LayerReport
   axis.margins(x=0.01)
   axis.grid(axis="y", alpha=0.3)
   axis.legend()
+  _save(figure, path)
+
+
+def write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
+  """Write the numbers of a figure, whose file has the same name."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    writer = csv.writer(file)
+    writer.writerow(header)
+    writer.writerows(rows)
+  print(f"written: {path}, {path.with_suffix('.png')}")
+
+
+def save_spectra(path: pathlib.Path, images: dict[str, np.ndarray],
+                 spectra: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+  """Draw images in a row, and under them the share of power against spatial frequency."""
+  figure = plt.figure(figsize=(2.6 * len(images), 6))
+  for i, (name, image) in enumerate(images.items()):
+    axis = figure.add_subplot(2, len(images), i + 1)
+    axis.imshow(_viewable(image), cmap="gray", vmin=0, vmax=1)
+    axis.set_title(name, fontsize=9)
+    axis.axis("off")
+  axis = figure.add_subplot(2, 1, 2)
+  for name, (frequencies, shares) in spectra.items():
+    axis.plot(frequencies, shares, label=name, linewidth=1)
+  axis.set(xlabel="cycles per pixel", ylabel="share of power", yscale="log")
+  axis.grid(alpha=0.3)
+  axis.legend(fontsize=8)
   _save(figure, path)
 
 

@@ -17,7 +17,7 @@ FLOORS = [
     {"jobs", "cases"},
     {"outputs", "members", "plans"},
     {"batches", "ensembles"},
-    {"run", "bench_steps", "bench_masks"},
+    {"run", "bench_steps", "bench_masks", "bench_spectrum"},
     {"bench_quality", "sweep"},
     {"bench_batch", "bench_compare", "main"},
     {"bench"},

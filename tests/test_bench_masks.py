@@ -7,10 +7,15 @@ import jax
 import numpy as np
 import pytest
 
+from configs import denoise
 from oes_jax import bench_masks
+from oes_jax import bench_spectrum
 from oes_jax import checkpoints
 from oes_jax import generators
+from oes_jax import jobs
+from oes_jax import metrics
 from oes_jax import restoration
+from oes_jax import run
 
 
 def _store(folder, seed, channels=(6, 8)):
@@ -72,3 +77,37 @@ def test_published_masks_share_no_more_than_their_densities(reference_data):
   assert iou == pytest.approx(expected, abs=0.005)
   totals = bench_masks.densities(bench_masks._report(lena))
   assert totals["encoder"][1] / totals["encoder"][0] == pytest.approx(0.032, abs=5e-4)
+
+
+def test_power_spectrum_of_a_wave():
+  rows = np.sin(2 * np.pi * 6 * np.arange(32) / 32)
+  image = np.broadcast_to(0.5 + 0.1 * rows[:, None, None], (32, 40, 2))
+  frequencies, shares = metrics.radial_power_spectrum(image)
+  assert frequencies[shares.argmax()] == pytest.approx(6 / 32) and shares.max() == pytest.approx(1)
+  noise = np.random.default_rng(0).standard_normal((64, 64, 1))
+  frequencies, shares = metrics.radial_power_spectrum(noise)
+  slope = np.polyfit(frequencies, shares, 1)[0]  # white noise: power grows with the ring's length
+  assert slope * 0.5 == pytest.approx(shares.max(), rel=0.3) and len(frequencies) == 32
+  assert not metrics.radial_power_spectrum(np.ones((16, 16, 1)))[1].any()
+
+
+@pytest.mark.slow
+def test_the_spectrum_of_a_run(tmp_path):
+  config = denoise.get_config()
+  config.update_from_flattened_dict({
+      "data.source": "coins", "data.crop": (100, 150, 24, 30), "generator.num_scales": 1,
+      "generator.channels": (8,), "mask.num_steps": 12, "mask.keep_fraction": 0.4, "weights.num_steps": 15,
+      "compute.compilation_cache": ""})
+  run.run(jobs.prepare(config, str(tmp_path / "run")))
+  bench_spectrum.run_spectrum(argparse.Namespace(run=str(tmp_path / "run"), folder=str(tmp_path / "out")))
+  with open(tmp_path / "out" / "spectrum.csv", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  assert {row["image"] for row in rows} == {
+      "masked, untrained", "dense, untrained", "restored", "measurement", "truth"}
+  assert sum(float(row["share_of_power"]) for row in rows) == pytest.approx(5, abs=1e-3)
+  assert (tmp_path / "out" / "spectrum.png").is_file()
+
+
+def test_the_spectrum_needs_a_finished_run(tmp_path):
+  with pytest.raises(ValueError, match="allowed: the folder of a finished run"):
+    bench_spectrum.read_job(tmp_path)
