@@ -83,6 +83,14 @@ def get_config() -> config_dict.ConfigDict:
   weights.schedule = "constant"
   # Decay of the exponential moving average of the output image, in [0, 1). OES: none.
   weights.average_decay = 0.99
+  # When to stop, without the truth: None, variance (of the last outputs, ES-WMV) or held_out (pixels that
+  # neither stage sees). All steps run; the guard's choice is one more output, and says its step.
+  weights.guard = config_dict.placeholder(str)
+  # Outputs whose variance is taken, and steps without a better one after which the choice is final.
+  weights.guard_window = 100
+  weights.guard_patience = 1000
+  # Share of the pixels that guard "held_out" keeps from both stages.
+  weights.held_out = 0.05
 
   # Values to cross with every image, each a tuple; () leaves the key above as it is.
   config.sweep = sweep = config_dict.ConfigDict()
@@ -93,7 +101,8 @@ def get_config() -> config_dict.ConfigDict:
   sweep.kl_weights = ()
 
   config.output = output = config_dict.ConfigDict()
-  # Which image is the result: average (of the outputs) or last (the last step's output) [OES].
+  # Which image is the result: average (of the outputs), last (the last step's output) [OES], or guarded
+  # (weights.guard's choice).
   output.image = "average"
 
   config.checkpoint = checkpoint = config_dict.ConfigDict()

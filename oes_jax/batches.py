@@ -21,6 +21,7 @@ from oes_jax import checkpoints
 from oes_jax import compaction
 from oes_jax import engine
 from oes_jax import generators
+from oes_jax import guards
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import objectives
@@ -228,6 +229,12 @@ def _run_mask_stage(session: _Session):
   return None if state is None else parallel.rows(state.trainable)
 
 
+def _make_guard(weights) -> guards.Guard | None:
+  if weights.guard is None:
+    return None
+  return guards.GUARDS[weights.guard](window=weights.guard_window, patience=weights.guard_patience)
+
+
 def _run_weight_stage(session: _Session):
   """Train the kept weights of every row; return the final state, or None if all have failed."""
   batch, config = session.batch, session.batch.template.config
@@ -250,7 +257,7 @@ def _run_weight_stage(session: _Session):
     return restoration.make_weight_stage(
         batch.generator, _lay_out(batch, params), _lay_out(batch, kept),
         num_steps=config.weights.num_steps, learning_rate=config.weights.learning_rate,
-        schedule=config.weights.schedule, **_common(session, problems))
+        schedule=config.weights.schedule, guard=_make_guard(config.weights), **_common(session, problems))
   return _run_stage(session, make_stage, stage_steps(batch.template).get("mask", 0))
 
 
@@ -267,6 +274,7 @@ def _share_of_seconds(session: _Session) -> dict[str, dict[str, float]]:
 def _write(session: _Session, state) -> list[dict[str, Any] | None]:
   """Write the outputs of every image that has them; return their summaries."""
   last, average, steps = parallel.rows((state.output, state.average, state.step))
+  guard = parallel.rows(state.guard._replace(memory=())) if state.guard else None
   seconds, decay = _share_of_seconds(session), session.batch.template.config.weights.average_decay
   summaries = []
   for row, image in enumerate(session.images):
@@ -276,7 +284,8 @@ def _write(session: _Session, state) -> list[dict[str, Any] | None]:
       averaged = np.asarray(engine.averaged_output(average[row], steps[row], decay))
       summaries[-1] = outputs.write(
           image.job, image.measurement, None if image.truth is None else image.truth[inside],
-          image.mask, image.collapse, last[row][inside], averaged[inside], seconds)
+          image.mask, image.collapse, last[row][inside], averaged[inside], seconds,
+          guard and guards.Choice(guard.output[row][inside], int(guard.step[row]), bool(guard.stopped[row])))
   return summaries
 
 

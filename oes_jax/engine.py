@@ -27,12 +27,14 @@ class LoopState(NamedTuple):
     opt_state: of optax.
     output: [H, W, C], what the last step's forward pass gave (before that step's update).
     average: [H, W, C], running sum of the outputs' exponential average; see `averaged_output`.
+    guard: guards.GuardState, or () without a guard.
   """
   step: Any
   trainable: Any
   opt_state: Any
   output: Any
   average: Any
+  guard: Any = ()
 
 
 def make_optimizer(*, learning_rate: float, schedule: str, num_steps: int):
@@ -42,11 +44,12 @@ def make_optimizer(*, learning_rate: float, schedule: str, num_steps: int):
   return optax.adam(SCHEDULES[schedule](learning_rate, max(1, num_steps)))
 
 
-def init_state(trainable, optimizer, image_shape) -> LoopState:
+def init_state(trainable, optimizer, image_shape, guard=None) -> LoopState:
   """Return the state before step 0; output and average are zero."""
   dtype = jnp.result_type(*jax.tree.leaves(trainable))
   return LoopState(jnp.int32(0), trainable, optimizer.init(trainable),
-                   jnp.zeros(image_shape, dtype), jnp.zeros(image_shape, dtype))
+                   jnp.zeros(image_shape, dtype), jnp.zeros(image_shape, dtype),
+                   () if guard is None else guard.init(image_shape, dtype))
 
 
 def averaged_output(average, step, decay: float):
@@ -54,11 +57,11 @@ def averaged_output(average, step, decay: float):
   return average / (1 - jnp.power(jnp.asarray(decay, average.dtype), step))
 
 
-def make_step(objective, optimizer, *, average_decay: float) -> Callable:
+def make_step(objective, optimizer, *, average_decay: float, guard=None) -> Callable:
   """Return step(state, frozen, problem, truth, key_data) -> (state, metrics), of one image.
 
   `truth` ([H, W, C] or None) adds the PSNR of the output and of the average to the metrics; it
-  touches nothing else. `key_data` is jax.random.key_data of the stage's key: unlike keys, it can
+  touches nothing else. A `guard` (guards.Guard) follows the outputs. `key_data` is jax.random.key_data of the stage's key: unlike keys, it can
   be laid out over processes.
   """
   def step(state, frozen, problem, truth, key_data):
@@ -69,12 +72,14 @@ def make_step(objective, optimizer, *, average_decay: float) -> Callable:
     average = average_decay * state.average + (1 - average_decay) * output
     done = state.step + 1
     measured = {"loss": loss, **measured}
+    watched = state.guard if guard is None else guard.update(
+        state.guard, output, averaged_output(average, done, average_decay), problem, done)
     if truth is not None:
       measured["psnr"] = quality.psnr(output, truth, problem.valid)
       measured["psnr_average"] = quality.psnr(
           averaged_output(average, done, average_decay), truth, problem.valid)
     trainable = optax.apply_updates(state.trainable, updates)
-    return LoopState(done, trainable, opt_state, output, average), measured
+    return LoopState(done, trainable, opt_state, output, average, watched), measured
   return step
 
 

@@ -36,7 +36,7 @@ _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "d
               "data.max_side", "noise.sigma", "noise.seed", "mask.source", "mask.path",
               "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +79,8 @@ def _make_generator(shape, settings) -> generators.Generator:
 
 
 @functools.lru_cache(maxsize=256)
-def _estimate_need(part, whole, settings) -> memory.Need:
-  return memory.estimate(_make_generator(part, settings), part, whole, settings[-1])
+def _estimate_need(part, whole, settings, remembered: int) -> memory.Need:
+  return memory.estimate(_make_generator(part, settings), part, whole, settings[-1], remembered)
 
 
 def frame_generator(job: Job, frame: tuple[int, int, int]) -> generators.Generator:
@@ -101,11 +101,13 @@ def _fit_memory(config, shape, stored: int | None):
     ValueError: the memory does not suffice.
   """
   free, compute, settings = memory.available(), config.compute, _generator_settings(config)
+  remembered = config.weights.guard_window if config.weights.guard == "variance" else 0
   sides = (0, *_TILE_SIDES) if compute.tile is None else (compute.tile,)
   for side in sides if stored is None else (stored,):
     rows, columns = tiles.cut(shape, side or max(shape[:2]), compute.tile_overlap)[0]
     part = (rows.stop, columns.stop, shape[2])
-    generator, need = _make_generator(part, settings), _estimate_need(part, tuple(shape), settings)
+    generator, need = _make_generator(part, settings), _estimate_need(
+        part, tuple(shape), settings, remembered)
     needed = need.once + need.per_image
     if stored is not None and needed > free:
       logging.warning("about %.1f GB of memory are needed, %.1f GB are free", needed / 1e9, free / 1e9)

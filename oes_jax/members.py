@@ -85,6 +85,17 @@ def _place(array, frame):
   return framed
 
 
+def _hold_out(config, seed: int, frame, valid) -> metrics.Valid | None:
+  """Draw the pixels that the objectives see, where the guard needs some that they do not."""
+  if config.weights.guard != "held_out":
+    return None
+  draw = np.asarray(jax.random.uniform(restoration.stream_key(seed, "held_out"), (*frame[:2], 1)))
+  seen = (draw >= config.weights.held_out).astype(jnp.result_type(float))
+  if valid is not None:
+    seen = seen * valid.pixels
+  return metrics.Valid(seen, seen.sum())
+
+
 def make(generator: generators.Generator, frame: tuple[int, int, int], framed: bool,
          template: jobs.Job, job: jobs.Job | None) -> Member:
   """Measure a job's image and draw its initial params and network input.
@@ -103,11 +114,12 @@ def make(generator: generators.Generator, frame: tuple[int, int, int], framed: b
     inside = np.zeros((*frame[:2], 1), jnp.result_type(float))
     inside[generators.centre(frame, frame if job is None else job.shape)] = 1
     valid = metrics.Valid(inside, inside.sum())
+  fitted = _hold_out(template.config, seed, frame, valid)
   params, _ = generator.init(restoration.stream_key(seed, "params"))
   net_input = generators.sample_net_input(
       restoration.stream_key(seed, "net_input"), generator.net_input_shape)
   return Member(
-      job, objectives.Problem(np.asarray(net_input), _place(measurement, frame), valid),
+      job, objectives.Problem(np.asarray(net_input), _place(measurement, frame), valid, fitted),
       None if template.truth is None else _place(truth, frame),
       None if measurement is None else np.asarray(measurement), jax.device_get(params))
 

@@ -34,7 +34,8 @@ class Need(NamedTuple):
   per_image: int
 
 
-def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: str) -> Need:
+def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: str,
+             remembered: int = 0) -> Need:
   """Estimate a run's memory from shapes alone: nothing is compiled.
 
   Args:
@@ -42,6 +43,7 @@ def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: st
     part_shape: (H, W, C) of that part: a tile, or the image.
     whole_shape: (H, W, C) of the image.
     dtype: that the generator was made with, a value of `compute.dtype`.
+    remembered: outputs that a guard keeps.
   """
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   float32 = lambda shape: jax.ShapeDtypeStruct(tuple(shape), jnp.float32)
@@ -53,7 +55,7 @@ def estimate(generator: generators.Generator, part_shape, whole_shape, dtype: st
   program = _PROGRAM if jax.default_backend() == "cpu" else 0
   return Need(int(_WHOLE_IMAGE * math.prod(whole_shape) + program),
               int(_PEAK_OVER_KEPT[dtype] * _num_bytes(kept) + _COPIES * _num_bytes(params)
-                  + _num_bytes(problem)))
+                  + _num_bytes(problem) + 2 * 4 * remembered * math.prod(part_shape)))
 
 
 def available() -> int:

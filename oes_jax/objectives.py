@@ -15,10 +15,12 @@ class Problem(NamedTuple):
     net_input: [h, w, c], fixed random input of the generator.
     measurement: [H, W, C] in [0, 1].
     valid: pixels that were measured, where the image is smaller than its batch's frame; else None.
+    fitted: pixels that the objectives see, where a guard holds some out; None: all that are valid.
   """
   net_input: Any
   measurement: Any
   valid: metrics.Valid | None = None
+  fitted: metrics.Valid | None = None
 
 
 class Prior(NamedTuple):
@@ -35,7 +37,8 @@ class Prior(NamedTuple):
 
 
 def _mean_squared_error(image, problem):
-  return metrics.mean(jnp.square(image - problem.measurement), problem.valid)
+  seen = problem.valid if problem.fitted is None else problem.fitted
+  return metrics.mean(jnp.square(image - problem.measurement), seen)
 
 
 def make_mask_objective(apply, *, temperature: float):

@@ -10,6 +10,7 @@ import numpy as np
 
 import oes_jax
 from oes_jax import checkpoints
+from oes_jax import guards
 from oes_jax import images
 from oes_jax import jobs
 from oes_jax import masks
@@ -22,7 +23,8 @@ def quality_of(image, truth) -> dict[str, float]:
   return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
 
 
-def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seconds) -> dict[str, Any]:
+def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seconds,
+          guarded: guards.Choice | None = None) -> dict[str, Any]:
   """Write images, figures and, last of all, summary.json; return the summary.
 
   Args:
@@ -34,22 +36,27 @@ def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seco
     last: output of the last step.
     average: averaged output.
     seconds: of each stage.
+    guarded: what weights.guard has chosen.
   """
   workdir, config = job.workdir, job.config
-  restored = {"last": last, "average": average}[config.output.image]
+  choices = {"average": average, "last": last}
+  if guarded is not None:
+    choices["guarded"] = guarded.output
   curves = reports.read_metrics(workdir / "metrics.jsonl")
   quality = None
   if truth is not None:
-    quality = {"measurement": quality_of(np.asarray(measurement), truth),
-               "average": quality_of(average, truth), "last": quality_of(last, truth)}
+    quality = {name: quality_of(image, truth)
+               for name, image in {"measurement": np.asarray(measurement), **choices}.items()}
     trace = curves["weights"]["psnr"]
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
-  written = write_images(job.workdir, job, measurement, truth, restored, quality)
+  written = write_images(
+      job.workdir, job, measurement, truth, choices[config.output.image], quality)
   reports.save_curves(workdir / "curves.png", curves)
   report = jobs.density_report(job, mask)
   reports.save_mask_figure(workdir / "mask.png", report)
   return _write_summary(job, {
       "output": written, "quality": quality, "seconds": seconds,
+      "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
                "prior": job.keep_fraction, "layers": [r._asdict() for r in report]}})

@@ -16,7 +16,7 @@ from oes_jax import parallel
 
 # Each draw of a run has its own stream, folded into the seed's key.
 STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "random_mask": 5,
-           "shuffled_mask": 6}
+           "shuffled_mask": 6, "held_out": 7}
 
 # An output whose standard deviation over the pixels is below this is constant to rounding.
 _CONSTANT_OUTPUT = 1e-5
@@ -68,16 +68,16 @@ class Stage(NamedTuple):
                           start=start, num_steps=self.num_steps, length=self.length)
 
 
-def _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_scan) -> Program:
+def _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_scan, guard) -> Program:
   init = parallel.over_images(
-      lambda tree: engine.init_state(tree, optimizer, image_shape), mesh)
+      lambda tree: engine.init_state(tree, optimizer, image_shape, guard), mesh)
   chunk, flops = engine.compile_chunk(
       step, init(trainable), args, mesh=mesh, length=length, use_scan=use_scan)
   return Program(init, chunk, flops)
 
 
 def _make_stage(name, trainable, frozen, objective, problem, truth, *, mesh, seeds, num_steps,
-                learning_rate, schedule, average_decay, length, use_scan, programs) -> Stage:
+                learning_rate, schedule, average_decay, length, use_scan, programs, guard=None) -> Stage:
   keys = np.stack([jax.random.key_data(stream_key(seed, name)) for seed in seeds])
   args = (frozen, problem, truth, parallel.put(mesh, keys))
   shapes = (name, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
@@ -85,9 +85,9 @@ def _make_stage(name, trainable, frozen, objective, problem, truth, *, mesh, see
   if shapes not in programs:
     optimizer = engine.make_optimizer(
         learning_rate=learning_rate, schedule=schedule, num_steps=num_steps)
-    step = engine.make_step(objective, optimizer, average_decay=average_decay)
+    step = engine.make_step(objective, optimizer, average_decay=average_decay, guard=guard)
     programs[shapes] = _compile(step, optimizer, trainable, args, problem.measurement.shape[1:],
-                                mesh, length, use_scan)
+                                mesh, length, use_scan, guard)
   program = programs[shapes]
   return Stage(name, program.init(trainable), program, args, num_steps, length)
 
@@ -127,16 +127,17 @@ def make_mask_stage(generator, mask_logits, prior, problem, truth=None, *, mesh,
 def make_weight_stage(generator, params, mask, problem, truth=None, *, mesh, seeds: Sequence[int],
                       num_steps: int, learning_rate: float, schedule: str = "constant",
                       average_decay: float = 0.99, length: int = 50, use_scan: bool = True,
-                      programs: dict[Any, Program] | None = None) -> Stage:
+                      programs: dict[Any, Program] | None = None, guard=None) -> Stage:
   """OES, stage 2: train the kept weights of every image from params * mask.
 
-  Arguments as in `make_mask_stage`; params and mask are batches of trees of one shape.
+  Arguments as in `make_mask_stage`; params and mask are batches of trees of one shape, `guard` is a
+  guards.Guard or None.
   """
   return _make_stage(
       "weights", masks.apply_mask(params, mask), mask,
       objectives.make_weight_objective(generator.apply), problem, truth, mesh=mesh, seeds=seeds,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
-      average_decay=average_decay, length=length, use_scan=use_scan, programs=programs)
+      average_decay=average_decay, length=length, use_scan=use_scan, programs=programs, guard=guard)
 
 
 class CompactProblem(NamedTuple):

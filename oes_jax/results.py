@@ -14,7 +14,7 @@ from oes_jax import reports
 
 FILE = "results.jsonl"
 _SETTING = ("mask", "keep_fraction", "kl_weight", "sigma")
-_MEASURED = ("measurement", "last", "average")
+_MEASURED = ("measurement", "last", "average", "guarded")
 _COUNTED = ("kept", "can_act", "seconds")
 
 

@@ -16,13 +16,14 @@ from oes_jax import checkpoints
 from oes_jax import convolution
 from oes_jax import engine
 from oes_jax import generators
+from oes_jax import guards
 from oes_jax import interop
 from oes_jax import pruning
 
 MASK_SOURCES = ("learn", "bundled", "file", "dense", "random", "shuffled", *pruning.PRUNING_CRITERIA)
 _READ_A_FILE = ("file", "shuffled")
 MASK_SCOPES = ("global", "layerwise")
-OUTPUTS = ("average", "last")
+OUTPUTS = ("average", "last", "guarded")
 PRECISIONS = ("default", "high", "highest")
 DTYPES = ("float32", "bfloat16")
 
@@ -44,6 +45,9 @@ _NUMBERS = {
     "weights.num_steps": (lambda v: v >= 1, "1 or more"),
     "weights.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
     "weights.average_decay": (lambda v: 0 <= v <= 0.9999, "a number in [0, 0.9999]"),
+    "weights.guard_window": (lambda v: 2 <= v <= 1000, "a whole number from 2 to 1000"),
+    "weights.guard_patience": (lambda v: v >= 1, "1 or more"),
+    "weights.held_out": (lambda v: 0 < v <= 0.5, "a number in (0, 0.5]"),
     "checkpoint.every_steps": (lambda v: v >= 1, "1 or more"),
     "compute.chunk_steps": (lambda v: v >= 1, "1 or more, or None for automatic"),
     "compute.images_per_device": (lambda v: v >= 1, "1 or more, or None for automatic"),
@@ -96,6 +100,15 @@ def check_config(config) -> None:
   if not re.fullmatch(r"[\w-][\w.-]*", config.experiment):
     raise ValueError(f"experiment={config.experiment!r} is not allowed; allowed: letters, digits, "
                      "'_', '-' and '.', as it names a folder.")
+  weights = config.weights
+  if weights.guard not in (None, *guards.GUARDS):
+    raise ValueError(f"weights.guard={weights.guard!r} is unknown; allowed: {', '.join(guards.GUARDS)}, or None.")
+  if weights.guard == "variance" and weights.num_steps < weights.guard_window:
+    raise ValueError(f"weights.guard='variance' needs weights.num_steps={weights.num_steps} to be at least "
+                     f"weights.guard_window={weights.guard_window}.")
+  if weights.guard is None and config.output.image == "guarded":
+    raise ValueError("output.image='guarded' needs weights.guard; allowed: "
+                     f"{', '.join(guards.GUARDS)}.")
   if config.mask.source not in _READ_A_FILE and config.mask.path is not None:
     raise ValueError(f"mask.path={config.mask.path!r} is not used by mask.source="
                      f"{config.mask.source!r}; allowed: mask.source='file' or 'shuffled'.")

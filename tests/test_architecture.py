@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
     {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles", "classical"},
     {"masks", "generators"},
-    {"compaction", "objectives"},
+    {"compaction", "objectives", "guards"},
     {"engine", "pruning"},
     {"restoration"},
     {"checkpoints", "images", "reports", "interop", "memory", "bundled", "processes"},

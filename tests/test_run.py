@@ -235,6 +235,19 @@ def test_other_mask_sources(tmp_path, source, density):
   assert "mask" not in summary["seconds"]
 
 
+@pytest.mark.parametrize("guard", ["variance", pytest.param("held_out", marks=pytest.mark.slow)])
+def test_a_guard_chooses_one_more_output(tmp_path, guard):
+  summary = _restore(tmp_path / "run", weights__guard=guard, weights__guard_window=5,
+                     weights__guard_patience=8, output__image="guarded")
+  assert 1 <= summary["guard"]["step"] <= TINY["weights.num_steps"]
+  trace = reports.read_metrics(tmp_path / "run" / "metrics.jsonl")["weights"]["psnr"]
+  if guard == "variance":  # the output of that step itself
+    assert summary["quality"]["guarded"]["psnr"] == pytest.approx(trace[summary["guard"]["step"] - 1], abs=1e-3)
+  else:
+    assert summary["quality"]["guarded"]["psnr"] > 0
+  assert "guard's step" in reports.closing_table(summary)
+
+
 @pytest.mark.slow
 def test_lax_convolutions_run_without_a_compiled_loop(whole, tmp_path, monkeypatch):
   loops, compile_chunk = [], restoration.engine.compile_chunk
@@ -392,7 +405,8 @@ BAD = {
     "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan"), 25.0],
     "data.source": ["nope", "missing.png", "configs"], "data.truth": ["coins2"],
     "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.0, 0.99999999],
-    "output.image": ["best"], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
+    "output.image": ["best", "guarded"], "weights.guard": ["truth"], "weights.held_out": [0.0],
+    "weights.guard_window": [1], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
     "checkpoint.every_steps": [0], "compute.chunk_steps": [0], "seed": [-1],
     "compute.dtype": ["float16"], "compute.tile": [32, -1], "compute.tile_overlap": [-1, 129],
 }
