@@ -143,8 +143,10 @@ def _restore(config, folder: pathlib.Path, method: str, changes) -> dict[tuple[s
 def _row(method: str, key: tuple[str, int], summary: dict[str, Any]) -> dict[str, Any]:
   quality, mask = summary["quality"], summary["mask"]
   return {"method": method, "image": key[0], "seed": key[1],
-          **{f"{name} {score}": quality[name][score] for name in ("measurement", "last", "average")
-             for score in ("psnr", "ssim")}, "best psnr": quality["best"]["psnr"],
+          **{f"{name} {score}": quality[name][score]
+             for name in ("measurement", "last", "average", "guarded") if name in quality
+             for score in ("psnr", "ssim")},
+          **({"guard step": summary["guard"]["step"]} if summary["guard"] else {}), "best psnr": quality["best"]["psnr"],
           **{name: mask[name] for name in ("kept", "acting", "size")}, "collapse": mask["collapse"],
           "seconds": {stage: times["total"] for stage, times in summary["seconds"].items()}}
 
@@ -174,8 +176,8 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
 
   A collapsed run counts like any other: a method that collapses has lost.
   """
-  table = [["method", "last PSNR", "averaged PSNR", "best (oracle)", "averaged SSIM", "kept", "can act",
-            "seconds", "collapsed"]]
+  table = [["method", "last PSNR", "averaged PSNR", "guarded PSNR", "guard's step", "best (oracle)",
+            "averaged SSIM", "kept", "can act", "seconds", "collapsed"]]
   for method in dict.fromkeys(row["method"] for row in rows):
     mine = [row for row in rows if row["method"] == method]
     def spread(name, digits=2, mine=mine):
@@ -189,10 +191,11 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
       return f"{statistics.mean(values):,.0f}" if values else ""
     seconds = statistics.mean(sum(row["seconds"].values()) for row in mine)
     collapsed = sum(bool(row["collapse"]) for row in mine)
-    table.append([method, spread("last psnr"), spread("average psnr"), spread("best psnr"),
+    table.append([method, spread("last psnr"), spread("average psnr"), spread("guarded psnr"),
+                  mean("guard step"), spread("best psnr"),
                   spread("average ssim", 3), mean("kept"), mean("acting"), f"{seconds:.1f}",
                   f"{collapsed} of {len(mine)}" if collapsed else ""])
-  return table
+  return reports.without_empty_columns(table)
 
 
 def run_compare(arguments) -> None:

@@ -179,6 +179,12 @@ def format_table(rows: Sequence[Sequence[Any]]) -> str:
       for i, (cell, width) in enumerate(zip(row, widths))) for row in cells)
 
 
+def without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
+  """Drop the columns of which only the header, in the first row, holds anything."""
+  full = [i for i, _ in enumerate(table[0]) if any(line[i] for line in table[1:])]
+  return [[line[i] for i in full] for line in table]
+
+
 def format_markdown(rows: Sequence[Sequence[Any]]) -> str:
   """Return rows of cells, the first one the header, as a Markdown table."""
   lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]

@@ -133,12 +133,7 @@ def _as_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
   """Header and cells, without the settings that are the same in every row."""
   names = [name for name in rows[0] if name not in _SETTING
            or len({row[name] for row in rows}) > 1]
-  return _without_empty_columns([names, *([_cell(name, row[name]) for name in names] for row in rows)])
-
-
-def _without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
-  full = [i for i, _ in enumerate(table[0]) if any(line[i] for line in table[1:])]
-  return [[line[i] for i in full] for line in table]
+  return reports.without_empty_columns([names, *([_cell(name, row[name]) for name in names] for row in rows)])
 
 
 def write_tables(folder: pathlib.Path) -> str:
@@ -152,7 +147,7 @@ def write_tables(folder: pathlib.Path) -> str:
   tables = [_as_cells(rows)] if rows else []
   ensembles = [line for line in lines if "members" in line]
   if ensembles:
-    tables.append(_without_empty_columns([
+    tables.append(reports.without_empty_columns([
         ["ensemble", "members", "PSNR of a member", "PSNR of their mean", "gain"],
         *([line["case"], str(line["members"]),
            *(f"{line['psnr'][name]:.2f}" if line["psnr"] else "" for name in ("member", "mean", "gain"))]

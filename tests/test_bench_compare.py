@@ -40,16 +40,17 @@ def test_masks_of_criteria_keep_as_many_weights_as_the_learned_one():
 def _row(method, seed, psnr, collapse=()):
   return {"method": method, "image": "x", "seed": seed, "last psnr": psnr - 1, "average psnr": psnr,
           "average ssim": 0.5, "best psnr": psnr + 1, "kept": 1200, "acting": 300,
-          "collapse": list(collapse), "seconds": {"mask": 2.0, "weights": 3.0}}
+          "collapse": list(collapse), "guarded psnr": psnr, "guard step": 1000,
+          "seconds": {"mask": 2.0, "weights": 3.0}}
 
 
 def test_the_table_counts_collapsed_runs_and_leaves_out_what_is_not_measured():
   peer = {"method": "b", "image": "x", "seed": 0, "average psnr": 28.0, "average ssim": 0.7, "collapse": [],
           "seconds": {"all": 0.25}}
   table = bench_compare.tabulate([_row("a", 0, 20.0), _row("a", 1, 22.0, ["dead"]), peer])
-  assert table[1] == ["a", "20.00 ± 1.41", "21.00 ± 1.41", "22.00 ± 1.41", "0.500 ± 0.000", "1,200", "300", "5.0",
-                      "1 of 2"]
-  assert table[2] == ["b", "", "28.00", "", "0.700", "", "", "0.2", ""]
+  assert table[1] == ["a", "20.00 ± 1.41", "21.00 ± 1.41", "21.00 ± 1.41", "1,000", "22.00 ± 1.41",
+                      "0.500 ± 0.000", "1,200", "300", "5.0", "1 of 2"]
+  assert table[2] == ["b", "", "28.00", "", "", "", "0.700", "", "", "0.2", ""]
 
 
 @pytest.mark.parametrize("argument, said", [
@@ -87,7 +88,7 @@ def get_config():
   config = benchmark.get_config("quick")
   config.update_from_flattened_dict({
       "generator.num_scales": 1, "generator.channels": (8,), "mask.num_steps": 30, "mask.keep_fraction": 0.4,
-      "weights.num_steps": 30, "compute.compilation_cache": ""})
+      "weights.num_steps": 30, "weights.guard_window": 10, "compute.compilation_cache": ""})
   config.benchmark.crops = (("astronaut", (60, 190, 24, 24)),)
   return config
 """)
