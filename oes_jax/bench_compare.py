@@ -151,6 +151,12 @@ def _row(method: str, key: tuple[str, int], summary: dict[str, Any]) -> dict[str
           "seconds": {stage: times["total"] for stage, times in summary["seconds"].items()}}
 
 
+def _mean_trace(restored: dict[Any, dict[str, Any]]) -> np.ndarray:
+  """PSNR of the output of every weight step, mean over images and seeds."""
+  return np.mean([reports.read_metrics(pathlib.Path(summary["folder"]) / "metrics.jsonl")["weights"]["psnr"]
+                  for summary in restored.values()], 0)
+
+
 def _classical_rows(config) -> list[dict[str, Any]]:
   """Score the denoisers of `classical` on the same measurements."""
   rows = []
@@ -199,12 +205,12 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 
 def run_compare(arguments) -> None:
-  """Restore with every method, print the table, and record every run."""
+  """Restore with every method; print the table, record every run, and draw PSNR against the step."""
   config = read_config(arguments.config)
   base = pathlib.Path(arguments.folder or f"runs/{config.experiment}")
   keys = {(image, seed): {} for image, _ in config.benchmark.crops for seed in config.benchmark.seeds}
   learned = _restore(config, base / "learned", LEARNED, keys)
-  rows = [_row(LEARNED, key, summary) for key, summary in learned.items()]
+  rows, traces = [_row(LEARNED, *item) for item in learned.items()], {LEARNED: _mean_trace(learned)}
   for method, change in METHODS.items():
     if change is None:
       continue
@@ -213,10 +219,16 @@ def run_compare(arguments) -> None:
         summary["mask"]["size"], summary["generator"], _shape(config, key[0], summary)))
                for key, summary in learned.items()}
     name = "".join(letter if letter.isalnum() else "-" for letter in method)
-    rows += [_row(method, key, summary)
-             for key, summary in _restore(config, base / name, method, changes).items()]
+    restored = _restore(config, base / name, method, changes)
+    rows += [_row(method, *item) for item in restored.items()]
+    if restored:
+      traces[method] = _mean_trace(restored)
   rows += _classical_rows(config)
   table = tabulate(rows)
+  reports.write_csv(base / "traces.csv", ("method", "step", "psnr"), [
+      (method, step, f"{psnr:.3f}") for method, trace in traces.items()
+      for step, psnr in enumerate(trace, start=1)])
+  reports.save_traces(base / "traces.png", traces)
   print(f"\n{reports.format_table(table)}")
   records.write_benchmark(arguments.output, {
       "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})

@@ -118,6 +118,17 @@ def write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
   print(f"written: {path}, {path.with_suffix('.png')}")
 
 
+def save_traces(path: pathlib.Path, traces: dict[str, np.ndarray]) -> None:
+  """Draw the PSNR of every weight step, a line for every method."""
+  figure, axis = plt.subplots(figsize=(10, 6))
+  for i, (name, trace) in enumerate(traces.items()):
+    axis.plot(np.arange(1, trace.size + 1), trace, label=name, linewidth=0.8, color=plt.cm.tab20(i % 20))
+  axis.set(xlabel="weight step", ylabel="PSNR of the output, dB", xscale="log")
+  axis.grid(alpha=0.3)
+  axis.legend(fontsize=7)
+  _save(figure, path)
+
+
 def save_spectra(path: pathlib.Path, images: dict[str, np.ndarray],
                  spectra: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
   """Draw images in a row, and under them the share of power against spatial frequency."""

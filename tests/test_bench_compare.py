@@ -12,6 +12,7 @@ from oes_jax import bench_compare
 from oes_jax import classical
 from oes_jax import generators
 from oes_jax import masks
+from oes_jax import reports
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHAPE = (32, 32, 3)
@@ -51,6 +52,12 @@ def test_the_table_counts_collapsed_runs_and_leaves_out_what_is_not_measured():
   assert table[1] == ["a", "20.00 ± 1.41", "21.00 ± 1.41", "21.00 ± 1.41", "1,000", "22.00 ± 1.41",
                       "0.500 ± 0.000", "1,200", "300", "5.0", "1 of 2"]
   assert table[2] == ["b", "", "28.00", "", "", "", "0.700", "", "", "0.2", ""]
+
+
+def test_the_readme_shows_the_recorded_table():
+  record = json.loads((ROOT / "docs" / "records" / "compare_quick.json").read_text(encoding="utf-8"))
+  assert record["table"] == reports.format_markdown(bench_compare.tabulate(record["rows"]))
+  assert record["table"] in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("argument, said", [
@@ -102,6 +109,7 @@ def get_config():
   for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow", "learned mask shuffled inside arrays"):
     assert by_method[name]["kept"] == kept
   assert len({row["measurement psnr"] for row in rows}) == 1  # one measurement for all
+  assert (tmp_path / "runs" / "traces.png").is_file() and (tmp_path / "runs" / "traces.csv").is_file()
   written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
   bench_compare.run_compare(arguments)
   assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
