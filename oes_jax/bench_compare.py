@@ -80,7 +80,8 @@ def _scored(source: str, scope: str = "global") -> Callable[[Learned], dict[str,
 METHODS = {
     LEARNED: None,
     "dense (deep image prior)": lambda learned: {"mask.source": "dense"},
-    "deep decoder, dense": lambda learned: {"mask.source": "dense", "generator.name": "deep_decoder"},
+    "deep decoder, dense": lambda learned: {
+        "mask.source": "dense", "generator.name": "deep_decoder", "generator.channels": None},
     "narrow dense, as many weights as kept": _narrow(lambda learned: learned.kept),
     "narrow dense, as many weights as can act": _narrow(lambda learned: learned.acting),
     "learned mask shuffled inside arrays": lambda learned: {

@@ -147,6 +147,7 @@ def test_failures_are_the_cases_own(whole, tmp_path, monkeypatch):
   assert "FAILED coins" in results.write_tables(folder)
 
 
+@pytest.mark.slow
 def test_a_batch_goes_on_after_a_row_failed_and_a_stop(tmp_path, monkeypatch):
   """The widths of the compacted nets stand, though one of the masks that they came from is gone."""
   iterate, failed = engine.iterate, []
