@@ -58,6 +58,7 @@ def test_restorations_fill_the_rows_and_are_not_repeated(tmp_path):
   assert (tmp_path / "random-camera-3" / "metrics.jsonl").stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_a_mask_of_a_run_becomes_a_shipped_mask(tmp_path, monkeypatch):
   monkeypatch.setattr(bundled, "FOLDER", tmp_path)
   bench_quality._restore(tmp_path / "run", "quick", {

@@ -84,7 +84,7 @@ def test_every_case_is_on_record_and_finished_ones_are_skipped(whole):
   assert (whole / "results.csv").read_text().startswith("image,mask,keep_fraction")
 
 
-def test_one_mask_program_serves_all_cases_and_a_batch_agrees(whole, tmp_path, monkeypatch):
+def test_one_mask_program_serves_all_cases(tmp_path, monkeypatch):
   compiled, compile_chunk = [], engine.compile_chunk
   def recording(step, state, args, **options):
     compiled.append(isinstance(args[0], objectives.Prior))
@@ -93,8 +93,11 @@ def test_one_mask_program_serves_all_cases_and_a_batch_agrees(whole, tmp_path, m
   config = _config(sweep__seeds=(0, 1, 2), compute__compaction=False, data__source="camera")
   sweep.run_all(config, str(tmp_path / "a"))
   assert sum(compiled) == 1 and len(compiled) == 2  # three batches, two programs
-  together = _config(compute__images_per_device=2)
-  sweep.run_all(together, str(tmp_path / "b"))
+
+
+@pytest.mark.slow
+def test_a_batch_agrees_with_its_cases_alone(whole, tmp_path):
+  sweep.run_all(_config(compute__images_per_device=2), str(tmp_path / "b"))
   for name, line in results.read(tmp_path / "b").items():
     assert line["psnr"]["average"] == pytest.approx(
         results.read(whole)[name]["psnr"]["average"], abs=0.1)
