@@ -4,6 +4,7 @@ A batch is a tree whose every leaf has a leading axis over images. It is laid ou
 of all processes; each process holds, reads and writes the rows of its own devices.
 """
 
+import contextlib
 import json
 from typing import Any, Callable, Sequence
 
@@ -79,12 +80,24 @@ def rows(tree: Any) -> Any:
   return jax.tree.map(collect, tree)
 
 
-def _all_gather(array: np.ndarray) -> np.ndarray:
+@contextlib.contextmanager
+def together():
+  """Turn what a collective raises where another process has ended into a ConnectionError.
+
+  It is for any code that waits for other processes, Orbax's too, and that handles its own ValueErrors.
+  """
   try:
-    return np.asarray(multihost_utils.process_allgather(array))
+    yield
   except (ValueError, jax.errors.JaxRuntimeError) as error:  # the first on a CPU
+    if jax.process_count() == 1:
+      raise
     raise ConnectionError(f"another process of the program has ended ({error}); start all of them "
                           "again, and they go on from the last checkpoint") from error
+
+
+def _all_gather(array: np.ndarray) -> np.ndarray:
+  with together():
+    return np.asarray(multihost_utils.process_allgather(array))
 
 
 def gather(value: Any) -> list[Any]:

@@ -370,8 +370,9 @@ def run_cases(listed: Sequence[cases.Case], folder: pathlib.Path, identity: dict
     choices = validation.find_workdir(str(folder), "", identity)[1]
     sweep = _Sweep(folder, listed, plan, compute.images_per_device, choices["memory"], signals,
                    parallel.image_mesh())
-    _reconcile(sweep)
-    _restore_all(sweep)
+    with parallel.together():
+      _reconcile(sweep)
+      _restore_all(sweep)
   if jax.process_index() == 0:
     _clear_batches(sweep)
     if average:
