@@ -129,11 +129,9 @@ def _log_chunk(image: members.Member, row: int, stage: str, first: int, record, 
                    f"step {first - 1} was kept. Lower {stage}.learning_rate.")
 
 
-def _serve_signals(batch: Batch) -> None:
-  """Stop all processes where one has received a signal."""
-  received = next((number for number in parallel.gather(batch.signals.received) if number), None)
-  if received:
-    raise processes.Interrupted(received)
+def _signal(batch: Batch) -> int | None:
+  """Return the signal that one of the processes has received; every process calls it."""
+  return next((number for number in parallel.gather(batch.signals.received) if number), None)
 
 
 def _run_stage(session: _Session, make_stage, offset: int):
@@ -145,7 +143,9 @@ def _run_stage(session: _Session, make_stage, offset: int):
   began = time.perf_counter()
   stage = make_stage()
   compiled = time.perf_counter()
-  _serve_signals(batch)  # what came before is saved
+  received = _signal(batch)
+  if received:  # what came before is saved
+    raise processes.Interrupted(received)
   start = session.resume[1] if session.resume and session.resume[0] == stage.name else 0
   state = session.store.restore(offset + start, stage.state) if start else stage.state
   spent = seconds.get(stage.name, {"run": 0.0, "compile": 0.0})
@@ -158,12 +158,11 @@ def _run_stage(session: _Session, make_stage, offset: int):
       for row, image in enumerate(session.images):
         if image.alive:
           _log_chunk(image, row, stage.name, done + 1, record, bool(sound[row]))
-      told = parallel.gather([batch.signals.received, any(i.alive for i in session.images)])
-      received = next((number for number, _ in told if number), None)
+      received = _signal(batch)
       previous, done = done, step
       seconds[stage.name] = {"run": spent["run"] + time.perf_counter() - compiled,
                              "compile": spent["compile"] + compiled - began}
-      if not any(alive for _, alive in told):
+      if not any(parallel.gather(any(image.alive for image in session.images))):
         if previous > 0:  # the state before the first step needs no saving
           session.save(state, stage.name, offset, previous)
         return None

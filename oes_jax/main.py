@@ -100,8 +100,7 @@ def _join_program() -> None:
   by_hand = {}
   given = {name: os.environ[name] for name in _BY_HAND if name in os.environ}
   if given:
-    missing = [name for name in _BY_HAND if name not in given]
-    if missing or not all(given[name].isdecimal() for name in _BY_HAND[1:]):
+    if _BY_HAND[0] not in given or not all(given.get(name, "").isdecimal() for name in _BY_HAND[1:]):
       raise ValueError(f"--distributed found {given}; allowed: {_BY_HAND[0]}=host:port, {_BY_HAND[1]} and "
                        f"{_BY_HAND[2]} as whole numbers, all three; or none, under SLURM, Cloud TPU or "
                        "Kubernetes.")

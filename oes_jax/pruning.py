@@ -96,7 +96,10 @@ def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, *, 
 
 
 def _largest(scores, count: int):
-  """Return the 0/1 mask of the `count` largest scores of a tree."""
+  """Return the 0/1 mask of the `count` largest scores of a tree, compared in float64.
+
+  SynFlow's scores, products over all layers, leave the range of float32, in which masks.top_k_mask ranks.
+  """
   leaves, treedef = jax.tree.flatten(scores)
   flat = np.concatenate([leaf.ravel() for leaf in leaves])
   mask = np.zeros(flat.size, np.float32)

@@ -71,8 +71,8 @@ class _Sweep:
     return results.describe(self.plan[number].name, self.cases[number].config, sigma)
 
 
-def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, Any], dict[str, Any]]:
-  """Return (folder, identity, stored choices) of a sweep; nothing is written.
+def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, Any]]:
+  """Return (folder, identity) of a sweep; nothing is written.
 
   Raises:
     ValueError: the folder holds something else.
@@ -81,8 +81,7 @@ def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, An
     workdir = f"runs/{config.experiment}-{validation.digest_of(validation.plain(config))}"
   identity = {"format": jobs.FORMAT, "many": True,
               "config": validation.plain_without(config, _NOT_IDENTITY)}
-  folder, choices = validation.find_workdir(workdir, config.experiment, identity)
-  return folder, identity, choices
+  return validation.find_workdir(workdir, config.experiment, identity)[0], identity
 
 
 def _record(sweep: _Sweep, number: int, job: jobs.Job, outcome: dict[str, Any] | str) -> None:
@@ -342,7 +341,7 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1))
   """
   validation.check_config(config)
   listed = [case for case in cases.expand(config) if case.ensemble % shard[1] == shard[0]]
-  folder, identity, _ = find_folder(config, workdir)
+  folder, identity = find_folder(config, workdir)
   return folder, run_cases(listed, folder, identity, config.compute, average=config.ensemble > 1)
 
 
