@@ -53,8 +53,9 @@ def get_config() -> config_dict.ConfigDict:
 
   config.mask = mask = config_dict.ConfigDict()
   # learn (OES, stage 1), bundled (a shipped mask, no mask stage), file (mask.path), dense (keep all:
-  # a deep image prior), random, shuffled (mask.path, permuted inside every array), or a criterion for
-  # pruning at initialisation: magnitude, snip, grasp, synflow.
+  # a deep image prior), random, shuffled (mask.path, permuted inside every array), a criterion for
+  # pruning at initialisation (magnitude, snip, grasp, synflow), imp (iterative magnitude pruning: train,
+  # prune, rewind to the initial weights, again), or imp_oracle (imp on the clean image: a control).
   mask.source = "learn"
   # For sources "file" and "shuffled": the mask/ folder of another run, or a mask pickle of the authors.
   mask.path = config_dict.placeholder(str)
@@ -63,7 +64,9 @@ def get_config() -> config_dict.ConfigDict:
   mask.keep_fraction = config_dict.placeholder(float)
   # Where the largest logits are taken: global (over all weights) [OES] or layerwise.
   mask.scope = "global"
-  # Steps of the mask stage. OES: 60,000 to 80,000.
+  # Rounds of "imp", each of num_steps weight steps. Each keeps the same share of what the one before kept.
+  mask.rounds = 10
+  # Steps of the mask stage, or of every round. OES: 60,000 to 80,000.
   mask.num_steps = 500
   # Adam's learning rate for the logits. OES: 0.01.
   mask.learning_rate = 0.3
@@ -81,8 +84,13 @@ def get_config() -> config_dict.ConfigDict:
   weights.learning_rate = 0.01
   # constant [OES] or cosine.
   weights.schedule = "constant"
-  # Decay of the exponential moving average of the output image, in [0, 1). OES: none.
+  # Decay of the exponential moving average of the output image, in [0, 1); 1: the plain mean. OES: none.
   weights.average_decay = 0.99
+  # Steps before the first whose output is averaged (a burn-in).
+  weights.average_from = 0
+  # Standard deviation of the noise added to every convolution's kernel after each step, in learning rates
+  # (stochastic gradient Langevin dynamics, arXiv 1904.07457: 2). 0: none.
+  weights.sgld_noise = 0.0
   # When to stop, without the truth: None, variance (of the last outputs, ES-WMV) or held_out (pixels that
   # neither stage sees). All steps run; the guard's choice is one more output, and says its step.
   weights.guard = config_dict.placeholder(str)

@@ -19,7 +19,6 @@ import tqdm
 
 from oes_jax import checkpoints
 from oes_jax import compaction
-from oes_jax import engine
 from oes_jax import generators
 from oes_jax import guards
 from oes_jax import jobs
@@ -68,13 +67,17 @@ class _Session:
     images: its rows.
     store: its checkpoints.
     resume: the restored (stage, step), or None.
+    stages: steps of every stage, in order.
+    making: names of those that make the mask.
     seconds: what each stage has taken so far, over all processes that worked on it one after
-      another; it travels in the checkpoints' records.
+      another, and its memory; they travel in the checkpoints' records.
     widths: of the compacted layers, once they are planned; likewise.
   """
 
   def __init__(self, batch: Batch, rows: Sequence[members.Member]):
     self.batch, self.images = batch, rows
+    self.stages = jobs.stage_steps(batch.template.config)
+    self.making = list(self.stages)[:-1]
     self.store = checkpoints.Checkpoints(batch.folder / "checkpoints")
     self.resume, self.seconds, self.widths = None, {}, None
     latest = self.store.latest()
@@ -85,9 +88,11 @@ class _Session:
       for image in rows:
         if image.job is not None:
           image.failure = record["failed"].get(image.job.workdir.name)
-    damaged = [str(image.job.workdir) for image in rows if image.alive and self.resume is not None
-               and self.resume[0] == "weights"
-               and not checkpoints.has_valid_manifest(image.job.workdir / "mask")]
+    needed = self.resume and max(0, self.place_of(self.resume[0]) - 1)
+    if needed == 0 and self.resume[0] in self.making:
+      needed = None  # it is the first, and needs no mask
+    damaged = [str(image.job.workdir) for image in rows if image.alive and needed is not None
+               and not checkpoints.has_valid_manifest(self.mask_folder(image.job, needed))]
     damaged = [folder for folders in parallel.gather(damaged) for folder in folders]
     if damaged:
       logging.warning("the mask in %s is damaged: this run starts over", damaged[0])
@@ -96,12 +101,26 @@ class _Session:
       for image in rows:
         image.failure = None
 
-  @property
-  def mask_is_past(self) -> bool:
-    """Whether the steps of the mask stage, if there are any, are on record."""
-    config = self.batch.template.config.mask
-    return config.source != "learn" or self.resume is not None and (
-        self.resume == ("mask", config.num_steps) or self.resume[0] == "weights")
+  def place_of(self, name: str) -> int:
+    """Return how many stages come before one."""
+    return list(self.stages).index(name)
+
+  def steps_before(self, name: str) -> int:
+    """Return the steps of all stages before one."""
+    return sum(list(self.stages.values())[:self.place_of(name)])
+
+  def is_past(self, name: str) -> bool:
+    """Whether the steps of a stage are on record."""
+    return self.resume is not None and (
+        self.resume == (name, self.stages[name]) or self.place_of(self.resume[0]) > self.place_of(name))
+
+  def share_of(self, place: int) -> float:
+    """Return the share of the pruning that is done after the stage of a number."""
+    return (place + 1) / max(1, len(self.stages) - 1)
+
+  def mask_folder(self, job: jobs.Job, place: int):
+    """Return where a stage of a number leaves the mask of a job."""
+    return members.mask_folder(job, self.share_of(place))
 
   def save(self, state, stage: str, offset: int, step: int) -> None:
     """Save the state of all rows; every process calls it."""
@@ -134,10 +153,10 @@ def _signal(batch: Batch) -> int | None:
   return next((number for number in parallel.gather(batch.signals.received) if number), None)
 
 
-def _run_stage(session: _Session, make_stage, offset: int):
+def _run_stage(session: _Session, make_stage):
   """Compile and run a stage from where it stands; return its final state, or None if all failed.
 
-  Checkpoints are numbered over both stages: `offset` is the steps of the stage before.
+  Checkpoints are numbered over all stages.
   """
   batch, seconds = session.batch, session.seconds
   began = time.perf_counter()
@@ -147,6 +166,7 @@ def _run_stage(session: _Session, make_stage, offset: int):
   if received:  # what came before is saved
     raise processes.Interrupted(received)
   start = session.resume[1] if session.resume and session.resume[0] == stage.name else 0
+  offset = session.steps_before(stage.name)
   state = session.store.restore(offset + start, stage.state) if start else stage.state
   spent = seconds.get(stage.name, {"run": 0.0, "compile": 0.0})
   done, every = start, batch.template.config.checkpoint.every_steps
@@ -161,7 +181,8 @@ def _run_stage(session: _Session, make_stage, offset: int):
       received = _signal(batch)
       previous, done = done, step
       seconds[stage.name] = {"run": spent["run"] + time.perf_counter() - compiled,
-                             "compile": spent["compile"] + compiled - began}
+                             "compile": spent["compile"] + compiled - began,
+                             "bytes": stage.program.cost.peak_bytes}
       if not any(parallel.gather(any(image.alive for image in session.images))):
         if previous > 0:  # the state before the first step needs no saving
           session.save(state, stage.name, offset, previous)
@@ -181,19 +202,13 @@ def _use_scan(job: jobs.Job) -> bool:
   return not (job.conv == "lax" and jax.default_backend() == "cpu")
 
 
-def stage_steps(job: jobs.Job) -> dict[str, int]:
-  """Steps of every stage that this job has, in order."""
-  steps = {"mask": job.config.mask.num_steps, "weights": job.config.weights.num_steps}
-  return steps if job.config.mask.source == "learn" else {"weights": steps["weights"]}
-
-
 def _lay_out(batch: Batch, trees: Sequence[Any]):
   """Stack one tree a row of this process, and lay them over the mesh."""
   return parallel.put(batch.mesh, parallel.stack(trees))
 
 
 def _common(session: _Session, problems) -> dict[str, Any]:
-  """Arguments that both stages take alike."""
+  """Arguments that all stages take alike."""
   batch, config = session.batch, session.batch.template.config
   truths = [image.truth for image in session.images]
   return {"problem": _lay_out(batch, problems),
@@ -204,15 +219,50 @@ def _common(session: _Session, problems) -> dict[str, Any]:
           "use_scan": _use_scan(batch.template)}
 
 
+def _obtain_masks(session: _Session) -> None:
+  """Run the stages that make the masks, from where they stand; set the mask of every image."""
+  generator, images = session.batch.generator, session.images
+  if not session.making:
+    members.obtain_masks(generator, images, [None] * len(images), stands=True)
+  begun = session.resume and max(0, session.place_of(session.resume[0]) - 1)
+  for place, name in list(enumerate(session.making))[begun or 0:]:
+    folders = [session.mask_folder(image.job, place) for image in images if image.alive]
+    stored = all(map(checkpoints.has_valid_manifest, folders))
+    scores = None
+    if not (session.is_past(name) and all(parallel.gather(stored))):
+      scores = _run_mask_stage(session) if name == "mask" else _run_round(session, name)
+    scores = [None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores)
+              for row in range(len(images))]
+    members.obtain_masks(
+        generator, images, scores, stands=session.is_past(name), share=session.share_of(place))
+
+
+def _run_round(session: _Session, name: str):
+  """Train what the round before has kept, from the initial weights; return |w|, -1 where it is pruned.
+
+  Iterative magnitude pruning with rewinding (Frankle and Carbin 2019, arXiv 1803.03635).
+  """
+  batch, config = session.batch, session.batch.template.config
+  fill = np.zeros_like if name != session.making[0] else np.ones_like
+  kept = [jax.tree.map(fill, image.params) if image.mask is None else image.mask for image in session.images]
+  problems = [image.problem for image in session.images]
+  if config.mask.source == "imp_oracle":
+    problems = [image.problem._replace(measurement=image.truth) for image in session.images]
+  state = _run_stage(session, lambda: restoration.make_weight_stage(
+      batch.generator, _lay_out(batch, [image.params for image in session.images]),
+      _lay_out(batch, kept), num_steps=config.mask.num_steps,
+      learning_rate=config.weights.learning_rate, schedule=config.weights.schedule, name=name,
+      **_common(session, problems)))
+  if state is None:
+    return None
+  trained = parallel.rows(state.trainable)
+  return jax.tree.map(lambda w, m: np.where(m > 0, np.abs(w), -1).astype(w.dtype), trained,
+                      parallel.stack(kept))
+
+
 def _run_mask_stage(session: _Session):
-  """Return this process's rows of the learned scores; None where the stored masks serve."""
+  """Return this process's rows of the learned scores."""
   batch, config = session.batch, session.batch.template.config.mask
-  if config.source != "learn":
-    return None
-  stored = all(checkpoints.has_valid_manifest(image.job.workdir / "mask")
-               for image in session.images if image.alive)
-  if session.mask_is_past and all(parallel.gather(stored)):
-    return None
   number = jnp.result_type(float)
   def make_stage():
     priors = [objectives.Prior(
@@ -224,7 +274,7 @@ def _run_mask_stage(session: _Session):
         num_steps=config.num_steps, temperature=config.temperature,
         learning_rate=config.learning_rate, schedule=config.schedule,
         **_common(session, [image.problem for image in session.images]))
-  state = _run_stage(session, make_stage, 0)
+  state = _run_stage(session, make_stage)
   return None if state is None else parallel.rows(state.trainable)
 
 
@@ -243,7 +293,7 @@ def _run_weight_stage(session: _Session):
             for image in session.images]
     params, problems = ([getattr(image, name) for image in session.images]
                         for name in ("params", "problem"))
-    if config.compute.compaction:
+    if config.compute.compaction and not config.weights.sgld_noise:  # its draws follow from the shapes
       plans = [restoration.plan_compaction(batch.generator, mask) for mask in kept]
       if session.widths is None:  # else the stored state has them, whichever rows have failed since
         session.widths = compaction.widest(plans)
@@ -256,34 +306,41 @@ def _run_weight_stage(session: _Session):
     return restoration.make_weight_stage(
         batch.generator, _lay_out(batch, params), _lay_out(batch, kept),
         num_steps=config.weights.num_steps, learning_rate=config.weights.learning_rate,
-        schedule=config.weights.schedule, guard=_make_guard(config.weights), **_common(session, problems))
-  return _run_stage(session, make_stage, stage_steps(batch.template).get("mask", 0))
+        schedule=config.weights.schedule, guard=_make_guard(config.weights),
+        average_from=config.weights.average_from, sgld_noise=config.weights.sgld_noise,
+        **_common(session, problems))
+  return _run_stage(session, make_stage)
 
 
 def _share_of_seconds(session: _Session) -> dict[str, dict[str, float]]:
   """Seconds of each stage for one image: the batch's, divided by its images."""
   count = sum(parallel.gather(sum(job is not None for job in session.batch.jobs)))
   share = {}
-  for name, steps in stage_steps(session.batch.template).items():
-    spent = {part: value / count for part, value in session.seconds[name].items()}
-    share[name] = {"total": spent["run"] + spent["compile"], **spent, "per_step": spent["run"] / steps}
+  for name, steps in session.stages.items():
+    run, compilation = (session.seconds[name][part] / count for part in ("run", "compile"))
+    share[name] = {"total": run + compilation, "run": run, "compile": compilation, "per_step": run / steps}
   return share
+
+
+def _share_of_memory(session: _Session) -> dict[str, float]:
+  """Peak bytes of each stage for one image: the device's, divided by the images that it has at once."""
+  at_once = len(session.batch.jobs) / session.batch.mesh.local_mesh.size
+  return {name: session.seconds[name]["bytes"] / at_once for name in session.stages}
 
 
 def _write(session: _Session, state) -> list[dict[str, Any] | None]:
   """Write the outputs of every image that has them; return their summaries."""
-  last, average, steps = parallel.rows((state.output, state.average, state.step))
+  last, average = parallel.rows((state.output, state.average))
   guard = parallel.rows(state.guard._replace(memory=())) if state.guard else None
-  seconds, decay = _share_of_seconds(session), session.batch.template.config.weights.average_decay
+  seconds, memory = _share_of_seconds(session), _share_of_memory(session)
   summaries = []
   for row, image in enumerate(session.images):
     summaries.append(None)
     if image.alive:
       inside = generators.centre(session.batch.frame, image.job.shape)
-      averaged = np.asarray(engine.averaged_output(average[row], steps[row], decay))
       summaries[-1] = outputs.write(
           image.job, image.measurement, None if image.truth is None else image.truth[inside],
-          image.mask, image.collapse, last[row][inside], averaged[inside], seconds,
+          image.mask, image.collapse, last[row][inside], average[row][inside], seconds, memory,
           guard and guards.Choice(guard.output[row][inside], int(guard.step[row]), bool(guard.stopped[row])))
   return summaries
 
@@ -310,10 +367,7 @@ def restore(batch: Batch) -> list[dict[str, Any] | str | None]:
           image.log = logs.enter_context(records.MetricsLog(image.job.workdir, session.resume))
         except records.DamagedLog as error:
           image.failure = str(error)
-    scores = _run_mask_stage(session)
-    learned = [None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores)
-               for row in range(len(session.images))]
-    members.obtain_masks(batch.generator, session.images, learned, session.mask_is_past)
+    _obtain_masks(session)
     state = None
     if any(parallel.gather(any(image.alive for image in session.images))):
       state = _run_weight_stage(session)

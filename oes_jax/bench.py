@@ -3,12 +3,14 @@
 import argparse
 import sys
 
+from oes_jax import bench_analyses
 from oes_jax import bench_batch
 from oes_jax import bench_compare
 from oes_jax import bench_masks
 from oes_jax import bench_quality
 from oes_jax import bench_spectrum
 from oes_jax import bench_steps
+from oes_jax import bench_transfer
 from oes_jax import processes
 from oes_jax import run
 
@@ -59,11 +61,18 @@ def main() -> None:
                  text="seconds and PSNR of the default and of the authors' schedule, 128x128")
   quality.add_argument("--faithful_record", help="a kept record of the authors' schedule; without "
                        "it the schedule runs, for hours, and resumes where it was stopped")
-  compare = _add(commands, "compare", bench_compare.run_compare,
-                 "compare the learned mask with other masks, narrow nets and classical denoisers")
-  compare.add_argument("--config", default="configs/benchmark.py:quick", metavar="FILE:PRESET")
-  compare.add_argument("--folder", help="where the restorations run; default: runs/<experiment>")
-  compare.add_argument("--output", default="runs/bench_compare.json", help="JSON record")
+  for name, function, text in (
+      ("compare", bench_compare.run_compare,
+       "compare the learned mask with other masks, narrow nets and classical denoisers"),
+      ("transfer", bench_transfer.run_transfer, "restore with the masks of other images and noise levels"),
+      ("sparsity", bench_analyses.run_sparsity, "PSNR against density, collapse marked"),
+      ("limits", bench_analyses.run_limits, "PSNR against the noise level, photographs and textures"),
+      ("noise", bench_analyses.run_noise, "how fast networks fit noise alone")):
+    quality = _add(commands, name, function, text, folder=name != "compare")
+    quality.add_argument("--config", default="configs/benchmark.py:quick", metavar="FILE:PRESET")
+    if name == "compare":  # presets may run side by side
+      quality.add_argument("--folder", help="where the restorations run; default: runs/<experiment>")
+      quality.add_argument("--output", default="runs/bench_compare.json", help="JSON record")
   for name, function, text in (
       ("density", bench_masks.run_density, "density of masks per layer, encoder against decoder"),
       ("overlap", bench_masks.run_overlap, "IoU of masks, and of independent ones of their densities")):

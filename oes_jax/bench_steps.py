@@ -102,7 +102,7 @@ def time_step(size: int, *, rounds: int, length: int, conv: str,
       "milliseconds": {name: 1e3 * statistics.median(row[name] for row in times) for name in runs},
       "ratios": {name: {"median": statistics.median(values), "min": min(values),
                         "max": max(values)} for name, values in ratios.items()},
-      "gflop": {name: stage.program.flops / 1e9 for name, stage in stages.items()}}
+      "gflop": {name: stage.program.cost.flops / 1e9 for name, stage in stages.items()}}
 
 
 def time_own_steps(size: int, *, num_scales: int, rounds: int = 5,

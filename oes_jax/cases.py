@@ -10,7 +10,7 @@ from oes_jax import validation
 # Seeds of an ensemble's members lie this far apart, so that they meet no other seed of a sweep.
 _SEED_STRIDE = 1_000_003
 # What each kind of mask reads; crossing it with the rest would repeat the same case.
-_READS_KEEP_FRACTION = ("learn", "random", *pruning.PRUNING_CRITERIA)
+_READS_KEEP_FRACTION = ("learn", "random", *pruning.PRUNING_CRITERIA, "imp", "imp_oracle")
 _READS_KL_WEIGHT = ("learn",)
 
 # The values of `sweep` and the key that each replaces.

@@ -1,12 +1,14 @@
-"""Denoisers that are no priors of ours, as scikit-image has them: what a network has to beat.
+"""Denoisers that are no deep image priors: scikit-image's, BM3D and ZS-N2N. What a prior has to beat.
 
-All are told the standard deviation of the noise.
+All but ZS-N2N are told the standard deviation of the noise.
 """
 
 import importlib.util
 
 import numpy as np
 from skimage import restoration
+
+from oes_jax import zs_n2n
 
 
 def _non_local_means(measurement, sigma):
@@ -32,7 +34,7 @@ def _bm3d(measurement, sigma):
 
 def available() -> list[str]:
   """Return the names of the denoisers; BM3D only where it is installed."""
-  return [name for name in DENOISERS if name != "BM3D" or importlib.util.find_spec("bm3d")]
+  return [name for name in DENOISERS if name != "BM3D, told sigma" or importlib.util.find_spec("bm3d")]
 
 
 def denoise(name: str, measurement: np.ndarray, sigma: float) -> np.ndarray:
@@ -53,4 +55,5 @@ def denoise(name: str, measurement: np.ndarray, sigma: float) -> np.ndarray:
 DENOISERS = {"non-local means, told sigma": _non_local_means,
              "total variation, weight sigma": _total_variation,
              "wavelets (BayesShrink), told sigma": _wavelets,
-             "BM3D": _bm3d}
+             "BM3D, told sigma": _bm3d,
+             "ZS-N2N": lambda measurement, sigma: zs_n2n.denoise(measurement)}

@@ -1,4 +1,4 @@
-"""Cheap uniform draws: a hash of a counter."""
+"""Cheap draws: a hash of a counter."""
 
 import math
 
@@ -30,3 +30,8 @@ def uniform(key, start: int, shape, dtype):
   index = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape) + jnp.uint32(start)
   bits = _mix(_mix(index ^ first) ^ second)
   return ((bits >> 9).astype(dtype) + 0.5) * 2.0 ** -23
+
+
+def normal(key, start: int, shape, dtype):
+  """Draw N(0, 1) values, at most 5.2 in size, through the inverse error function of `uniform`."""
+  return math.sqrt(2) * jax.lax.erf_inv(2 * uniform(key, start, shape, dtype) - 1)

@@ -18,6 +18,17 @@ from oes_jax import metrics as quality
 from oes_jax import parallel
 
 
+class Cost(NamedTuple):
+  """What XLA says of a compiled stage, for the images of one device.
+
+  Attributes:
+    flops: floating-point operations of a step.
+    peak_bytes: of memory while a chunk runs, arguments included.
+  """
+  flops: float
+  peak_bytes: float
+
+
 class LoopState(NamedTuple):
   """All that a stage needs to go on.
 
@@ -26,7 +37,7 @@ class LoopState(NamedTuple):
     trainable: tree that is optimised.
     opt_state: of optax.
     output: [H, W, C], what the last step's forward pass gave (before that step's update).
-    average: [H, W, C], running sum of the outputs' exponential average; see `averaged_output`.
+    average: [H, W, C], running average of the outputs; see `average_rate`.
     guard: guards.GuardState, or () without a guard.
   """
   step: Any
@@ -52,16 +63,30 @@ def init_state(trainable, optimizer, image_shape, guard=None) -> LoopState:
                    () if guard is None else guard.init(image_shape, dtype))
 
 
-def averaged_output(average, step, decay: float):
-  """Exponential moving average of the outputs of `step` steps, free of its zero start."""
-  return average / (1 - jnp.power(jnp.asarray(decay, average.dtype), step))
+def average_rate(done, decay: float, start: int):
+  """Share of the newest output in the average of those after step `start`; up to there it is all.
+
+  Averages over n outputs stay normalised: 1 / n for the plain mean (decay 1), and
+  (1 - decay) / (1 - decay^n) for the exponential one, which is then free of its start.
+  """
+  count = jnp.maximum(done - start, 1).astype(jnp.result_type(float))
+  return 1 / count if decay == 1 else (1 - decay) / (1 - decay ** count)
 
 
-def make_step(objective, optimizer, *, average_decay: float, guard=None) -> Callable:
+def make_step(objective, optimizer, *, average_decay: float, average_from: int = 0, guard=None,
+              perturb: Callable | None = None) -> Callable:
   """Return step(state, frozen, problem, truth, key_data) -> (state, metrics), of one image.
 
+  Args:
+    objective: see the module's docstring.
+    optimizer: of optax.
+    average_decay: of the output average; 1 is the plain mean.
+    average_from: steps before the first that the average takes in.
+    guard: guards.Guard that follows the outputs, or None.
+    perturb: (trainable, frozen, key, steps done) -> trainable, after every update; or None.
+
   `truth` ([H, W, C] or None) adds the PSNR of the output and of the average to the metrics; it
-  touches nothing else. A `guard` (guards.Guard) follows the outputs. `key_data` is jax.random.key_data of the stage's key: unlike keys, it can
+  touches nothing else. `key_data` is jax.random.key_data of the stage's key: unlike keys, it can
   be laid out over processes.
   """
   def step(state, frozen, problem, truth, key_data):
@@ -69,22 +94,24 @@ def make_step(objective, optimizer, *, average_decay: float, guard=None) -> Call
     gradient = jax.value_and_grad(objective, has_aux=True)
     (loss, (output, measured)), grads = gradient(state.trainable, frozen, problem, key)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
-    average = average_decay * state.average + (1 - average_decay) * output
     done = state.step + 1
+    rate = average_rate(done, average_decay, average_from).astype(output.dtype)
+    average = (1 - rate) * state.average + rate * output
     measured = {"loss": loss, **measured}
     watched = state.guard if guard is None else guard.update(
-        state.guard, output, averaged_output(average, done, average_decay), problem, done)
+        state.guard, output, average, problem, done)
     if truth is not None:
       measured["psnr"] = quality.psnr(output, truth, problem.valid)
-      measured["psnr_average"] = quality.psnr(
-          averaged_output(average, done, average_decay), truth, problem.valid)
+      measured["psnr_average"] = quality.psnr(average, truth, problem.valid)
     trainable = optax.apply_updates(state.trainable, updates)
+    if perturb is not None:
+      trainable = perturb(trainable, frozen, jax.random.fold_in(key, 1), done)
     return LoopState(done, trainable, opt_state, output, average, watched), measured
   return step
 
 
 def compile_chunk(step: Callable, state, args, *, mesh, length: int,
-                  use_scan: bool = True) -> tuple[Callable, float]:
+                  use_scan: bool = True) -> tuple[Callable, Cost]:
   """Compile chunk(state, num_steps, *args) -> (state, metrics, sound) over a batch of images.
 
   One program does any num_steps <= length. The metrics are [images, length] arrays, zero beyond
@@ -102,7 +129,7 @@ def compile_chunk(step: Callable, state, args, *, mesh, length: int,
     use_scan: whether the steps run inside one compiled loop.
 
   Returns:
-    (chunk, XLA's count of floating-point operations of one step of one device's images).
+    (chunk, its Cost).
   """
   if not use_scan:
     return _compile_dispatched(step, state, args, mesh, length)
@@ -120,7 +147,7 @@ def compile_chunk(step: Callable, state, args, *, mesh, length: int,
   over = parallel.over_images(scanned, mesh, shared=1, donate=(1,))
   compiled = over.lower(np.int32(length), state, *args).compile()
   chunk = lambda state, num_steps, *args: compiled(np.int32(num_steps), state, *args)
-  return chunk, _count_flops(compiled)  # the body of a loop of unknown length is counted once
+  return chunk, _cost(compiled)  # the body of a loop of unknown length is counted once
 
 
 def _compile_dispatched(step, state, args, mesh, length):
@@ -135,7 +162,7 @@ def _compile_dispatched(step, state, args, mesh, length):
                           *records)
     state, sound = keep_sound(before, state, record["loss"])
     return state, record, sound
-  return dispatched, _count_flops(single)
+  return dispatched, _cost(single)
 
 
 def _keep_sound(before: LoopState, state: LoopState, losses):
@@ -145,8 +172,12 @@ def _keep_sound(before: LoopState, state: LoopState, losses):
   return jax.tree.map(lambda old, new: jnp.where(sound, new, old), before, state), sound
 
 
-def _count_flops(compiled) -> float:
-  return (compiled.cost_analysis() or {}).get("flops", float("nan"))
+def _cost(compiled) -> Cost:
+  memory, nan = compiled.memory_analysis(), float("nan")
+  peak = nan if memory is None else (
+      memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+      - memory.alias_size_in_bytes)
+  return Cost((compiled.cost_analysis() or {}).get("flops", nan), peak)
 
 
 def iterate(chunk: Callable, state: LoopState, *args, start: int, num_steps: int,

@@ -36,7 +36,7 @@ _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "d
               "data.max_side", "noise.sigma", "noise.seed", "mask.source", "mask.path",
               "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +139,14 @@ def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
   return f"{stem}-seed{seed}-{validation.digest_of(identity)}"
 
 
+def stage_steps(config) -> dict[str, int]:
+  """Return the steps of every stage of a restoration, in order; the last one is "weights"."""
+  mask = config.mask
+  making = {"learn": ["mask"], "imp": [f"round_{i + 1}" for i in range(mask.rounds)]}
+  making["imp_oracle"] = making["imp"]
+  return {**{name: mask.num_steps for name in making.get(mask.source, [])}, "weights": config.weights.num_steps}
+
+
 def steps_of_chunk(config, shape) -> int:
   """Return the steps of a chunk of one image (H, W, C), so that it lasts a second or two."""
   work = _CHUNK_WORK.get(jax.default_backend(), _CHUNK_WORK["gpu"])
@@ -176,6 +184,9 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   if keep_fraction is None:
     keep_fraction = restoration.automatic_keep_fraction(math.prod(shape), size)
   masks.keep_count(keep_fraction, size)
+  if config.mask.source == "imp_oracle" and truth is None:
+    raise ValueError("mask.source='imp_oracle' prunes on the clean image; allowed: with data.truth, or with "
+                     "noise.sigma above 0.")
   given_mask = None
   if config.mask.path is not None:
     given_mask = validation.read_mask(config.mask.path, generator, params)
@@ -213,7 +224,8 @@ def group_key(job: Job) -> str:
   static = validation.plain_without(job.config, _PER_IMAGE)
   tiled = str(job.workdir) if job.tile is not None else None  # tiles fill the memory alone
   return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled,
-                     job.truth is not None, job.config.mask.source == "learn"], sort_keys=True)
+                     job.truth is not None, list(stage_steps(job.config)),
+                     job.config.mask.source == "imp_oracle"], sort_keys=True)
 
 
 def density_report(job: Job, mask) -> list[compaction.LayerReport]:

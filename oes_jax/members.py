@@ -124,13 +124,21 @@ def make(generator: generators.Generator, frame: tuple[int, int, int], framed: b
       None if measurement is None else np.asarray(measurement), jax.device_get(params))
 
 
-def _choose_mask(job: jobs.Job, generator, scores, params, problem):
+def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float):
   """Threshold scores; where the density is automatic, find it, and raise it while the mask collapses.
+
+  Args:
+    job: of the image.
+    generator: of its frame.
+    scores: of every weight.
+    params: at initialisation.
+    problem: of the image.
+    share: of the pruning that is to be done by now, in (0, 1]; in logarithms of the density.
 
   Returns:
     (mask, findings): findings is empty unless the mask has collapsed.
   """
-  fraction, automatic = job.keep_fraction, job.config.mask.keep_fraction is None
+  fraction, automatic = job.keep_fraction ** share, job.config.mask.keep_fraction is None
   if automatic:
     target = restoration.acting_target(int(np.prod(job.shape)))
     fraction = restoration.fraction_that_acts(generator, scores, target, scope=job.config.mask.scope)
@@ -154,12 +162,17 @@ def _warn_of_collapse(job: jobs.Job, findings: list[str]) -> None:
                     job.config.data.source, job.workdir.name, job.config.seed, "; ".join(findings))
 
 
-def _load_mask(image: Member) -> None:
-  mask, metadata = checkpoints.load_mask(image.job.workdir / "mask")
+def mask_folder(job: jobs.Job, share: float = 1) -> pathlib.Path:
+  """Return where the mask of a job is stored, or that of a round after which `share` is pruned."""
+  return job.workdir / ("mask" if share == 1 else f"mask_{share:.4f}")
+
+
+def _load_mask(image: Member, folder: pathlib.Path) -> None:
+  mask, metadata = checkpoints.load_mask(folder)
   image.mask, image.collapse = validation.masks_like(mask, image.params), metadata["collapse"]
 
 
-def _make_mask(generator: generators.Generator, image: Member, scores) -> dict[str, Any]:
+def _make_mask(generator: generators.Generator, image: Member, scores, share: float) -> dict[str, Any]:
   """Threshold, load, draw or fill the mask of one image; set it, and return its metadata."""
   job, config = image.job, image.job.config.mask
   findings = []
@@ -170,7 +183,7 @@ def _make_mask(generator: generators.Generator, image: Member, scores) -> dict[s
     scores = pruning.PRUNING_CRITERIA[config.source](
         generator, image.params, image.problem, job.keep_fraction)
   if scores is not None:
-    mask, findings = _choose_mask(job, generator, scores, image.params, image.problem)
+    mask, findings = _choose_mask(job, generator, scores, image.params, image.problem, share)
   elif config.source in ("file", "bundled", "shuffled"):
     mask = job.given_mask
     if config.source == "shuffled":
@@ -187,7 +200,7 @@ def _make_mask(generator: generators.Generator, image: Member, scores) -> dict[s
 
 
 def obtain_masks(generator: generators.Generator, rows: Sequence[Member], scores: Sequence[Any],
-                 stands: bool) -> None:
+                 stands: bool, share: float = 1) -> None:
   """Set the mask of every image that is being restored, and store those that are new.
 
   Every process calls it with its rows; the first one stores the masks of all.
@@ -195,18 +208,19 @@ def obtain_masks(generator: generators.Generator, rows: Sequence[Member], scores
   Args:
     generator: of the batch's frame.
     rows: of this process.
-    scores: that the mask stage learned, one tree a row; None where it did not run.
+    scores: that the stage before has found, one tree a row; None where it did not run.
     stands: whether a stored mask counts: the steps that made it are on record.
+    share: of the pruning that is done by now; less than 1 after all rounds but the last.
   """
   made = []
   for image, learned in zip(rows, scores):
     if not image.alive:
       continue
-    folder = image.job.workdir / "mask"
+    folder = mask_folder(image.job, share)
     if stands and checkpoints.has_valid_manifest(folder):
-      _load_mask(image)
+      _load_mask(image, folder)
     else:
-      metadata = _make_mask(generator, image, learned)
+      metadata = _make_mask(generator, image, learned, share)
       packed = base64.b85encode(bundled.encode(image.mask, metadata)).decode()
       made.append([str(folder.absolute()), packed])
     _warn_of_collapse(image.job, image.collapse)

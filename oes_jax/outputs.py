@@ -23,7 +23,7 @@ def quality_of(image, truth) -> dict[str, float]:
   return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
 
 
-def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seconds,
+def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seconds, memory,
           guarded: guards.Choice | None = None) -> dict[str, Any]:
   """Write images, figures and, last of all, summary.json; return the summary.
 
@@ -36,6 +36,7 @@ def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seco
     last: output of the last step.
     average: averaged output.
     seconds: of each stage.
+    memory: peak bytes of each stage's program.
     guarded: what weights.guard has chosen.
   """
   workdir, config = job.workdir, job.config
@@ -55,7 +56,7 @@ def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seco
   report = jobs.density_report(job, mask)
   reports.save_mask_figure(workdir / "mask.png", report)
   return _write_summary(job, {
-      "output": written, "quality": quality, "seconds": seconds,
+      "output": written, "quality": quality, "seconds": seconds, "peak_bytes": memory,
       "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
@@ -79,6 +80,7 @@ def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str,
   weights = {name: sum(part["mask"][name] for part in parts) for name in ("kept", "acting", "size")}
   return _write_summary(job, {
       "output": written, "quality": quality, "seconds": seconds, "tiles": len(parts),
+      "peak_bytes": parts[0]["peak_bytes"],
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
                "prior": job.keep_fraction}})

@@ -118,14 +118,29 @@ def write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
   print(f"written: {path}, {path.with_suffix('.png')}")
 
 
-def save_traces(path: pathlib.Path, traces: dict[str, np.ndarray]) -> None:
-  """Draw the PSNR of every weight step, a line for every method."""
+def save_traces(path: pathlib.Path, traces: dict[str, np.ndarray], *,
+                ylabel: str = "PSNR of the output, dB") -> None:
+  """Draw a value of every weight step, a line for every method."""
   figure, axis = plt.subplots(figsize=(10, 6))
   for i, (name, trace) in enumerate(traces.items()):
     axis.plot(np.arange(1, trace.size + 1), trace, label=name, linewidth=0.8, color=plt.cm.tab20(i % 20))
-  axis.set(xlabel="weight step", ylabel="PSNR of the output, dB", xscale="log")
+  axis.set(xlabel="weight step", ylabel=ylabel, xscale="log")
   axis.grid(alpha=0.3)
   axis.legend(fontsize=7)
+  _save(figure, path)
+
+
+def save_lines(path: pathlib.Path, lines: dict[str, Sequence[tuple[float, float, bool]]], *, xlabel: str,
+               ylabel: str) -> None:
+  """Draw lines of (x, y, whether a mask has collapsed there), x in logarithms; a cross marks a collapse."""
+  figure, axis = plt.subplots(figsize=(9, 5.5))
+  for i, (name, points) in enumerate(lines.items()):
+    x, y, collapsed = (np.asarray(values) for values in zip(*points))
+    axis.plot(x, y, label=name, marker="o", markersize=4, linewidth=1, color=plt.cm.tab20(i % 20))
+    axis.plot(x[collapsed], y[collapsed], "kx", markersize=9)
+  axis.set(xlabel=xlabel, ylabel=ylabel, xscale="log")
+  axis.grid(alpha=0.3)
+  axis.legend(fontsize=8)
   _save(figure, path)
 
 

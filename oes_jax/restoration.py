@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from oes_jax import compaction
+from oes_jax import draws
 from oes_jax import engine
 from oes_jax import masks
 from oes_jax import objectives
@@ -16,7 +17,7 @@ from oes_jax import parallel
 
 # Each draw of a run has its own stream, folded into the seed's key.
 STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "random_mask": 5,
-           "shuffled_mask": 6, "held_out": 7}
+           "shuffled_mask": 6, "held_out": 7, "round": 8}
 
 # An output whose standard deviation over the pixels is below this is constant to rounding.
 _CONSTANT_OUTPUT = 1e-5
@@ -37,18 +38,18 @@ class Program(NamedTuple):
   Attributes:
     init: (trainable) -> LoopState before the first step.
     chunk: compiled chunk of steps.
-    flops: floating-point operations of one step of a device's images, as XLA counts them.
+    cost: of the chunk.
   """
   init: Callable
   chunk: Callable
-  flops: float
+  cost: engine.Cost
 
 
 class Stage(NamedTuple):
   """One stage of a batch of images, compiled and ready to run.
 
   Attributes:
-    name: "mask" or "weights".
+    name: "mask", "round_1" and so on, or "weights".
     state: engine.LoopState before its first step, a batch.
     program: the compiled stage.
     args: what a chunk takes beside the state and the count.
@@ -71,21 +72,24 @@ class Stage(NamedTuple):
 def _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_scan, guard) -> Program:
   init = parallel.over_images(
       lambda tree: engine.init_state(tree, optimizer, image_shape, guard), mesh)
-  chunk, flops = engine.compile_chunk(
+  chunk, cost = engine.compile_chunk(
       step, init(trainable), args, mesh=mesh, length=length, use_scan=use_scan)
-  return Program(init, chunk, flops)
+  return Program(init, chunk, cost)
 
 
 def _make_stage(name, trainable, frozen, objective, problem, truth, *, mesh, seeds, num_steps,
-                learning_rate, schedule, average_decay, length, use_scan, programs, guard=None) -> Stage:
-  keys = np.stack([jax.random.key_data(stream_key(seed, name)) for seed in seeds])
+                learning_rate, schedule, average_decay, length, use_scan, programs, average_from=0,
+                guard=None, perturb=None) -> Stage:
+  kind = name.partition("_")[0]  # all rounds share one program
+  keys = np.stack([jax.random.key_data(stream_key(seed, kind)) for seed in seeds])
   args = (frozen, problem, truth, parallel.put(mesh, keys))
-  shapes = (name, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
+  shapes = (kind, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
   programs = {} if programs is None else programs
   if shapes not in programs:
     optimizer = engine.make_optimizer(
         learning_rate=learning_rate, schedule=schedule, num_steps=num_steps)
-    step = engine.make_step(objective, optimizer, average_decay=average_decay, guard=guard)
+    step = engine.make_step(objective, optimizer, average_decay=average_decay,
+                            average_from=average_from, guard=guard, perturb=perturb)
     programs[shapes] = _compile(step, optimizer, trainable, args, problem.measurement.shape[1:],
                                 mesh, length, use_scan, guard)
   program = programs[shapes]
@@ -126,18 +130,48 @@ def make_mask_stage(generator, mask_logits, prior, problem, truth=None, *, mesh,
 
 def make_weight_stage(generator, params, mask, problem, truth=None, *, mesh, seeds: Sequence[int],
                       num_steps: int, learning_rate: float, schedule: str = "constant",
-                      average_decay: float = 0.99, length: int = 50, use_scan: bool = True,
-                      programs: dict[Any, Program] | None = None, guard=None) -> Stage:
+                      average_decay: float = 0.99, average_from: int = 0, length: int = 50,
+                      use_scan: bool = True, programs: dict[Any, Program] | None = None, guard=None,
+                      sgld_noise: float = 0, name: str = "weights") -> Stage:
   """OES, stage 2: train the kept weights of every image from params * mask.
 
-  Arguments as in `make_mask_stage`; params and mask are batches of trees of one shape, `guard` is a
-  guards.Guard or None.
+  Arguments as in `make_mask_stage`; params and mask are batches of trees of one shape.
+
+  Args:
+    average_from: steps before the first that the output average takes in.
+    guard: guards.Guard or None.
+    sgld_noise: see `langevin_noise`.
+    name: of the stage; "round_1" and so on train the rounds of iterative magnitude pruning.
   """
+  perturb = langevin_noise(
+      sgld_noise, engine.SCHEDULES[schedule](learning_rate, num_steps)) if sgld_noise else None
   return _make_stage(
-      "weights", masks.apply_mask(params, mask), mask,
+      name, masks.apply_mask(params, mask), mask,
       objectives.make_weight_objective(generator.apply), problem, truth, mesh=mesh, seeds=seeds,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
-      average_decay=average_decay, length=length, use_scan=use_scan, programs=programs, guard=guard)
+      average_decay=average_decay, average_from=average_from, length=length, use_scan=use_scan,
+      programs=programs, guard=guard, perturb=perturb)
+
+
+def langevin_noise(factor: float, rate) -> Callable:
+  """Add Gaussian noise to the kept weights of every convolution: SGLD (Cheng et al. 2019, CVPR, arXiv 1904.07457).
+
+  Args:
+    factor: standard deviation, in learning rates; the authors of OES and of SGLD use 2.
+    rate: learning rate, a number or a function of the steps done.
+
+  Returns:
+    (params, mask, key, steps done) -> params; see engine.make_step.
+  """
+  def perturb(params, mask, key, done):
+    std = factor * (rate(done - 1) if callable(rate) else rate)
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(params)
+    starts = np.cumsum([0] + [leaf.size for _, leaf in leaves])
+    noise = jax.tree.unflatten(treedef, [
+        draws.normal(key, start, leaf.shape, leaf.dtype) if path[-1].key == "kernel" else 0.0
+        for start, (path, leaf) in zip(starts, leaves)])
+    return jax.tree.map(lambda p, m, n: p + (std * m * n).astype(p.dtype), params, mask, noise)
+  return perturb
 
 
 class CompactProblem(NamedTuple):
@@ -179,11 +213,12 @@ def plan_compaction(generator, mask) -> compaction.Compaction:
 
 
 def random_scores(key, params):
-  """Draw a score U(0, 1) for every weight: their top-k is the unlearned control mask."""
-  leaves, treedef = jax.tree.flatten(params)
-  return jax.tree.unflatten(treedef, [
-      jax.random.uniform(jax.random.fold_in(key, i), leaf.shape, leaf.dtype)
-      for i, leaf in enumerate(leaves)])
+  """Draw a score U(0, 1) for every weight: their top-k is the unlearned control mask.
+
+  NumPy draws, from the key's data: the compiled draws of jax.random take ten seconds to compile.
+  """
+  rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+  return jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32).astype(leaf.dtype), params)
 
 
 def dense_mask(params):

@@ -20,7 +20,10 @@ from oes_jax import guards
 from oes_jax import interop
 from oes_jax import pruning
 
-MASK_SOURCES = ("learn", "bundled", "file", "dense", "random", "shuffled", *pruning.PRUNING_CRITERIA)
+MASK_SOURCES = ("learn", "bundled", "file", "dense", "random", "shuffled", *pruning.PRUNING_CRITERIA,
+                "imp", "imp_oracle")
+# These prune step by step, down to a density that has to be given.
+_NEED_KEEP_FRACTION = ("synflow", "imp", "imp_oracle")
 _READ_A_FILE = ("file", "shuffled")
 MASK_SCOPES = ("global", "layerwise")
 OUTPUTS = ("average", "last", "guarded")
@@ -38,13 +41,17 @@ _NUMBERS = {
     "noise.sigma": (lambda v: 0 <= v <= 1, "a number in [0, 1] (of the unit range), or None"),
     "generator.num_scales": (lambda v: v >= 1, "1 or more"),
     "mask.keep_fraction": (lambda v: 0 < v <= 1, "a number in (0, 1], or None for automatic"),
+    "mask.rounds": (lambda v: 1 <= v <= 100, "a whole number from 1 to 100"),
     "mask.num_steps": (lambda v: v >= 1, "1 or more"),
     "mask.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
     "mask.kl_weight": (lambda v: 0 <= v < float("inf"), "a number >= 0"),
     "mask.temperature": (lambda v: 0 < v < float("inf"), "a number > 0"),
     "weights.num_steps": (lambda v: v >= 1, "1 or more"),
     "weights.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
-    "weights.average_decay": (lambda v: 0 <= v <= 0.9999, "a number in [0, 0.9999]"),
+    "weights.average_decay": (lambda v: 0 <= v <= 0.9999 or v == 1,
+                              "a number in [0, 0.9999], or 1 for the plain mean"),
+    "weights.average_from": (lambda v: v >= 0, "0 or more"),
+    "weights.sgld_noise": (lambda v: 0 <= v < float("inf"), "a number >= 0, in learning rates"),
     "weights.guard_window": (lambda v: 2 <= v <= 1000, "a whole number from 2 to 1000"),
     "weights.guard_patience": (lambda v: v >= 1, "1 or more"),
     "weights.held_out": (lambda v: 0 < v <= 0.5, "a number in (0, 0.5]"),
@@ -106,6 +113,9 @@ def check_config(config) -> None:
   if weights.guard == "variance" and weights.num_steps < weights.guard_window:
     raise ValueError(f"weights.guard='variance' needs weights.num_steps={weights.num_steps} to be at least "
                      f"weights.guard_window={weights.guard_window}.")
+  if weights.average_from >= weights.num_steps:
+    raise ValueError(f"weights.average_from={weights.average_from} leaves nothing to average; allowed: less "
+                     f"than weights.num_steps={weights.num_steps}.")
   if weights.guard is None and config.output.image == "guarded":
     raise ValueError("output.image='guarded' needs weights.guard; allowed: "
                      f"{', '.join(guards.GUARDS)}.")
@@ -115,9 +125,9 @@ def check_config(config) -> None:
   if config.mask.source in _READ_A_FILE and config.mask.path is None:
     raise ValueError(f"mask.source={config.mask.source!r} needs mask.path: the mask/ folder of another "
                      "run, or a mask pickle of the authors of OES.")
-  if config.mask.source == "synflow" and config.mask.keep_fraction is None:
-    raise ValueError("mask.source='synflow' needs mask.keep_fraction, in (0, 1]: it prunes step by step "
-                     "down to it.")
+  if config.mask.source in _NEED_KEEP_FRACTION and config.mask.keep_fraction is None:
+    raise ValueError(f"mask.source={config.mask.source!r} needs mask.keep_fraction, in (0, 1]: it prunes "
+                     "step by step down to it.")
   if config.compute.tile and config.compute.tile_overlap > config.compute.tile // 2:
     raise ValueError(f"compute.tile_overlap={config.compute.tile_overlap} is not allowed; allowed: at "
                      f"most half of compute.tile={config.compute.tile}.")

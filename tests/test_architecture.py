@@ -7,9 +7,9 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
-    {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles", "classical"},
-    {"masks", "generators"},
-    {"compaction", "objectives", "guards"},
+    {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles", "zs_n2n"},
+    {"masks", "generators", "classical"},
+    {"compaction", "objectives", "guards", "methods"},
     {"engine", "pruning"},
     {"restoration"},
     {"checkpoints", "images", "reports", "interop", "memory", "bundled", "processes"},
@@ -19,7 +19,8 @@ FLOORS = [
     {"batches", "ensembles"},
     {"run", "bench_steps", "bench_masks", "bench_spectrum"},
     {"bench_quality", "sweep"},
-    {"bench_batch", "bench_compare", "main"},
+    {"bench_batch", "bench_cases", "main"},
+    {"bench_compare", "bench_transfer", "bench_analyses"},
     {"bench"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

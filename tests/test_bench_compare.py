@@ -8,16 +8,21 @@ import jax
 import numpy as np
 import pytest
 
+from oes_jax import bench_analyses
+from oes_jax import bench_cases
 from oes_jax import bench_compare
+from oes_jax import bench_transfer
 from oes_jax import classical
 from oes_jax import generators
 from oes_jax import masks
+from oes_jax import methods
 from oes_jax import reports
+from oes_jax import zs_n2n
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHAPE = (32, 32, 3)
-LEARNED = bench_compare.Learned(
-    "mask", 2000, 500, 20000, {"name": "hourglass", "num_scales": 2, "channels": [16, 32]}, SHAPE)
+LEARNED = methods.Learned(
+    "mask", 2000, 500, 20000, {"name": "hourglass", "num_scales": 2, "channels": [16, 32]}, SHAPE, 90)
 
 
 def _weights(channels):
@@ -27,89 +32,167 @@ def _weights(channels):
 
 @pytest.mark.parametrize("count", [3000, 20000])
 def test_a_narrow_net_has_about_as_many_weights(count):
-  channels = bench_compare.narrow_channels(LEARNED.spec, SHAPE, count)
+  channels = methods.narrow_channels(LEARNED.spec, SHAPE, count)
   assert len(channels) == 2 and channels[1] / channels[0] == pytest.approx(2, abs=0.5)
   assert _weights(channels) == pytest.approx(count, rel=0.25)
 
 
 def test_masks_of_criteria_keep_as_many_weights_as_the_learned_one():
-  for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow"):
-    changes = bench_compare.METHODS[name](LEARNED)
+  for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow", "iterative magnitude pruning"):
+    changes = methods.METHODS[name](LEARNED)
     assert masks.keep_count(changes["mask.keep_fraction"], LEARNED.size) == LEARNED.kept
 
 
 def _row(method, seed, psnr, collapse=()):
-  return {"method": method, "image": "x", "seed": seed, "last psnr": psnr - 1, "average psnr": psnr,
-          "average ssim": 0.5, "best psnr": psnr + 1, "kept": 1200, "acting": 300,
-          "collapse": list(collapse), "guarded psnr": psnr, "guard step": 1000,
-          "seconds": {"mask": 2.0, "weights": 3.0}}
+  return {"method": method, "image": "x", "seed": seed, "last psnr": psnr - 1, "last ssim": 0.4,
+          "average psnr": psnr, "average ssim": 0.5, "best psnr": psnr + 1, "kept": 1200, "acting": 300,
+          "collapse": list(collapse), "guarded psnr": psnr, "guarded ssim": 0.5, "guard step": 1000,
+          "learning rate": 0.01, "seconds": {"mask": 2.0, "weights": 3.0}, "peak bytes": 5e6}
 
 
-def test_the_table_counts_collapsed_runs_and_leaves_out_what_is_not_measured():
+def test_the_table_ranks_what_does_not_see_the_truth_and_counts_collapsed_runs():
   peer = {"method": "b", "image": "x", "seed": 0, "average psnr": 28.0, "average ssim": 0.7, "collapse": [],
           "seconds": {"all": 0.25}}
-  table = bench_compare.tabulate([_row("a", 0, 20.0), _row("a", 1, 22.0, ["dead"]), peer])
-  assert table[1] == ["a", "20.00 ± 1.41", "21.00 ± 1.41", "21.00 ± 1.41", "1,000", "22.00 ± 1.41",
-                      "0.500 ± 0.000", "1,200", "300", "5.0", "1 of 2"]
-  assert table[2] == ["b", "", "28.00", "", "", "", "0.700", "", "", "0.2", ""]
+  rows = [_row("a", 0, 20.0), _row("a", 1, 22.0, ["dead"]), peer, _row("c", 0, 24.0), _row(methods.ORACLE, 0, 30.0)]
+  table = bench_compare.tabulate(rows)
+  assert [line[:2] for line in table[1:]] == [["", methods.ORACLE], ["", "b"], ["1", "c"], ["2", "a"]]
+  assert table[4] == ["2", "a", "21.00 ± 1.41", "0.500", "20.00 ± 1.41", "0.400", "21.00 ± 1.41", "0.500", "1,000",
+                      "22.00 ± 1.41", "1,200", "300", "2.0", "3.0", "5", "1 of 2"]
+  assert table[2] == ["", "b", "28.00", "0.700", *[""] * 9, "0.2", "", ""]
 
 
-def test_the_readme_shows_the_recorded_table():
-  record = json.loads((ROOT / "docs" / "records" / "compare_quick.json").read_text(encoding="utf-8"))
-  assert record["table"] == reports.format_markdown(bench_compare.tabulate(record["rows"]))
-  assert record["table"] in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
+  rows = [{**_row(name, 0, psnr), "learning rate": rate} for name, rate, psnr in (
+      ("a", 0.01, 20.0), ("a", 0.1, 21.0), ("b", 0.01, 25.0), ("b", 0.1, 24.0))]
+  assert bench_compare._best_rates(rows) == {"a": 0.1, "b": 0.01}
+  table = bench_compare.tabulate_tuned(rows[1:3], rows)
+  assert table[1] == ["b", "0.01", "25.00", "24.00", "26.00", "25.00", "24.00"]
+  assert table[0][-2:] == ["tuning, 0.01", "tuning, 0.1"]
+
+
+@pytest.mark.parametrize("record", sorted((ROOT / "docs" / "records").glob("compare_*.json")), ids=lambda p: p.stem)
+def test_the_readme_shows_the_recorded_tables(record):
+  stored, readme = json.loads(record.read_text(encoding="utf-8")), (ROOT / "README.md").read_text(encoding="utf-8")
+  assert stored["table"] == reports.format_markdown(bench_compare.tabulate(stored["rows"]))
+  assert stored["table"] in readme
+  if "tuned" in stored:
+    assert stored["tuned table"] == reports.format_markdown(
+        bench_compare.tabulate_tuned(stored["tuned"], stored["tuning"]))
+    assert stored["tuned table"] in readme
 
 
 @pytest.mark.parametrize("argument, said", [
     ("missing.py", "does not exist"), (str(ROOT / "configs" / "sweep.py"), "has no section `benchmark`")])
 def test_a_faulty_config_is_named(argument, said):
   with pytest.raises(ValueError, match=f"--config=.*{said}.*allowed"):
-    bench_compare.read_config(argument)
+    bench_cases.read_config(argument)
 
 
 def test_every_case_has_its_crop_and_seed():
-  config = bench_compare.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:answer")
-  listed = bench_compare._cases(config, {("coffee", 1): {"mask.source": "dense"}, ("chelsea", 0): {}})
+  config = bench_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:answer")
+  listed = bench_cases.list_cases(config, {("coffee", 1): {"mask.source": "dense"}, ("chelsea", 0): {}})
   assert [(c.config.data.source, c.config.seed, c.config.mask.source) for c in listed] == [
-      ("chelsea", 0, "learn"), ("coffee", 1, "dense")]
-  assert tuple(listed[1].config.data.crop) == dict(config.benchmark.crops)["coffee"]
+      ("coffee", 1, "dense"), ("chelsea", 0, "learn")]
+  assert tuple(listed[0].config.data.crop) == dict(config.benchmark.crops)["coffee"]
   assert "benchmark" not in listed[0].config
 
 
+def test_unknown_methods_are_named(tmp_path):
+  (tmp_path / "odd.py").write_text("""
+from configs import benchmark
+def get_config():
+  config = benchmark.get_config("quick")
+  config.benchmark.methods = ("lottery",)
+  return config
+""")
+  with pytest.raises(ValueError, match="benchmark.methods holds 'lottery'; allowed: learned"):
+    bench_cases.read_config(str(tmp_path / "odd.py"))
+
+
+def test_the_pair_of_views_keeps_the_image_and_splits_the_noise():
+  image = np.arange(16.0).reshape(4, 4, 1)
+  first, second = zs_n2n.downsample_pair(image)
+  np.testing.assert_array_equal(first[..., 0], [[2.5, 4.5], [10.5, 12.5]])
+  np.testing.assert_array_equal(second[..., 0], [[2.5, 4.5], [10.5, 12.5]])
+  # A network that finds no noise leaves the difference of the views, in both terms.
+  nothing = jax.tree.map(np.zeros_like, zs_n2n.init(0, 1))
+  rng = np.random.default_rng(0).random((4, 6, 1))
+  first, second = zs_n2n.downsample_pair(rng)
+  assert float(zs_n2n.objective(nothing, rng)) == pytest.approx(np.mean((first - second) ** 2), rel=1e-5)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-def test_classical_denoisers_remove_noise(channels):
+def test_classical_denoisers_remove_noise(monkeypatch, channels):
   rng = np.random.default_rng(0)
   truth = np.tile(np.linspace(0.3, 0.7, 48)[:, None, None], (1, 48, channels))
   noisy = truth + 0.1 * rng.standard_normal(truth.shape)
   for name in classical.available():
+    if name == "ZS-N2N":
+      monkeypatch.setattr(zs_n2n, "_STEPS", 300)
     image = classical.denoise(name, noisy, 0.1)
     assert image.shape == truth.shape
     assert np.mean((image - truth) ** 2) < 0.5 * np.mean((noisy - truth) ** 2), name
 
 
-@pytest.mark.slow
-def test_a_small_comparison_runs_and_is_not_repeated(tmp_path):
-  (tmp_path / "small.py").write_text("""
+SMALL = """
 from configs import benchmark
 def get_config():
-  config = benchmark.get_config("quick")
+  config = benchmark.get_config("tuned")
   config.update_from_flattened_dict({
       "generator.num_scales": 1, "generator.channels": (8,), "mask.num_steps": 30, "mask.keep_fraction": 0.4,
-      "weights.num_steps": 30, "weights.guard_window": 10, "compute.compilation_cache": ""})
-  config.benchmark.crops = (("astronaut", (60, 190, 24, 24)),)
+      "weights.num_steps": 110, "weights.guard_window": 10, "compute.compilation_cache": ""})
+  config.benchmark.update(dict(
+      crops=(("astronaut", (60, 190, 24, 24)), ("coffee", (60, 190, 24, 24))), learning_rates=(0.01, 0.02),
+      tuning_crops=(("rocket", (60, 190, 24, 24)),), transfer_crops=(("retina", (600, 600, 24, 24)),),
+      transfer_sigmas=(0.2,), densities=(0.1, 0.5), sigmas=(0.1, 0.3),
+      texture_crops=(("brick", (60, 190, 24, 24)),)))
   return config
-""")
-  arguments = argparse.Namespace(config=str(tmp_path / "small.py"), folder=str(tmp_path / "runs"),
-                                 output=str(tmp_path / "record.json"))
+"""
+
+
+@pytest.fixture(name="arguments")
+def fixture_arguments(tmp_path):
+  (tmp_path / "small.py").write_text(SMALL)
+  return argparse.Namespace(config=str(tmp_path / "small.py"), folder=str(tmp_path / "runs"),
+                            output=str(tmp_path / "record.json"))
+
+
+@pytest.mark.slow
+def test_a_small_comparison_runs_and_is_not_repeated(tmp_path, arguments):
   bench_compare.run_compare(arguments)
-  rows = json.loads((tmp_path / "record.json").read_text())["rows"]
+  record = json.loads((tmp_path / "record.json").read_text())
+  rows = [row for row in record["rows"] if row["image"] == "astronaut"]
   by_method = {row["method"]: row for row in rows}
-  assert set(bench_compare.METHODS) < set(by_method)
-  kept = by_method[bench_compare.LEARNED]["kept"]
-  for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow", "learned mask shuffled inside arrays"):
+  assert set(methods.METHODS) < set(by_method)
+  kept = by_method[methods.LEARNED]["kept"]
+  for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow", "learned mask shuffled inside arrays",
+               "iterative magnitude pruning", methods.ORACLE):
     assert by_method[name]["kept"] == kept
   assert len({row["measurement psnr"] for row in rows}) == 1  # one measurement for all
   assert (tmp_path / "runs" / "traces.png").is_file() and (tmp_path / "runs" / "traces.csv").is_file()
+  assert {row["image"] for row in record["tuning"]} == {"rocket"}
+  assert {row["image"] for row in record["tuned"]} == {"astronaut", "coffee"}
+  assert len(record["tuning"]) == 2 * len(methods.METHODS)
   written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
   bench_compare.run_compare(arguments)
   assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
+
+
+@pytest.mark.slow
+def test_masks_are_tried_on_the_other_images(tmp_path, arguments):
+  bench_transfer.run_transfer(arguments)
+  rows = json.loads((tmp_path / "record.json").read_text())["rows"]
+  pairs = [(row["mask from"], row["image"], row["init"]) for row in rows]
+  assert len(set(pairs)) == len(pairs) == 2 * (2 + 2 + 2 + 2)
+  assert ("astronaut", "coffee", "new") in pairs and ("retina", "astronaut", "of the mask") in pairs
+  for image in ("astronaut", "coffee"):  # one measurement for all
+    assert len({row["measurement psnr"] for row in rows if row["image"] == image}) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sparsity", "limits", "noise"])
+def test_analyses_write_csv_figure_and_record(tmp_path, arguments, name):
+  getattr(bench_analyses, f"run_{name}")(arguments)
+  assert json.loads((tmp_path / "record.json").read_text())["table"].count("\n") > 3
+  for suffix in ("csv", "png"):
+    assert (tmp_path / "runs" / f"{name}.{suffix}").stat().st_size > 100

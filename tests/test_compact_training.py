@@ -20,12 +20,12 @@ def _problem(name, channels, *, keep_fraction, seed, alive=True):
   generator = generators.make_generator(
       name, image_shape=(16, 18, 2), num_scales=2, channels=channels)
   params, _ = generator.init(restoration.stream_key(seed, "params"))
-  params = jax.tree.map(  # scales and offsets that differ from channel to channel
-      lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
+  params = jax.jit(lambda tree: jax.tree.map(  # scales and offsets that differ from channel to channel
+      lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), tree))(params)
   scores = restoration.random_scores(jax.random.key(seed), params)
   mask = restoration.threshold_scores(scores, keep_fraction, scope="global")
   if alive:  # one path stays open, so that sparse masks leave an image
-    mask = jax.tree.map(lambda m: m.at[(0,) * m.ndim].set(1), mask)
+    mask = jax.jit(lambda tree: jax.tree.map(lambda m: m.at[(0,) * m.ndim].set(1), tree))(mask)
   net_input = generators.sample_net_input(jax.random.key(1), generator.net_input_shape)
   measurement = jax.random.uniform(jax.random.key(2), (16, 18, 2))
   return generator, params, mask, objectives.Problem(net_input, measurement)
@@ -39,7 +39,7 @@ def _value_and_gradient(generator, params, mask, problem):
 
 
 @pytest.mark.parametrize("name, channels", CASES)
-@pytest.mark.parametrize("keep_fraction", [0.03, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("keep_fraction", [0.03, 0.2, 0.6])
 def test_image_and_gradients_are_those_of_the_full_network(x64, name, channels, keep_fraction):
   generator, params, mask, problem = _problem(
       name, channels, keep_fraction=keep_fraction, seed=int(100 * keep_fraction))
@@ -55,6 +55,7 @@ def test_image_and_gradients_are_those_of_the_full_network(x64, name, channels, 
     np.testing.assert_allclose(got[acts], np.asarray(want)[acts], rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_one_float32_step_agrees_to_rounding():
   generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.6, seed=3)
   small = restoration.compact_problem(generator, params, mask, problem)
@@ -65,6 +66,7 @@ def test_one_float32_step_agrees_to_rounding():
   np.testing.assert_allclose(small_image, image, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_hundred_float64_steps_agree(x64):
   generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.5, seed=4)
   small = restoration.compact_problem(generator, params, mask, problem)
@@ -110,7 +112,7 @@ def test_shared_widths_stack_and_leave_each_image_alone():
             compaction.compact_input(plan, problem.net_input))
            for plan, (_, params, mask, problem) in zip(shared, cases)
            for params in [masks.apply_mask(params, mask)]]
-  images = jax.vmap(generator.apply)(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *small))
+  images = jax.jit(jax.vmap(generator.apply))(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *small))
   for image, (_, params, mask, problem) in zip(images, cases):
     expected = restoration.masked_output(generator, params, mask, problem.net_input)
     np.testing.assert_allclose(image, expected, atol=1e-5)

@@ -104,9 +104,20 @@ def test_average_is_the_debiased_exponential_mean_of_the_outputs():
   outputs = record["first"]
   weights = 0.1 * 0.9 ** np.arange(5, -1, -1)
   expected = np.sum(weights * outputs) / np.sum(weights)
-  average = engine.averaged_output(state.average, state.step, 0.9)
-  np.testing.assert_allclose(average[0, 0, 0], expected, rtol=1e-5)
+  np.testing.assert_allclose(state.average[0, 0, 0], expected, rtol=1e-5)
   np.testing.assert_allclose(state.output[0, 0, 0], outputs[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.9, 1.0])
+def test_average_leaves_out_what_comes_before_its_start(decay):
+  optimizer = engine.make_optimizer(learning_rate=0.1, schedule="constant", num_steps=8)
+  step = engine.make_step(_quadratic, optimizer, average_decay=decay, average_from=3)
+  chunk, state, args = _compile(step, optimizer, 0.0, None, 4)
+  state, record, _ = _iterate(chunk, state, args, 8, length=4)
+  weights = decay ** np.arange(4, -1, -1.0)  # of outputs 4 to 8; decay 1 is their plain mean
+  expected = np.sum(weights * record["first"][3:]) / weights.sum()
+  np.testing.assert_allclose(state.average[0, 0, 0], expected, rtol=1e-5)
+  assert float(engine.average_rate(2, decay, 3)) == pytest.approx(1)  # up to its start the average is the output
 
 
 def test_truth_is_only_scored():

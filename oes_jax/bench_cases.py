@@ -1,0 +1,148 @@
+"""What benchmarks of many methods share: their config, their cases, and rows of results."""
+
+import json
+import pathlib
+import runpy
+import statistics
+import time
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from oes_jax import cases
+from oes_jax import classical
+from oes_jax import jobs
+from oes_jax import members
+from oes_jax import methods
+from oes_jax import outputs
+from oes_jax import sweep
+from oes_jax import validation
+
+# (image, seed).
+Key = tuple[str, int]
+
+
+def read_config(argument: str):
+  """Return the config of a file with an optional preset, FILE or FILE:PRESET.
+
+  Raises:
+    ValueError: there is no such file, or it is no config of the benchmark.
+  """
+  path, _, preset = argument.partition(":")
+  if not pathlib.Path(path).is_file():
+    raise ValueError(f"--config={argument!r} does not exist; allowed: a file such as configs/benchmark.py, "
+                     "with a preset after a colon.")
+  config = runpy.run_path(path)["get_config"](*([preset] if preset else []))
+  if "benchmark" not in config:
+    raise ValueError(f"--config={argument!r} has no section `benchmark`; allowed: configs/benchmark.py.")
+  unknown = [name for name in config.benchmark.methods if name not in methods.METHODS]
+  if unknown:
+    raise ValueError(f"benchmark.methods holds {unknown[0]!r}; allowed: {', '.join(methods.METHODS)}.")
+  return config
+
+
+def keys_of(config) -> list[Key]:
+  """Return every image with every seed."""
+  return [(image, seed) for image, _ in config.benchmark.crops for seed in config.benchmark.seeds]
+
+
+def list_cases(config, changes: dict[Key, dict[str, Any]]) -> list[cases.Case]:
+  """Return one case for every image and seed that has changes."""
+  crops, listed = dict(config.benchmark.crops), []
+  for (image, seed), change in changes.items():
+    case = config.copy_and_resolve_references().unlock()
+    del case.benchmark
+    case.update_from_flattened_dict({
+        "data.source": image, "data.crop": tuple(crops[image]), "seed": seed, **change})
+    listed.append(cases.Case(case.lock(), len(listed), 0))
+  return listed
+
+
+def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str, Any]]) -> dict[Key, dict[str, Any]]:
+  """Restore cases of one kind; return the summaries of those that ended with one.
+
+  What is finished in the folder stays and is not run again.
+
+  Args:
+    config: of the benchmark.
+    folder: of this kind of case.
+    name: of the kind, for the log.
+    changes: of the config, for each image and seed.
+  """
+  listed = list_cases(config, changes)
+  identity = {"format": jobs.FORMAT, "many": True, "benchmark": name}
+  folder = validation.find_workdir(str(folder), config.experiment, identity)[0]
+  print(f"\n{name}", flush=True)
+  sweep.run_cases(listed, folder, identity, config.compute)
+  asked = {json.dumps(validation.plain(case.config), sort_keys=True): key
+           for case, key in zip(listed, changes)}
+  found = {}
+  for path in (folder / "cases").glob("*/summary.json"):
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    key = asked.get(json.dumps(summary["config"], sort_keys=True))
+    if key is not None:
+      found[key] = {**summary, "folder": str(path.parent)}
+  return {key: found[key] for key in changes if key in found}
+
+
+def folder_name(name: str) -> str:
+  """Return a method's name with nothing but letters, digits and hyphens."""
+  return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def learned_of(config, image: str, summary: dict[str, Any]) -> methods.Learned:
+  """Return what other methods take from the summary of a learned mask."""
+  height, width = dict(config.benchmark.crops)[image][2:]
+  mask, spec = summary["mask"], summary["generator"]
+  return methods.Learned(
+      str(pathlib.Path(summary["folder"]) / "mask"), mask["kept"], mask["acting"], mask["size"], spec,
+      (height, width, spec["image_channels"]), config.weights.num_steps)
+
+
+def row(method: str, key: Key, summary: dict[str, Any]) -> dict[str, Any]:
+  """Return what a table needs of one finished case."""
+  quality, mask = summary["quality"], summary["mask"]
+  return {"method": method, "image": key[0], "seed": key[1],
+          **{f"{name} {score}": quality[name][score]
+             for name in ("measurement", "last", "average", "guarded") if name in quality
+             for score in ("psnr", "ssim")},
+          **({"guard step": summary["guard"]["step"]} if summary["guard"] else {}),
+          "best psnr": quality["best"]["psnr"],
+          **{name: mask[name] for name in ("kept", "acting", "size")}, "collapse": mask["collapse"],
+          "learning rate": summary["config"]["weights"]["learning_rate"],
+          "seconds": {stage: times["total"] for stage, times in summary["seconds"].items()},
+          "peak bytes": max(summary["peak_bytes"].values())}
+
+
+def classical_rows(config, changes: dict[Key, dict[str, Any]], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+  """Score the denoisers of `classical`, all or those named, on the measurements of cases."""
+  rows = []
+  for key, case in zip(changes, list_cases(config, changes)):
+    job = jobs.inspect(case.config)
+    measurement, truth = (np.asarray(array) for array in members.measure(job))
+    for method in names or classical.available():
+      began = time.perf_counter()
+      image = classical.denoise(method, measurement, job.sigma)
+      seconds, quality = time.perf_counter() - began, outputs.quality_of(image, truth)
+      measured = outputs.quality_of(measurement, truth)
+      rows.append({
+          "method": method, "image": key[0], "seed": key[1],
+          **{f"measurement {score}": value for score, value in measured.items()},
+          **{f"average {score}": value for score, value in quality.items()}, "collapse": [],
+          "seconds": {"all": seconds}})
+  return rows
+
+
+def spread(rows: Sequence[dict[str, Any]], value: str | Callable[[dict[str, Any]], float], digits: int = 2) -> str:
+  """Return mean and standard deviation of a value over those rows that have it; "" where none has."""
+  read = value if callable(value) else lambda row: row.get(value)
+  values = [found for found in map(read, rows) if found is not None]
+  if not values:
+    return ""
+  deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+  return f"{statistics.mean(values):,.{digits}f}{deviation}"
+
+
+def mean(rows: Sequence[dict[str, Any]], value: str | Callable[[dict[str, Any]], float], digits: int = 0) -> str:
+  """Return the mean of a value over those rows that have it; "" where none has."""
+  return spread(rows, value, digits).partition(" ±")[0]

@@ -1,0 +1,79 @@
+"""Transfer: the mask learned on one image restores another one, another noise level, from other weights."""
+
+import pathlib
+from typing import Any
+
+from oes_jax import bench_cases
+from oes_jax import methods
+from oes_jax import records
+from oes_jax import reports
+from oes_jax import validation
+
+# Initial weights and network input: those that the mask was learned with, or others.
+INITS = ("of the mask", "new")
+# Lies this far from the seeds of a config.
+_NEW_SEED = 1000
+
+
+def _changes(config, folders: dict[Any, str], init: str) -> dict[Any, dict[str, Any]]:
+  """Return what changes for every image and seed that a mask of `folders` (by key) is tried on."""
+  changes = {}
+  for key in bench_cases.keys_of(config):
+    if key in folders:
+      changes[key] = {"mask.source": "file", "mask.path": folders[key]}
+      if init == "new":  # on the same measurement
+        changes[key] |= {"seed": key[1] + _NEW_SEED, "noise.seed": key[1]}
+  return changes
+
+
+def _folders(learned: dict[Any, dict[str, Any]]) -> dict[Any, str]:
+  return {key: str(pathlib.Path(summary["folder"]) / "mask") for key, summary in learned.items()}
+
+
+def _learn(config, base: pathlib.Path) -> dict[str, dict[Any, str]]:
+  """Learn all masks; return {where one comes from: its folder for every image and seed it is tried on}."""
+  everything = config.copy_and_resolve_references().unlock()
+  everything.benchmark.crops = (*config.benchmark.crops, *config.benchmark.transfer_crops)
+  name = methods.LEARNED
+  learned = _folders(bench_cases.restore(
+      everything, base / "learned", name, {key: {} for key in bench_cases.keys_of(everything)}))
+  targets, sources = bench_cases.keys_of(config), {}
+  sources["the image itself"] = {key: learned[key] for key in targets if key in learned}
+  for source, _ in everything.benchmark.crops:
+    sources[source] = {key: learned[source, key[1]] for key in targets
+                       if key[0] != source and (source, key[1]) in learned}
+  for sigma in config.benchmark.transfer_sigmas:
+    sources[f"the image itself, noise {sigma:g}"] = _folders(bench_cases.restore(
+        config, base / f"learned-{sigma:g}", f"{name}, noise {sigma:g}",
+        {key: {"noise.sigma": sigma} for key in targets}))
+  return sources
+
+
+def tabulate(config, rows) -> list[list[str]]:
+  """Return header and cells: averaged PSNR of every target, by where its mask comes from."""
+  images = [image for image, _ in config.benchmark.crops]
+  table = [["mask learned on", "initial weights", *images, "mean", "collapsed"]]
+  for source, init in dict.fromkeys((row["mask from"], row["init"]) for row in rows):
+    mine = [row for row in rows if (row["mask from"], row["init"]) == (source, init)]
+    collapsed = sum(bool(row["collapse"]) for row in mine)
+    table.append([source, init, *(
+        bench_cases.spread([row for row in mine if row["image"] == image], "average psnr") for image in images),
+        bench_cases.mean(mine, "average psnr", 2), f"{collapsed} of {len(mine)}" if collapsed else ""])
+  return reports.without_empty_columns(table)
+
+
+def run_transfer(arguments) -> None:
+  """Restore every image with the mask of every other; print and record the averaged PSNR."""
+  config = bench_cases.read_config(arguments.config)
+  base = pathlib.Path(arguments.folder)
+  rows = []
+  for source, folders in _learn(config, base).items():
+    for init in INITS:
+      name = f"mask of {source}, {init} initial weights"
+      restored = bench_cases.restore(
+          config, base / bench_cases.folder_name(name), name, _changes(config, folders, init))
+      rows += [{"mask from": source, "init": init, **bench_cases.row(name, *item)} for item in restored.items()]
+  table = tabulate(config, rows)
+  print(f"\n{reports.format_table(table)}")
+  records.write_benchmark(arguments.output, {
+      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
