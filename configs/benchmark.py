@@ -18,6 +18,14 @@ LARGE_CROPS = (("astronaut", (0, 0, 512, 512)), ("immunohistochemistry", (0, 0, 
                ("retina", (400, 400, 512, 512)))
 
 
+def of_methods(preset: str, experiment: str, methods: tuple[str, ...]):
+  """Return the config of a preset, restricted to some methods, under a name of its own."""
+  config = get_config(preset)
+  config.experiment = f"{experiment}-{preset}"
+  config.benchmark.methods = methods
+  return config
+
+
 def get_config(preset: str = "quick"):
   """Return the config of a preset; everything but `benchmark` is common to all methods."""
   if preset not in PRESETS:

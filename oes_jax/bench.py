@@ -1,6 +1,7 @@
 """Benchmarks: python -m oes_jax.bench COMMAND; see --help."""
 
 import argparse
+import pathlib
 import sys
 
 from oes_jax import bench_analyses
@@ -11,8 +12,16 @@ from oes_jax import bench_quality
 from oes_jax import bench_spectrum
 from oes_jax import bench_steps
 from oes_jax import bench_transfer
+from oes_jax import checkpoints
 from oes_jax import processes
+from oes_jax import records
 from oes_jax import run
+
+
+def _fill_readme(arguments) -> None:
+  path = pathlib.Path(arguments.file)
+  text = records.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
+  checkpoints.write_atomically(path, text.encode())
 
 
 def _positive(text: str) -> int:
@@ -84,6 +93,9 @@ def main() -> None:
                   "what a run's mask makes of the untrained network, and its power spectrum")
   spectrum.add_argument("--run", required=True, help="folder of a finished run")
   spectrum.add_argument("--folder", default="runs/bench_spectrum", help="where CSV and figure go")
+  readme = _add(commands, "readme", _fill_readme, "put the recorded tables into the README")
+  readme.add_argument("--file", default="README.md")
+  readme.add_argument("--records", default="docs/records")
   batch = _add(commands, "batch", bench_batch.run_batch, folder=True,
                text="time many restorations together against one alone, compilation apart")
   batch.add_argument("--size", type=_positive, default=96, help="longer side of the image, pixels")

@@ -5,6 +5,7 @@ of logits of the same treedef; `keep_probability` is the logistic function of a 
 """
 
 import math
+from typing import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -140,9 +141,21 @@ def layerwise_ranks(scores):
   return jax.tree.map(lambda leaf: _rank(leaf.ravel()).reshape(leaf.shape), scores)
 
 
-def layerwise_count(keep_fraction: float, size: int) -> int:
-  """How many weights of an array of `size` are kept layer-wise: at least one."""
-  return max(1, int(keep_fraction * size))
+def layerwise_counts(keep_fraction: float, sizes: Sequence[int]) -> list[int]:
+  """How many weights of each array are kept layer-wise: its share, and int(keep_fraction * N) in all.
+
+  Every array keeps one weight at least (more in all, then, where there are more arrays than weights to
+  keep). Shares are rounded up where most is lost; what the small arrays get too much, the largest give.
+  """
+  shares = keep_fraction * np.asarray(sizes)
+  counts = np.maximum(1, np.floor(shares)).astype(int)
+  missing = int(keep_fraction * sum(sizes)) - counts.sum()
+  if missing > 0:
+    counts[np.argsort(counts - shares, kind="stable")[:missing]] += 1
+  for _ in range(-missing):
+    if counts.max() > 1:
+      counts[counts.argmax()] -= 1
+  return counts.tolist()
 
 
 def top_k_mask(scores, count):
@@ -163,10 +176,11 @@ def top_k_mask(scores, count):
 
 
 def layerwise_top_k_mask(scores, keep_fraction: float):
-  """Keep the largest int(keep_fraction * size) scores of EACH array (at least one per array)."""
-  return jax.tree.map(
-      lambda rank, leaf: (rank < layerwise_count(keep_fraction, leaf.size)).astype(leaf.dtype),
-      layerwise_ranks(scores), scores)
+  """Keep the largest scores of EACH array, as many as `layerwise_counts` says."""
+  leaves, treedef = jax.tree.flatten(scores)
+  counts = layerwise_counts(keep_fraction, [leaf.size for leaf in leaves])
+  return jax.tree.map(lambda rank, leaf, count: (rank < count).astype(leaf.dtype),
+                      layerwise_ranks(scores), scores, jax.tree.unflatten(treedef, counts))
 
 
 def apply_mask(params, mask):

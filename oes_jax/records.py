@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 from typing import Any, Iterator
 
 import jax
@@ -83,6 +84,23 @@ def _parse(line: str) -> dict[str, Any] | None:
   except json.JSONDecodeError:
     return None
   return record if isinstance(record, dict) else None
+
+
+def fill_tables(text: str, folder: pathlib.Path) -> str:
+  """Put the tables of benchmarks' records into Markdown that has a place for them.
+
+  A place is the comment <!-- NAME.json: KEY -->, with the table right below it; NAME.json lies in
+  `folder`, and KEY is its entry that holds a table.
+
+  Raises:
+    ValueError, OSError: there is no such record, or no such entry in it.
+  """
+  def fill(match: re.Match) -> str:
+    record = json.loads((folder / match["name"]).read_text(encoding="utf-8"))
+    if match["key"] not in record:
+      raise ValueError(f"{match['name']} has no entry {match['key']!r}; it has {', '.join(record)}.")
+    return f"{match['place']}\n{record[match['key']]}"
+  return re.sub(r"(?P<place><!-- (?P<name>[\w.]+\.json): (?P<key>[\w ]+) -->)\n(\|.*\n)*", fill, text)
 
 
 def write_benchmark(path: str, record: dict[str, Any]) -> None:

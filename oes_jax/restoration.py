@@ -235,9 +235,10 @@ def automatic_keep_fraction(num_values: int, num_weights: int) -> float:
 def _ranked(scores, scope: str):
   """Return fraction -> mask of booleans, on the host: one sort serves every density."""
   if scope == "layerwise":
-    ranks = jax.device_get(masks.layerwise_ranks(scores))
-    return lambda fraction: jax.tree.map(
-        lambda rank: rank < masks.layerwise_count(fraction, rank.size), ranks)
+    ranks, treedef = jax.tree.flatten(jax.device_get(masks.layerwise_ranks(scores)))
+    sizes = [rank.size for rank in ranks]
+    return lambda fraction: jax.tree.unflatten(treedef, [
+        rank < count for rank, count in zip(ranks, masks.layerwise_counts(fraction, sizes))])
   ranks, size = jax.device_get(_global_ranks(scores)), masks.count_weights(scores)
   return lambda fraction: jax.tree.map(
       lambda rank: rank < masks.keep_count(fraction, size), ranks)

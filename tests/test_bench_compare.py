@@ -16,6 +16,7 @@ from oes_jax import classical
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import methods
+from oes_jax import records
 from oes_jax import reports
 from oes_jax import zs_n2n
 
@@ -79,6 +80,17 @@ def test_the_readme_shows_the_recorded_tables(record):
     assert stored["tuned table"] == reports.format_markdown(
         bench_compare.tabulate_tuned(stored["tuned"], stored["tuning"]))
     assert stored["tuned table"] in readme
+  assert records.fill_tables(readme, record.parent) == readme
+
+
+def test_recorded_tables_go_to_their_places(tmp_path):
+  (tmp_path / "a.json").write_text(json.dumps({"table": "| x |\n| --- |\n| 2 |\n"}))
+  text = "before\n<!-- a.json: table -->\n| x |\n| 1 |\n\nafter | 1 |\n"
+  filled = records.fill_tables(text, tmp_path)
+  assert filled == "before\n<!-- a.json: table -->\n| x |\n| --- |\n| 2 |\n\nafter | 1 |\n"
+  assert records.fill_tables(filled, tmp_path) == filled
+  with pytest.raises(ValueError, match="a.json has no entry 'tuned table'; it has table"):
+    records.fill_tables("<!-- a.json: tuned table -->\n", tmp_path)
 
 
 @pytest.mark.parametrize("argument, said", [

@@ -257,8 +257,17 @@ def test_top_k_mask_counts_may_differ_in_a_batch():
   np.testing.assert_array_equal(sums, [1, 10, 53])
 
 
+@pytest.mark.parametrize("keep_fraction", [0.003, 0.05, 0.31, 0.5, 0.999, 1.0])
+def test_layerwise_counts_are_shares_and_exact_in_all(keep_fraction):
+  sizes = [5000, 777, 16, 16, 3, 1]
+  counts = masks.layerwise_counts(keep_fraction, sizes)
+  assert sum(counts) == int(keep_fraction * sum(sizes))
+  assert all(1 <= count <= size for count, size in zip(counts, sizes))
+  assert counts[0] == pytest.approx(keep_fraction * sizes[0], abs=6)
+
+
 @pytest.mark.parametrize("keep_fraction, kernel, bias, scale", [
-    (0.01, 1, 1, 1), (0.25, 12, 1, 1), (0.5, 24, 2, 1), (1.0, 48, 4, 1)])
+    (0.01, 1, 1, 1), (0.25, 11, 1, 1), (0.5, 23, 2, 1), (0.6, 28, 2, 1), (1.0, 48, 4, 1)])
 def test_layerwise_mask_keeps_a_share_of_each_array(keep_fraction, kernel, bias, scale):
   scores = random_scores(4)
   mask = masks.layerwise_top_k_mask(scores, keep_fraction)
