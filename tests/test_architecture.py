@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
-    {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles", "zs_n2n"},
+    {"convolution", "draws", "noise", "metrics", "parallel", "peers", "tiles", "zs_n2n", "operators"},
     {"masks", "generators", "classical"},
     {"compaction", "objectives", "guards", "methods"},
     {"engine", "pruning"},

@@ -1,0 +1,309 @@
+"""Forward operators: what a measurement is of an image. All are linear in it.
+
+An operator is a pair (init, apply) of one image, without a batch axis: `apply(op_params, image)` maps
+[H, W, C] to the measurement, and `op_params` is a pytree, so that it may differ from image to image under
+vmap. Complex values are two real channels at the end of an array.
+"""
+
+from typing import Any, Callable, NamedTuple, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class ForwardOperator(NamedTuple):
+  """A linear map of images.
+
+  Attributes:
+    init: (NumPy random generator) -> op_params, NumPy arrays; what is random in them is drawn there.
+    apply: (op_params, image [H, W, C]) -> measurement.
+  """
+  init: Callable[[np.random.Generator], Any]
+  apply: Callable[[Any, Any], Any]
+
+
+def adjoint(operator: ForwardOperator, op_params, measurement, image_shape):
+  """Apply the exact transpose: <A x, y> = <x, adjoint(y)> for all x and y.
+
+  Args:
+    operator: A.
+    op_params: of A.
+    measurement: y.
+    image_shape: (H, W, C) of x.
+  """
+  image = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
+  return jax.linear_transpose(lambda x: operator.apply(op_params, x), image)(measurement)[0]
+
+
+def chain(*operators: ForwardOperator) -> ForwardOperator:
+  """Return the operator that applies all, the first one to the image; op_params is their tuple."""
+  def init(rng):
+    return tuple(operator.init(rng) for operator in operators)
+  def apply(op_params, image):
+    for operator, params in zip(operators, op_params, strict=True):
+      image = operator.apply(params, image)
+    return image
+  return ForwardOperator(init, apply)
+
+
+def identity() -> ForwardOperator:
+  """The image itself."""
+  return ForwardOperator(lambda rng: (), lambda op_params, image: image)
+
+
+def inpainting(image_shape: Sequence[int], *, kept: float = 0.5, mask: np.ndarray | None = None) -> ForwardOperator:
+  """Lose pixels: image * mask, the mask [H, W, 1] of 0 and 1.
+
+  Args:
+    image_shape: (H, W, C).
+    kept: share of the pixels that are measured, drawn at random, where no mask is given.
+    mask: [H, W]; where it is not 0 a pixel is measured.
+
+  Raises:
+    ValueError: the mask has another shape than the image, or measures nothing.
+  """
+  shape = tuple(image_shape[:2])
+  if mask is not None and mask.shape != shape:
+    raise ValueError(f"the mask is {mask.shape}, the image {shape}; allowed: a mask of the image's shape.")
+  if mask is not None and not np.any(mask):
+    raise ValueError("the mask measures no pixel; allowed: one that is not 0 everywhere.")
+  def init(rng):
+    if mask is not None:
+      return np.float32(mask != 0)[..., None]
+    count = max(1, round(kept * shape[0] * shape[1]))
+    seen = np.zeros(shape[0] * shape[1], np.float32)
+    seen[rng.choice(seen.size, count, replace=False)] = 1
+    return seen.reshape(*shape, 1)
+  return ForwardOperator(init, lambda op_params, image: image * op_params)
+
+
+def downsampling(image_shape: Sequence[int], *, factor: int) -> ForwardOperator:
+  """Average blocks of factor x factor pixels, as a coarser sensor does: [H, W, C] -> [H/f, W/f, C].
+
+  Raises:
+    ValueError: a side is no multiple of the factor.
+  """
+  height, width = image_shape[:2]
+  if factor < 1 or height % factor or width % factor:
+    raise ValueError(f"factor {factor} does not divide {height}x{width}; allowed: a divisor of both sides.")
+  def apply(op_params, image):
+    del op_params
+    blocks = image.reshape(height // factor, factor, width // factor, factor, -1)
+    return blocks.mean((1, 3))
+  return ForwardOperator(lambda rng: (), apply)
+
+
+def gaussian_kernel(sigma: float) -> np.ndarray:
+  """Return a normalised [k, k] Gaussian, cut off at three standard deviations (pixels)."""
+  reach = max(1, int(np.ceil(3 * sigma)))
+  line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+  kernel = np.outer(line, line)
+  return kernel / kernel.sum()
+
+
+def motion_kernel(length: int, angle: float) -> np.ndarray:
+  """Return a normalised [k, k] line of `length` pixels at `angle` degrees, anticlockwise from the row."""
+  size = length + 1 - length % 2
+  kernel, centre = np.zeros((size, size)), size // 2
+  for place in (np.arange(8 * length) + 0.5) / 8 - length / 2:
+    row, column = (centre - place * np.sin(np.radians(angle)), centre + place * np.cos(np.radians(angle)))
+    kernel[int(round(row)), int(round(column))] += 1
+  return kernel / kernel.sum()
+
+
+def blur(image_shape: Sequence[int], *, kernel: np.ndarray) -> ForwardOperator:
+  """Convolve every channel with a kernel; the image is reflected at its edges.
+
+  op_params is the kernel, [k, l] with odd sides.
+
+  Raises:
+    ValueError: a side of the kernel is even, or larger than the image.
+  """
+  rows, columns = kernel.shape
+  if rows % 2 == 0 or columns % 2 == 0 or rows > image_shape[0] or columns > image_shape[1]:
+    raise ValueError(f"the kernel is {rows}x{columns}, the image {image_shape[0]}x{image_shape[1]}; allowed: odd "
+                     "sides that are not larger than the image.")
+  def apply(op_params, image):
+    up, left = rows // 2, columns // 2
+    padded = jnp.pad(image, ((up, up), (left, left), (0, 0)), mode="reflect")
+    size = (padded.shape[0], padded.shape[1])
+    spectrum = jnp.fft.rfft2(padded, axes=(0, 1)) * jnp.fft.rfft2(op_params, size)[..., None]
+    full = jnp.fft.irfft2(spectrum, size, axes=(0, 1))
+    return full[rows - 1:, columns - 1:]  # where the whole kernel lies inside
+  return ForwardOperator(lambda rng: np.asarray(kernel, np.float32), apply)
+
+
+def to_complex(pair):
+  """[..., 2] -> complex [...]."""
+  return jax.lax.complex(pair[..., 0], pair[..., 1])
+
+
+
+
+def to_pair(values):
+  """Complex [...] -> [..., 2]."""
+  return jnp.stack([values.real, values.imag], -1)
+
+
+def centred_fft(image):
+  """Orthonormal two-dimensional Fourier transform over the last two axes, zero frequency in the middle."""
+  shifted = jnp.fft.ifftshift(image, axes=(-2, -1))
+  return jnp.fft.fftshift(jnp.fft.fft2(shifted, norm="ortho"), axes=(-2, -1))
+
+
+def cartesian_lines(width: int, *, acceleration: float, centre: float, rng: np.random.Generator) -> np.ndarray:
+  """Draw which columns of k-space are measured: 1 / acceleration of them, the middle ones always.
+
+  Args:
+    width: columns.
+    acceleration: all columns to measured ones.
+    centre: share of the columns that are measured around the zero frequency.
+    rng: for the others.
+
+  Returns:
+    [width] of 0 and 1.
+
+  Raises:
+    ValueError: the middle alone is more than 1 / acceleration allows.
+  """
+  middle, count = max(1, round(centre * width)), round(width / acceleration)
+  if not 1 <= middle <= count:
+    raise ValueError(f"{middle} columns in the middle of {width} are more than the {count} of acceleration "
+                     f"{acceleration:g}; allowed: a smaller share, or less acceleration.")
+  lines = np.zeros(width, np.float32)
+  first = (width - middle) // 2
+  lines[first:first + middle] = 1
+  others = np.flatnonzero(lines == 0)
+  lines[rng.choice(others, count - middle, replace=False)] = 1
+  return lines
+
+
+def simulated_coils(shape: Sequence[int], count: int) -> np.ndarray:
+  """Return smooth complex sensitivities [count, H, W] of coils around the image, of unit sum of squares."""
+  rows, columns = np.meshgrid(*(np.linspace(-1, 1, side) for side in shape[:2]), indexing="ij")
+  coils = []
+  for number in range(count):
+    angle = 2 * np.pi * number / count
+    distance = (rows - 1.2 * np.sin(angle)) ** 2 + (columns - 1.2 * np.cos(angle)) ** 2
+    coils.append(np.exp(-distance / 2) * np.exp(1j * (angle + 0.5 * (rows * np.cos(angle) - columns * np.sin(angle)))))
+  coils = np.stack(coils)
+  return (coils / np.sqrt(np.sum(np.abs(coils) ** 2, 0))).astype(np.complex64)
+
+
+def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 4.0, centre: float = 0.08,
+        sampling: np.ndarray | None = None) -> ForwardOperator:
+  """Multi-coil Cartesian magnetic resonance imaging: [H, W, 2] -> k-space [coils, H, W, 2].
+
+  op_params is (coil maps [coils, H, W, 2], sampling [1, H, W, 1]): k-space = sampling * FFT(coil map * image).
+
+  Args:
+    image_shape: (H, W, 2).
+    coils: complex sensitivities [coils, H, W].
+    acceleration: see `cartesian_lines`.
+    centre: likewise.
+    sampling: [H, W] or [W], where it is not 0 a sample is measured; None draws lines.
+
+  Raises:
+    ValueError: shapes do not match, or nothing is sampled.
+  """
+  shape = tuple(image_shape[:2])
+  if image_shape[2] != 2:
+    raise ValueError(f"the image has {image_shape[2]} channels; allowed: 2, its real and imaginary part.")
+  if coils.shape[1:] != shape:
+    raise ValueError(f"the coil maps are {coils.shape}, the image {shape}; allowed: [coils, H, W].")
+  if sampling is not None and sampling.shape not in (shape, shape[1:]):
+    raise ValueError(f"the sampling is {sampling.shape}, the image {shape}; allowed: [H, W] or [W].")
+  if sampling is not None and not np.any(sampling):
+    raise ValueError("the sampling measures nothing; allowed: one that is not 0 everywhere.")
+  def init(rng):
+    lines = sampling
+    if lines is None:
+      lines = cartesian_lines(shape[1], acceleration=acceleration, centre=centre, rng=rng)
+    maps = np.stack([coils.real, coils.imag], -1).astype(np.float32)
+    return maps, np.broadcast_to(np.float32(lines != 0), shape)[None, ..., None].copy()
+  def apply(op_params, image):
+    maps, lines = op_params
+    return to_pair(centred_fft(to_complex(maps) * to_complex(image)[None])) * lines
+  return ForwardOperator(init, apply)
+
+
+def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> ForwardOperator:
+  """Parallel-beam computed tomography: [H, W, C] -> sinogram [detectors, angles, C].
+
+  As scikit-image's `radon` with circle=False: the image in the middle of a square as wide as its diagonal,
+  turned by every angle with bilinear interpolation, and summed over its rows. A detector's value is in pixel
+  widths; op_params is (sine, cosine) of the angles.
+
+  Args:
+    image_shape: (H, W, C).
+    angles: in degrees.
+  """
+  height, width = image_shape[:2]
+  side = int(np.ceil(np.sqrt(2) * max(height, width)))
+  # As scikit-image pads: the old centre, side // 2, comes to the new one.
+  before = [side // 2 - length // 2 for length in (height, width)]
+  pads = [(first, side - length - first) for first, length in zip(before, (height, width))]
+  centre = side // 2
+  rows, columns = np.meshgrid(np.arange(side) - centre, np.arange(side) - centre, indexing="ij")
+  def init(rng):
+    del rng
+    radians = np.radians(np.asarray(angles, np.float64))
+    return np.sin(radians).astype(np.float32), np.cos(radians).astype(np.float32)
+  def apply(op_params, image):
+    padded = jnp.pad(image, (*pads, (0, 0)))
+    def project(sine, cosine):
+      column = cosine * columns + sine * rows + centre
+      row = -sine * columns + cosine * rows + centre
+      return jnp.sum(_bilinear(padded, row, column), 0)
+    return jnp.moveaxis(jax.lax.map(lambda turn: project(*turn), op_params), 0, 1)
+  return ForwardOperator(init, apply)
+
+
+def _bilinear(image, row, column):
+  """Interpolate [H, W, C] at rows and columns [...]; 0 outside."""
+  top, left = jnp.floor(row), jnp.floor(column)
+  total = 0.0
+  for down in (0, 1):
+    for right in (0, 1):
+      r, c = top + down, left + right
+      weight = (1 - jnp.abs(row - r)) * (1 - jnp.abs(column - c))
+      inside = (r >= 0) & (r < image.shape[0]) & (c >= 0) & (c < image.shape[1])
+      values = image[jnp.clip(r, 0, image.shape[0] - 1).astype(int), jnp.clip(c, 0, image.shape[1] - 1).astype(int)]
+      total = total + jnp.where(inside, weight, 0)[..., None] * values
+  return total
+
+
+def gaussian_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperator:
+  """Compressed sensing: every channel times a random Gaussian matrix; [H, W, C] -> [rows, C].
+
+  op_params is the matrix [rows, H W], entries N(0, 1 / rows).
+
+  Args:
+    image_shape: (H, W, C).
+    share: of the pixels, how many rows.
+  """
+  pixels = image_shape[0] * image_shape[1]
+  count = max(1, round(share * pixels))
+  def init(rng):
+    return (rng.standard_normal((count, pixels)) / np.sqrt(count)).astype(np.float32)
+  return ForwardOperator(init, lambda op_params, image: op_params @ image.reshape(pixels, -1))
+
+
+def fourier_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperator:
+  """Compressed sensing: a random share of each channel's Fourier coefficients; [H, W, C] -> [C, H, W, 2].
+
+  op_params is the sampling [1, H, W, 1] of 0 and 1; the zero frequency is always measured.
+  """
+  height, width = image_shape[:2]
+  count = max(1, round(share * height * width))
+  def init(rng):
+    seen = np.zeros((height, width), np.float32)
+    seen[height // 2, width // 2] = 1
+    others = np.flatnonzero(seen == 0)
+    seen.ravel()[rng.choice(others, count - 1, replace=False)] = 1
+    return seen[None, ..., None]
+  def apply(op_params, image):
+    spectrum = centred_fft(jnp.moveaxis(image, -1, 0).astype(jnp.result_type(image.dtype, jnp.complex64)))
+    return to_pair(spectrum) * op_params
+  return ForwardOperator(init, apply)
