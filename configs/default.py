@@ -34,11 +34,43 @@ def get_config() -> config_dict.ConfigDict:
   # other data a robust range of the measurement.
   data.range = config_dict.placeholder(tuple)
 
+  config.operator = operator = config_dict.ConfigDict()
+  # What was measured of the image: identity (all of it), inpainting (some pixels), super_resolution (a
+  # coarser image), deblurring (a blurred one), tomography (parallel-beam CT), fourier_rows or gaussian_rows
+  # (compressed sensing). The last three are simulated only.
+  operator.name = "identity"
+  # Whether the measurement is simulated from data.source, a clean image. None: from bundled images, and where
+  # the strength of a noise is given; any other file is the measurement.
+  operator.simulate = config_dict.placeholder(bool)
+  # inpainting: share of the pixels that are measured, at random; or an image (or .npy) that is 0 where a
+  # pixel is lost.
+  operator.kept = 0.5
+  operator.mask = config_dict.placeholder(str)
+  # super_resolution: pixels of the image along a side of a measured one, which is their mean.
+  operator.factor = 4
+  # deblurring: gaussian, motion, or the path of a kernel (an image or .npy, odd sides; its sum becomes 1).
+  operator.kernel = "gaussian"
+  # Standard deviation of the Gaussian; length of the motion; all in pixels. Angle in degrees from the row.
+  operator.kernel_sigma = 1.6
+  operator.motion_length = 9
+  operator.motion_angle = 30.0
+  # tomography: angles, evenly over 180 degrees.
+  operator.angles = 60
+  # fourier_rows, gaussian_rows: measured values to pixels.
+  operator.rows = 0.3
+
   config.noise = noise = config_dict.ConfigDict()
-  # Standard deviation of the simulated Gaussian noise, in the (0, 1) range; the noisy image is
-  # clipped to it [OES]. None: 0.1 for a bundled image, no noise for a file, which is taken as
-  # already corrupted. 0: none.
+  # gaussian, poisson, poisson_gaussian, salt_and_pepper, speckle or rician. The data fit is that of the model
+  # (gaussian: mean squared error [OES]; salt_and_pepper: robust; poisson_gaussian and rician read the
+  # strength below, which a measured file needs then).
+  noise.model = "gaussian"
+  # Standard deviation, in the (0, 1) range (speckle: of the factor; an operator that sums pixels: of such a sum
+  # to one pixel); a noisy image is clipped to the range [OES]. None: 0.1 where noise is simulated. 0: none.
   noise.sigma = config_dict.placeholder(float)
+  # poisson, poisson_gaussian: expected counts at the value 1. None: 100 where noise is simulated.
+  noise.peak = config_dict.placeholder(float)
+  # salt_and_pepper: share of the pixels that become 0 or 1. None: 0.1 where noise is simulated.
+  noise.share = config_dict.placeholder(float)
   # Seed of the simulated noise. None: the config's seed.
   noise.seed = config_dict.placeholder(int)
 
@@ -64,9 +96,11 @@ def get_config() -> config_dict.ConfigDict:
   mask.keep_fraction = config_dict.placeholder(float)
   # Where the largest logits are taken: global (over all weights) [OES] or layerwise.
   mask.scope = "global"
-  # Rounds of "imp", each of num_steps weight steps. Each keeps the same share of what the one before kept.
+  # Rounds of "imp". Each keeps the same share of what the one before kept.
   mask.rounds = 10
-  # Steps of the mask stage, or of every round. OES: 60,000 to 80,000.
+  # Weight steps of every round. None: weights.num_steps.
+  mask.round_steps = config_dict.placeholder(int)
+  # Steps of the mask stage. OES: 60,000 to 80,000.
   mask.num_steps = 500
   # Adam's learning rate for the logits. OES: 0.01.
   mask.learning_rate = 0.3
@@ -91,6 +125,8 @@ def get_config() -> config_dict.ConfigDict:
   # Standard deviation of the noise added to every convolution's kernel after each step, in learning rates
   # (stochastic gradient Langevin dynamics, arXiv 1904.07457: 2). 0: none.
   weights.sgld_noise = 0.0
+  # Standard deviation of the noise added to the network input, which lies in [0, 0.1), in every step. 0: none.
+  weights.input_noise = 0.0
   # When to stop, without the truth: None, variance (of the last outputs, ES-WMV) or held_out (pixels that
   # neither stage sees). All steps run; the guard's choice is one more output, and says its step.
   weights.guard = config_dict.placeholder(str)

@@ -88,9 +88,9 @@ class _Session:
       for image in rows:
         if image.job is not None:
           image.failure = record["failed"].get(image.job.workdir.name)
-    needed = self.resume and max(0, self.place_of(self.resume[0]) - 1)
-    if needed == 0 and self.resume[0] in self.making:
-      needed = None  # it is the first, and needs no mask
+    needed = None  # number of the stage whose mask the one that was stopped goes on with
+    if self.resume is not None and self.resume[0] not in self.making[:1]:
+      needed = max(0, self.place_of(self.resume[0]) - 1)
     damaged = [str(image.job.workdir) for image in rows if image.alive and needed is not None
                and not checkpoints.has_valid_manifest(self.mask_folder(image.job, needed))]
     damaged = [folder for folders in parallel.gather(damaged) for folder in folders]
@@ -216,7 +216,7 @@ def _common(session: _Session, problems) -> dict[str, Any]:
           "seeds": [0 if job is None else job.config.seed for job in batch.jobs],
           "average_decay": config.weights.average_decay, "programs": batch.programs,
           "length": max(1, jobs.steps_of_chunk(config, batch.frame) // len(batch.jobs)),
-          "use_scan": _use_scan(batch.template)}
+          "use_scan": _use_scan(batch.template), "fit": jobs.make_fit(batch.template)}
 
 
 def _obtain_masks(session: _Session) -> None:
@@ -235,6 +235,8 @@ def _obtain_masks(session: _Session) -> None:
               for row in range(len(images))]
     members.obtain_masks(
         generator, images, scores, stands=session.is_past(name), share=session.share_of(place))
+    if not any(parallel.gather(any(image.alive for image in images))):
+      return
 
 
 def _run_round(session: _Session, name: str):
@@ -247,10 +249,10 @@ def _run_round(session: _Session, name: str):
   kept = [jax.tree.map(fill, image.params) if image.mask is None else image.mask for image in session.images]
   problems = [image.problem for image in session.images]
   if config.mask.source == "imp_oracle":
-    problems = [image.problem._replace(measurement=image.truth) for image in session.images]
+    problems = [image.problem._replace(measurement=image.clean) for image in session.images]
   state = _run_stage(session, lambda: restoration.make_weight_stage(
       batch.generator, _lay_out(batch, [image.params for image in session.images]),
-      _lay_out(batch, kept), num_steps=config.mask.num_steps,
+      _lay_out(batch, kept), num_steps=session.stages[name],
       learning_rate=config.weights.learning_rate, schedule=config.weights.schedule, name=name,
       **_common(session, problems)))
   if state is None:
@@ -278,10 +280,11 @@ def _run_mask_stage(session: _Session):
   return None if state is None else parallel.rows(state.trainable)
 
 
-def _make_guard(weights) -> guards.Guard | None:
+def _make_guard(weights, fit) -> guards.Guard | None:
   if weights.guard is None:
     return None
-  return guards.GUARDS[weights.guard](window=weights.guard_window, patience=weights.guard_patience)
+  return guards.GUARDS[weights.guard](
+      window=weights.guard_window, patience=weights.guard_patience, fit=fit)
 
 
 def _run_weight_stage(session: _Session):
@@ -293,7 +296,8 @@ def _run_weight_stage(session: _Session):
             for image in session.images]
     params, problems = ([getattr(image, name) for image in session.images]
                         for name in ("params", "problem"))
-    if config.compute.compaction and not config.weights.sgld_noise:  # its draws follow from the shapes
+    # The draws of noise follow from the shapes, which the batch's widths must not change.
+    if config.compute.compaction and not (config.weights.sgld_noise or config.weights.input_noise):
       plans = [restoration.plan_compaction(batch.generator, mask) for mask in kept]
       if session.widths is None:  # else the stored state has them, whichever rows have failed since
         session.widths = compaction.widest(plans)
@@ -306,8 +310,9 @@ def _run_weight_stage(session: _Session):
     return restoration.make_weight_stage(
         batch.generator, _lay_out(batch, params), _lay_out(batch, kept),
         num_steps=config.weights.num_steps, learning_rate=config.weights.learning_rate,
-        schedule=config.weights.schedule, guard=_make_guard(config.weights),
+        schedule=config.weights.schedule, guard=_make_guard(config.weights, jobs.make_fit(batch.template)),
         average_from=config.weights.average_from, sgld_noise=config.weights.sgld_noise,
+        input_noise=config.weights.input_noise,
         **_common(session, problems))
   return _run_stage(session, make_stage)
 
@@ -339,7 +344,7 @@ def _write(session: _Session, state) -> list[dict[str, Any] | None]:
     if image.alive:
       inside = generators.centre(session.batch.frame, image.job.shape)
       summaries[-1] = outputs.write(
-          image.job, image.measurement, None if image.truth is None else image.truth[inside],
+          image.job, image.measured, None if image.truth is None else image.truth[inside],
           image.mask, image.collapse, last[row][inside], average[row][inside], seconds, memory,
           guard and guards.Choice(guard.output[row][inside], int(guard.step[row]), bool(guard.stopped[row])))
   return summaries

@@ -77,11 +77,10 @@ def main() -> None:
       ("sparsity", bench_analyses.run_sparsity, "PSNR against density, collapse marked"),
       ("limits", bench_analyses.run_limits, "PSNR against the noise level, photographs and textures"),
       ("noise", bench_analyses.run_noise, "how fast networks fit noise alone")):
-    quality = _add(commands, name, function, text, folder=name != "compare")
+    quality = _add(commands, name, function, text)
     quality.add_argument("--config", default="configs/benchmark.py:quick", metavar="FILE:PRESET")
-    if name == "compare":  # presets may run side by side
-      quality.add_argument("--folder", help="where the restorations run; default: runs/<experiment>")
-      quality.add_argument("--output", default="runs/bench_compare.json", help="JSON record")
+    quality.add_argument("--folder", help=f"where the restorations run; default: runs/<experiment>/{name}")
+    quality.add_argument("--output", help=f"JSON record; default: runs/<experiment>/{name}.json")
   for name, function, text in (
       ("density", bench_masks.run_density, "density of masks per layer, encoder against decoder"),
       ("overlap", bench_masks.run_overlap, "IoU of masks, and of independent ones of their densities")):

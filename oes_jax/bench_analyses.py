@@ -1,14 +1,17 @@
 """Where the prior holds and where it fails: density, noise level, texture, and noise alone."""
 
+import io
 import pathlib
 from typing import Any, Sequence
 
 import numpy as np
 
 from oes_jax import bench_cases
+from oes_jax import checkpoints
 from oes_jax import methods
 from oes_jax import records
 from oes_jax import reports
+from oes_jax import run
 from oes_jax import validation
 
 _NARROW = "narrow dense, as many weights as kept"
@@ -18,20 +21,20 @@ _COMPARED = (_DENSE, _NARROW, "deep decoder, dense")
 _PEER = "non-local means, told sigma"
 
 
-def _finish(arguments, config, name: str, rows, table) -> None:
+def _finish(base: pathlib.Path, output: str, config, name: str, rows, table) -> None:
   """Print a table, write rows as CSV beside the figure, and the record."""
   print(f"\n{reports.format_table(table)}")
   header = list(dict.fromkeys(column for row in rows for column in row))
-  reports.write_csv(pathlib.Path(arguments.folder) / f"{name}.csv", header, [
+  reports.write_csv(base / f"{name}.csv", header, [
       [row.get(column, "") for column in header] for row in rows])
-  records.write_benchmark(arguments.output, {
+  records.write_benchmark(output, {
       "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
 
 
 def run_sparsity(arguments) -> None:
   """PSNR against density, learned and random masks, collapsed ones marked."""
-  config = bench_cases.read_config(arguments.config)
-  base, rows = pathlib.Path(arguments.folder), []
+  config, base, output = bench_cases.read_arguments(arguments, "sparsity")
+  rows = []
   for source in ("learn", "random"):
     for fraction in config.benchmark.densities:
       name = f"{source}, {100 * fraction:g} %"
@@ -53,17 +56,17 @@ def run_sparsity(arguments) -> None:
                   f"{collapsed} of {len(mine)}" if collapsed else ""])
     lines.setdefault(f"{source}ed mask" if source == "learn" else f"{source} mask", []).append(
         (100 * fraction, float(np.mean([row["average psnr"] for row in mine])), collapsed > 0))
-  _finish(arguments, config, "sparsity", rows, reports.without_empty_columns(table))
+  _finish(base, output, config, "sparsity", rows, reports.without_empty_columns(table))
   reports.save_lines(base / "sparsity.png", lines, xlabel="weights kept, %", ylabel="averaged PSNR, dB")
 
 
 def run_limits(arguments) -> None:
   """PSNR against the noise level, on photographs and on pure textures."""
-  config = bench_cases.read_config(arguments.config)
+  config, base, output = bench_cases.read_arguments(arguments, "limits")
   both = config.copy_and_resolve_references().unlock()
   both.benchmark.crops = (*config.benchmark.crops, *config.benchmark.texture_crops)
   textures = [image for image, _ in config.benchmark.texture_crops]
-  base, rows, lines = pathlib.Path(arguments.folder), [], {}
+  rows, lines = [], {}
   for sigma in config.benchmark.sigmas:
     changes = {key: {"noise.sigma": sigma} for key in bench_cases.keys_of(both)}
     learned = bench_cases.restore(both, base / f"learned-{sigma:g}", f"{methods.LEARNED}, noise {sigma:g}", changes)
@@ -87,25 +90,27 @@ def run_limits(arguments) -> None:
     for name in table[0][3:]:
       lines.setdefault(f"{name}, {kind}s", []).append(
           (sigma, float(np.mean([row["average psnr"] for row in of[name]])), False))
-  _finish(arguments, config, "limits", rows, [table[0], *sorted(table[1:], key=lambda line: line[0])])
+  _finish(base, output, config, "limits", rows, [table[0], *sorted(table[1:], key=lambda line: line[0])])
   reports.save_lines(base / "limits.png", lines, xlabel="standard deviation of the noise",
                      ylabel="averaged PSNR, dB")
 
 
 def _write_noise(folder: pathlib.Path, shape: Sequence[int], seed: int, sigma: float) -> str:
   """Write an array of nothing but noise around 0.5; return its path."""
-  path = folder / f"noise-seed{seed}.npy"
+  path = folder / f"noise-{'x'.join(map(str, shape))}-sigma{sigma:g}-seed{seed}.npy"
   if not path.is_file():
     folder.mkdir(parents=True, exist_ok=True)
     noise = 0.5 + sigma * np.random.default_rng(seed).standard_normal(shape)
-    np.save(path, np.clip(noise, 0, 1).astype(np.float32))
+    stream = io.BytesIO()
+    np.save(stream, np.clip(noise, 0, 1).astype(np.float32))
+    checkpoints.write_atomically(path, stream.getvalue())
   return str(path)
 
 
 def run_noise(arguments) -> None:
   """Fit an image of noise alone: the slower a network fits it, the less it takes from a measurement's noise."""
-  config = bench_cases.read_config(arguments.config)
-  base, sigma = pathlib.Path(arguments.folder), 0.1
+  config, base, output = bench_cases.read_arguments(arguments, "noise")
+  sigma = 0.1
   height, width = config.benchmark.crops[0][1][2:]
   paths = {seed: _write_noise(base, (height, width, 3), seed, sigma) for seed in config.benchmark.seeds}
   alone = config.copy_and_resolve_references().unlock()
@@ -120,6 +125,8 @@ def run_noise(arguments) -> None:
         for key, summary in learned.items()})
   traces, rows = {}, []
   for name, found in fitted.items():
+    if not found:
+      raise run.Failed(f"{name}: no case ended with a result")
     losses = [reports.read_metrics(pathlib.Path(summary["folder"]) / "metrics.jsonl")["weights"]["mse"]
               for summary in found.values()]
     traces[name] = 1 - np.mean(losses, 0) / sigma ** 2
@@ -128,5 +135,5 @@ def run_noise(arguments) -> None:
   steps = [step for step in (100, 300, 1000, 3000, 10000) if step <= config.weights.num_steps]
   table = [["share of the noise's variance fitted after", *(f"{step:,} steps" for step in steps)]]
   table += [[name, *(f"{100 * trace[step - 1]:.1f} %" for step in steps)] for name, trace in traces.items()]
-  _finish(arguments, config, "noise", rows, table)
+  _finish(base, output, config, "noise", rows, table)
   reports.save_traces(base / "noise.png", traces, ylabel="share of the noise's variance fitted")

@@ -1,13 +1,13 @@
 """What benchmarks of many methods share: their config, their cases, and rows of results."""
 
+import hashlib
 import json
+import logging
 import pathlib
 import runpy
 import statistics
 import time
 from typing import Any, Callable, Sequence
-
-import numpy as np
 
 from oes_jax import cases
 from oes_jax import classical
@@ -35,10 +35,27 @@ def read_config(argument: str):
   config = runpy.run_path(path)["get_config"](*([preset] if preset else []))
   if "benchmark" not in config:
     raise ValueError(f"--config={argument!r} has no section `benchmark`; allowed: configs/benchmark.py.")
+  names = [image for image, _ in config.benchmark.crops]
+  for key in ("transfer_crops", "texture_crops"):
+    both = [*names, *(image for image, _ in config.benchmark[key])]
+    if len(set(both)) < len(both):
+      raise ValueError(f"benchmark.crops and benchmark.{key} hold {both}; allowed: every image once.")
   unknown = [name for name in config.benchmark.methods if name not in methods.METHODS]
   if unknown:
     raise ValueError(f"benchmark.methods holds {unknown[0]!r}; allowed: {', '.join(methods.METHODS)}.")
   return config
+
+
+def read_arguments(arguments, command: str) -> tuple[Any, pathlib.Path, str]:
+  """Return (config, folder of the restorations, path of the record) of a command."""
+  config = read_config(arguments.config)
+  base = f"runs/{config.experiment}/{command}"
+  return config, pathlib.Path(arguments.folder or base), arguments.output or f"{base}.json"
+
+
+def noise_seed(image: str, seed: int) -> int:
+  """Return the seed of a measurement's noise: another one for every image and seed."""
+  return int(hashlib.sha256(f"{image} {seed}".encode()).hexdigest()[:7], 16)
 
 
 def keys_of(config) -> list[Key]:
@@ -53,13 +70,14 @@ def list_cases(config, changes: dict[Key, dict[str, Any]]) -> list[cases.Case]:
     case = config.copy_and_resolve_references().unlock()
     del case.benchmark
     case.update_from_flattened_dict({
-        "data.source": image, "data.crop": tuple(crops[image]), "seed": seed, **change})
+        "data.source": image, "data.crop": tuple(crops[image]), "seed": seed,
+        "noise.seed": noise_seed(image, seed), **change})
     listed.append(cases.Case(case.lock(), len(listed), 0))
   return listed
 
 
 def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str, Any]]) -> dict[Key, dict[str, Any]]:
-  """Restore cases of one kind; return the summaries of those that ended with one.
+  """Restore cases of one kind; return the summaries of those that ended with one, and say which did not.
 
   What is finished in the folder stays and is not run again.
 
@@ -74,15 +92,14 @@ def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str
   folder = validation.find_workdir(str(folder), config.experiment, identity)[0]
   print(f"\n{name}", flush=True)
   sweep.run_cases(listed, folder, identity, config.compute)
-  asked = {json.dumps(validation.plain(case.config), sort_keys=True): key
-           for case, key in zip(listed, changes)}
   found = {}
-  for path in (folder / "cases").glob("*/summary.json"):
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    key = asked.get(json.dumps(summary["config"], sort_keys=True))
-    if key is not None:
-      found[key] = {**summary, "folder": str(path.parent)}
-  return {key: found[key] for key in changes if key in found}
+  for case, key in zip(listed, changes):
+    path = jobs.inspect(case.config, parent=folder / "cases").workdir / "summary.json"
+    if path.is_file():
+      found[key] = {**json.loads(path.read_text(encoding="utf-8")), "folder": str(path.parent)}
+    else:
+      logging.warning("%s: %s, seed %d, did not end with a result", name, *key)
+  return found
 
 
 def folder_name(name: str) -> str:
@@ -119,7 +136,8 @@ def classical_rows(config, changes: dict[Key, dict[str, Any]], names: Sequence[s
   rows = []
   for key, case in zip(changes, list_cases(config, changes)):
     job = jobs.inspect(case.config)
-    measurement, truth = (np.asarray(array) for array in members.measure(job))
+    measured = members.measure(job)
+    measurement, truth = measured.values, measured.truth
     for method in names or classical.available():
       began = time.perf_counter()
       image = classical.denoise(method, measurement, job.sigma)

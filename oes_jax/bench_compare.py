@@ -1,9 +1,10 @@
-"""Methods compared at equal density, steps, learning rate and noise draw, on images that none may see.
+"""Methods compared at equal weight steps, learning rate and noise draw, on images whose truth none may see.
 
-The learned mask comes first. Every other mask keeps as many weights, image by image and seed by seed, and
-all methods restore the same measurement: noise, initial weights and network input follow from the seed.
+The learned mask comes first. Masks at "the same density" keep as many weights, image by image and seed by seed;
+all methods restore the same measurements, and draw initial weights and network input from the same seeds.
 """
 
+import collections
 import pathlib
 import statistics
 from typing import Any, Sequence
@@ -30,25 +31,38 @@ def _of_methods(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str
   return sorted(groups, key=lambda group: -statistics.mean(row["average psnr"] for row in group[1]))
 
 
+def _against(mine: Sequence[dict[str, Any]], learned: Sequence[dict[str, Any]]) -> str:
+  """Return the mean difference of the averaged PSNR to the learned mask's on the same cases, and its standard error."""
+  others = {(row["image"], row["seed"]): row["average psnr"] for row in learned}
+  differences = [row["average psnr"] - others[row["image"], row["seed"]] for row in mine
+                 if (row["image"], row["seed"]) in others]
+  if not differences or mine is learned:
+    return ""
+  error = f" ± {statistics.stdev(differences) / len(differences) ** 0.5:.2f}" if len(differences) > 1 else ""
+  return f"{statistics.mean(differences):+.2f}{error}"
+
+
 def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
   """Return header and cells: mean and standard deviation of each method over images and seeds.
 
   Ranks are by the averaged output, the default one, among the networks that do not see the truth; peers
-  that are no deep image priors and the oracle stand at their places without one. A collapsed run counts
-  like any other: a method that collapses has lost.
+  that are no deep image priors and the oracle stand at their places without one, and so does a method of
+  which a case has failed. A collapsed run counts like any other: a method that collapses has lost.
   """
-  table = [["rank", "method", "averaged PSNR (default output)", "SSIM", "last PSNR", "SSIM", "guarded PSNR", "SSIM",
+  groups = _of_methods(rows)
+  most, learned = max(len(mine) for _, mine in groups), dict(groups).get(methods.LEARNED, [])
+  table = [["rank", "method", "averaged PSNR (default output)", "against the learned mask", "SSIM", "last PSNR", "SSIM", "guarded PSNR", "SSIM",
             "guard's step", "best PSNR (oracle)", "kept", "can act", "mask stage, s", "weight stage, s", "peak MB",
-            "collapsed"]]
+            "collapsed", "failed"]]
   rank = 0
-  for name, mine in _of_methods(rows):
-    ranked = name != methods.ORACLE and "last psnr" in mine[0]
+  for name, mine in groups:
+    ranked = name != methods.ORACLE and "last psnr" in mine[0] and len(mine) == most
     rank += ranked
     collapsed = sum(bool(row["collapse"]) for row in mine)
     mask_seconds = lambda row: (sum(s for stage, s in row["seconds"].items() if stage not in ("weights", "all"))
                                 if len(row["seconds"]) > 1 else None)
     table.append([
-        str(rank) if ranked else "", name, bench_cases.spread(mine, "average psnr"),
+        str(rank) if ranked else "", name, bench_cases.spread(mine, "average psnr"), _against(mine, learned),
         bench_cases.mean(mine, "average ssim", 3), bench_cases.spread(mine, "last psnr"),
         bench_cases.mean(mine, "last ssim", 3), bench_cases.spread(mine, "guarded psnr"),
         bench_cases.mean(mine, "guarded ssim", 3), bench_cases.mean(mine, "guard step"),
@@ -56,7 +70,7 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
         bench_cases.mean(mine, mask_seconds, 1),
         bench_cases.mean(mine, lambda row: row["seconds"].get("weights", row["seconds"].get("all")), 1),
         bench_cases.mean(mine, lambda row: row["peak bytes"] / 1e6 if "peak bytes" in row else None),
-        f"{collapsed} of {len(mine)}" if collapsed else ""])
+        f"{collapsed} of {len(mine)}" if collapsed else "", f"{most - len(mine)} of {most}" if len(mine) < most else ""])
   return reports.without_empty_columns(table)
 
 
@@ -114,19 +128,22 @@ def _tune(config, base: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _best_rates(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-  """Return, for every method, the learning rate with the best averaged PSNR."""
+  """Return, for every method, the learning rate with the best averaged PSNR; one at which a case failed is none."""
   best = {}
+  most = max(collections.Counter((row["method"], row["learning rate"]) for row in rows).values())
   for name in dict.fromkeys(row["method"] for row in rows):
     mine = [row for row in rows if row["method"] == name]
-    best[name] = max(dict.fromkeys(row["learning rate"] for row in mine), key=lambda rate: statistics.mean(
-        row["average psnr"] for row in mine if row["learning rate"] == rate))
+    found = {rate: [row["average psnr"] for row in mine if row["learning rate"] == rate]
+             for rate in dict.fromkeys(row["learning rate"] for row in mine)}
+    whole = {rate: statistics.mean(values) for rate, values in found.items() if len(values) == most}
+    if whole:
+      best[name] = max(whole, key=whole.get)
   return best
 
 
 def run_compare(arguments) -> None:
   """Restore with every method; print the tables, record every run, and draw PSNR against the step."""
-  config = bench_cases.read_config(arguments.config)
-  base = pathlib.Path(arguments.folder or f"runs/{config.experiment}")
+  config, base, output = bench_cases.read_arguments(arguments, "compare")
   rows, traces = _run(config, base, {})
   rows += bench_cases.classical_rows(config, {key: {} for key in bench_cases.keys_of(config)})
   table = tabulate(rows)
@@ -142,4 +159,4 @@ def run_compare(arguments) -> None:
     table = tabulate_tuned(tuned, tuning)
     record |= {"tuning": tuning, "tuned": tuned, "tuned table": reports.format_markdown(table)}
     print(f"\nlearning rate tuned on other images\n{reports.format_table(table)}")
-  records.write_benchmark(arguments.output, record)
+  records.write_benchmark(output, record)

@@ -54,7 +54,7 @@ def run_spectrum(arguments) -> None:
       job.generator, image.params, kept, image.problem.net_input)
   pictures = {"masked, untrained": untrained(mask),
               "dense, untrained": untrained(jax.tree.map(np.ones_like, mask)),
-              "restored": np.load(run / "output.npy"), "measurement": image.measurement}
+              "restored": np.load(run / "output.npy"), "measurement": image.measured.estimate}
   if image.truth is not None:
     pictures["truth"] = image.truth
   spectra = {name: metrics.radial_power_spectrum(picture) for name, picture in pictures.items()}

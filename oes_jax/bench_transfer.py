@@ -22,7 +22,7 @@ def _changes(config, folders: dict[Any, str], init: str) -> dict[Any, dict[str, 
     if key in folders:
       changes[key] = {"mask.source": "file", "mask.path": folders[key]}
       if init == "new":  # on the same measurement
-        changes[key] |= {"seed": key[1] + _NEW_SEED, "noise.seed": key[1]}
+        changes[key] |= {"seed": key[1] + _NEW_SEED}
   return changes
 
 
@@ -64,8 +64,7 @@ def tabulate(config, rows) -> list[list[str]]:
 
 def run_transfer(arguments) -> None:
   """Restore every image with the mask of every other; print and record the averaged PSNR."""
-  config = bench_cases.read_config(arguments.config)
-  base = pathlib.Path(arguments.folder)
+  config, base, output = bench_cases.read_arguments(arguments, "transfer")
   rows = []
   for source, folders in _learn(config, base).items():
     for init in INITS:
@@ -75,5 +74,5 @@ def run_transfer(arguments) -> None:
       rows += [{"mask from": source, "init": init, **bench_cases.row(name, *item)} for item in restored.items()]
   table = tabulate(config, rows)
   print(f"\n{reports.format_table(table)}")
-  records.write_benchmark(arguments.output, {
+  records.write_benchmark(output, {
       "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})

@@ -63,7 +63,10 @@ def _with(config, changes: dict[str, Any]):
 
 def _check_values(config, alone: dict[str, Any]) -> None:
   """Check every value of `sweep` by itself, so that a message can name its key."""
+  fractions = config.sweep.keep_fractions
   for name, key in _SWEPT.items():
+    if name == "mask_sources" and len(fractions):  # some sources need one
+      alone = {**alone, "mask.keep_fraction": fractions[0]}
     for value in config.sweep[name]:
       try:
         validation.check_config(_with(config, {**alone, key: value}))

@@ -28,18 +28,18 @@ def write(folder: pathlib.Path, job: jobs.Job, parts: Sequence[pathlib.Path]) ->
   folder.mkdir(parents=True, exist_ok=True)
   outputs_of = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
   mean, spread = outputs_of.mean(0), outputs_of.std(0, ddof=1)
-  measurement, truth = (None if array is None else np.asarray(array)
-                        for array in members.measure(job))
+  measured = members.measure(job)
+  truth = measured.truth
   quality = None
   if truth is not None:
     singles = [float(metrics.psnr(output, truth)) for output in outputs_of]
     psnr = float(metrics.psnr(mean, truth))
     error = np.abs(mean - truth)
-    quality = {"measurement": outputs.quality_of(measurement, truth),
+    quality = {"measurement": outputs.quality_of(measured.estimate, truth),
                job.config.output.image: outputs.quality_of(mean, truth),
                "members": singles, "gain": psnr - float(np.mean(singles)),
                "correlation of spread and error": float(np.corrcoef(spread.ravel(), error.ravel())[0, 1])}
-  written = outputs.write_images(folder, job, measurement, truth, mean, quality)
+  written = outputs.write_images(folder, job, measured, truth, mean, quality)
   low, high = job.limits
   np.save(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
   reports.save_uncertainty(folder / "uncertainty.png", mean, spread,

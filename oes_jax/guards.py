@@ -60,12 +60,13 @@ def _follow(state: GuardState, score, output, done, memory, patience: int) -> Gu
                     stopped, memory)
 
 
-def windowed_variance(*, window: int, patience: int) -> Guard:
+def windowed_variance(*, window: int, patience: int, fit: Callable | None = None) -> Guard:
   """ES-WMV: stop at the least variance of the last `window` outputs (Wang et al. 2021, arXiv 2112.06074).
 
   The variance over the window is averaged over pixels and channels. The paper keeps the window's outputs;
-  so does this, with running sums.
+  so does this, with running sums. `fit` is not needed.
   """
+  del fit
   def init(image_shape, dtype):
     zeros = jnp.zeros(image_shape, dtype)
     return _start(image_shape, dtype, (jnp.zeros((window, *image_shape), dtype), zeros, zeros))
@@ -83,17 +84,21 @@ def windowed_variance(*, window: int, patience: int) -> Guard:
   return Guard(init, update)
 
 
-def held_out(*, window: int, patience: int) -> Guard:
-  """Stop where the averaged output fits best the pixels that no objective sees (`Problem.fitted`)."""
+def held_out(*, window: int, patience: int, fit: Callable) -> Guard:
+  """Stop where the averaged output fits best the values that no objective sees (`Problem.held_out`).
+
+  Args:
+    window: not needed.
+    patience: steps without a better output, after which the choice is final.
+    fit: objectives.Fit.
+  """
   del window
   def init(image_shape, dtype):
     return _start(image_shape, dtype, ())
 
   def update(state, output, averaged, problem, done):
     del output
-    fitted = problem.fitted.pixels
-    unseen = (1 if problem.valid is None else problem.valid.pixels) - fitted
-    score = metrics.mean(jnp.square(averaged - problem.measurement), metrics.Valid(unseen, jnp.sum(unseen)))
+    score = fit(averaged, problem, problem.held_out)
     return _follow(state, score, averaged, done, (), patience)
   return Guard(init, update)
 

@@ -14,10 +14,14 @@ import numpy as np
 
 from oes_jax import compaction
 from oes_jax import convolution
+from oes_jax import forward
 from oes_jax import generators
 from oes_jax import images
 from oes_jax import masks
 from oes_jax import memory
+from oes_jax import noise
+from oes_jax import operators
+from oes_jax import objectives
 from oes_jax import restoration
 from oes_jax import tiles
 from oes_jax import validation
@@ -33,7 +37,7 @@ _TILE_SIDES = (2048, 1024, 512, 256)
 
 # Keys that may differ between the images of a batch; see `group_key`.
 _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
-              "data.max_side", "noise.sigma", "noise.seed", "mask.source", "mask.path",
+              "data.max_side", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source", "mask.path",
               "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
 FORMAT = 5
@@ -51,7 +55,9 @@ class Job:
   identity: dict[str, Any]
   picture: images.Picture
   limits: tuple[float, float]
-  sigma: float
+  simulated: bool
+  strength: noise.Strength
+  operator: operators.ForwardOperator
   truth: np.ndarray | None
   tile: int | None
   shape: tuple[int, int, int]
@@ -61,6 +67,12 @@ class Job:
   keep_fraction: float
   conv: str
   chunk_steps: int
+
+
+  @property
+  def sigma(self) -> float:
+    """Standard deviation of the noise; 0 where it is not known."""
+    return float(self.strength.sigma or 0)
 
 
 def _generator_settings(config, num_scales: int | None = None) -> tuple:
@@ -102,7 +114,8 @@ def _fit_memory(config, shape, stored: int | None):
   """
   free, compute, settings = memory.available(), config.compute, _generator_settings(config)
   remembered = config.weights.guard_window if config.weights.guard == "variance" else 0
-  sides = (0, *_TILE_SIDES) if compute.tile is None else (compute.tile,)
+  sides = (compute.tile,) if compute.tile is not None else (
+      (0, *_TILE_SIDES) if config.operator.name == "identity" else (0,))
   for side in sides if stored is None else (stored,):
     rows, columns = tiles.cut(shape, side or max(shape[:2]), compute.tile_overlap)[0]
     part = (rows.stop, columns.stop, shape[2])
@@ -119,17 +132,30 @@ def _fit_memory(config, shape, stored: int | None):
       "generator.channels, a smaller data.crop, or more free memory.")
 
 
-def _read_truth(config, picture, sigma):
+def _read_truth(config, picture, simulated: bool, shape):
   """Return (clean values or None, digest of their file or None)."""
   if config.data.truth is None:
-    return picture.values if sigma > 0 else None, None
+    return picture.values if simulated else None, None
   clean = images.read_picture(config.data.truth, config.data.crop, max_side=config.data.max_side,
                               key="data.truth")
-  if (clean.values.shape, clean.values.dtype) != (picture.values.shape, picture.values.dtype):
+  if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
     raise ValueError(f"data.truth={config.data.truth!r} is {clean.values.dtype} {clean.values.shape}, "
-                     f"data.source {picture.values.dtype} {picture.values.shape}; allowed: the same "
-                     "type and shape.")
+                     f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
   return clean.values, clean.digest
+
+
+def _strength(config, simulated: bool) -> noise.Strength:
+  """Return the strength of the noise.
+
+  Raises:
+    ValueError: the data fit needs to know it, and it is not given.
+  """
+  found = forward.strength(config, simulated)
+  for name in noise.NOISE_MODELS[config.noise.model].fits_with:
+    if not getattr(found, name):
+      raise ValueError(f"noise.model={config.noise.model!r} needs noise.{name}={getattr(found, name)} above 0: its "
+                       "data fit depends on it.")
+  return found
 
 
 def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
@@ -144,7 +170,10 @@ def stage_steps(config) -> dict[str, int]:
   mask = config.mask
   making = {"learn": ["mask"], "imp": [f"round_{i + 1}" for i in range(mask.rounds)]}
   making["imp_oracle"] = making["imp"]
-  return {**{name: mask.num_steps for name in making.get(mask.source, [])}, "weights": config.weights.num_steps}
+  steps = mask.num_steps
+  if mask.source in ("imp", "imp_oracle"):
+    steps = config.weights.num_steps if mask.round_steps is None else mask.round_steps
+  return {**dict.fromkeys(making.get(mask.source, []), steps), "weights": config.weights.num_steps}
 
 
 def steps_of_chunk(config, shape) -> int:
@@ -169,15 +198,16 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   validation.check_config(config)
   picture = images.read_picture(config.data.source, config.data.crop, max_side=config.data.max_side)
   limits = images.intensity_range(picture.values, config.data.range)
-  sigma = config.noise.sigma if config.noise.sigma is not None else 0.1 * picture.bundled
-  truth, truth_digest = _read_truth(config, picture, sigma)
+  simulated = forward.is_simulated(config, picture.bundled)
+  whole = forward.image_shape(config, picture.values.shape, simulated)
+  truth, truth_digest = _read_truth(config, picture, simulated, whole)
   identity = {"format": FORMAT, "config": validation.plain(config),
               "inputs": {"source": picture.digest, "truth": truth_digest,
-                         "mask": validation.mask_digest(config.mask)}}
+                         "mask": validation.mask_digest(config.mask), "operator": forward.digest(config)}}
   if parent is not None:
     workdir = str(parent / case_name(config.data.source, config.seed, identity))
   folder, choices = validation.find_workdir(workdir, config.experiment, identity)
-  tile, shape, generator, need = _fit_memory(config, picture.values.shape, choices.get("tile", tile))
+  tile, shape, generator, need = _fit_memory(config, whole, choices.get("tile", tile))
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   size = masks.count_weights(params)
   keep_fraction = config.mask.keep_fraction
@@ -197,7 +227,8 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
                       "about other images", learned_on)
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
-      sigma=float(sigma), truth=truth, tile=tile, shape=shape, generator=generator, need=need,
+      simulated=simulated, strength=_strength(config, simulated),
+      operator=forward.make_operator(config, whole, simulated), truth=truth, tile=tile, shape=shape, generator=generator, need=need,
       given_mask=given_mask, keep_fraction=keep_fraction,
       conv=convolution.resolve_implementation(config.compute.conv, jax.default_backend()),
       chunk_steps=steps_of_chunk(config, shape))
@@ -223,9 +254,15 @@ def group_key(job: Job) -> str:
   """Return what must be alike in all images of a batch: everything static, as text."""
   static = validation.plain_without(job.config, _PER_IMAGE)
   tiled = str(job.workdir) if job.tile is not None else None  # tiles fill the memory alone
-  return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled,
+  shape = None if job.config.operator.name == "identity" else job.shape  # no frame around it then
+  return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled, shape, job.identity["inputs"]["operator"],
                      job.truth is not None, list(stage_steps(job.config)),
                      job.config.mask.source == "imp_oracle"], sort_keys=True)
+
+
+def make_fit(job: Job) -> objectives.Fit:
+  """Return how an image explains the job's measurement."""
+  return objectives.Fit(job.operator.apply, noise.NOISE_MODELS[job.config.noise.model].loss, job.operator.unit)
 
 
 def density_report(job: Job, mask) -> list[compaction.LayerReport]:

@@ -6,7 +6,7 @@ import io
 import itertools
 import logging
 import pathlib
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ import numpy as np
 import oes_jax
 from oes_jax import bundled
 from oes_jax import checkpoints
+from oes_jax import forward
 from oes_jax import generators
 from oes_jax import images
 from oes_jax import jobs
@@ -37,7 +38,7 @@ class Member:
     job: None where the row only fills the batch up: it is never scored or written.
     problem: objectives.Problem in the batch's frame, NumPy arrays.
     truth: in the frame, or None.
-    measurement: [H, W, C], as it is.
+    measured: as it is; None where the row fills up.
     params: at initialisation, full tree.
     mask: once there is one.
     collapse: what makes the mask useless, in words.
@@ -47,7 +48,7 @@ class Member:
   job: jobs.Job | None
   problem: objectives.Problem
   truth: np.ndarray | None
-  measurement: np.ndarray | None
+  measured: "Measured | None"
   params: Any
   mask: Any = None
   collapse: list[str] = dataclasses.field(default_factory=list)
@@ -55,26 +56,61 @@ class Member:
   failure: str | None = None
 
   @property
+  def clean(self) -> np.ndarray:
+    """What would be measured of the truth without noise: for oracles only."""
+    if self.job is None or self.job.config.operator.name == "identity":
+      return self.problem.measurement if self.job is None else self.truth
+    return np.asarray(self.job.operator.apply(self.problem.op_params, self.truth))
+
+  @property
   def alive(self) -> bool:
     """Whether it is still being restored."""
     return self.job is not None and self.failure is None
 
 
-def measure(job: jobs.Job):
-  """Return (measurement, truth or None), [H, W, C] in the unit range."""
-  dtype = jnp.result_type(float)
-  truth = None if job.truth is None else jnp.asarray(images.to_unit(job.truth, job.limits), dtype)
-  measurement = jnp.asarray(images.to_unit(job.picture.values, job.limits), dtype)
-  outside = float(jnp.mean((measurement < 0) | (measurement > 1)))
+class Measured(NamedTuple):
+  """A measurement, in the unit range.
+
+  Attributes:
+    values: what the forward operator gave, with noise.
+    truth: [H, W, C], or None.
+    op_params: of the operator.
+    estimate: [H, W, C], a first image made of the values, for the eye and for comparison.
+  """
+  values: np.ndarray
+  truth: np.ndarray | None
+  op_params: Any
+  estimate: np.ndarray
+
+
+def _unit_values(job: jobs.Job):
+  """Return data.source in the unit range; what lies outside is clipped, and said."""
+  values = jnp.asarray(images.to_unit(job.picture.values, job.limits), jnp.result_type(float))
+  outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
     logging.warning("%s: %.3g %% of the values lie outside %g to %g and are clipped; set data.range "
                     "to keep them", job.config.data.source, 100 * outside, *job.limits)
-    measurement = jnp.clip(measurement, 0, 1)
-  if job.sigma > 0:
-    seed = job.config.seed if job.config.noise.seed is None else job.config.noise.seed
-    measurement = noise.add_gaussian_noise(
-        restoration.stream_key(seed, "noise"), measurement, sigma=job.sigma)
-  return measurement, truth
+  return jnp.clip(values, 0, 1)
+
+
+def measure(job: jobs.Job) -> Measured:
+  """Return the measurement of a job: its file, or a simulated one."""
+  config, values = job.config, _unit_values(job)
+  truth = None if job.truth is None else np.asarray(
+      images.to_unit(job.truth, job.limits), jnp.result_type(float))
+  seed = config.seed if config.noise.seed is None else config.noise.seed
+  draws = np.asarray(jax.random.key_data(restoration.stream_key(seed, "operator")))
+  op_params = job.operator.init(np.random.default_rng(draws))
+  if job.simulated:
+    model, unit = noise.NOISE_MODELS[config.noise.model], job.operator.unit
+    values = job.operator.apply(op_params, values)
+    if all(getattr(job.strength, name) for name in model.reads):
+      values = unit * model.add(restoration.stream_key(seed, "noise"), values / unit, job.strength)
+    if config.operator.name in forward.MEASURE_IMAGES:
+      values = jnp.clip(values, 0, 1)
+  seen = job.operator.seen(op_params)
+  values = np.asarray(values if seen is None else values * seen)
+  return Measured(values, truth, op_params, np.clip(job.operator.estimate(op_params, values), 0, 1))
 
 
 def _place(array, frame):
@@ -85,15 +121,25 @@ def _place(array, frame):
   return framed
 
 
-def _hold_out(config, seed: int, frame, valid) -> metrics.Valid | None:
-  """Draw the pixels that the objectives see, where the guard needs some that they do not."""
+def _as_valid(pixels) -> metrics.Valid:
+  return metrics.Valid(np.asarray(pixels), np.asarray(pixels).sum())
+
+
+def _hold_out(config, seed: int, shape, seen) -> tuple[metrics.Valid | None, metrics.Valid | None]:
+  """Return which values the objectives see, and which only a guard; None: all, and none.
+
+  Args:
+    config: of the batch.
+    seed: of the image.
+    shape: of the measurement.
+    seen: which values were measured, [..., 1] of 0 and 1, or None: all.
+  """
   if config.weights.guard != "held_out":
-    return None
-  draw = np.asarray(jax.random.uniform(restoration.stream_key(seed, "held_out"), (*frame[:2], 1)))
-  seen = (draw >= config.weights.held_out).astype(jnp.result_type(float))
-  if valid is not None:
-    seen = seen * valid.pixels
-  return metrics.Valid(seen, seen.sum())
+    return None if seen is None else _as_valid(seen), None
+  draw = np.asarray(jax.random.uniform(restoration.stream_key(seed, "held_out"), (*shape[:-1], 1)))
+  fitted = (draw >= config.weights.held_out).astype(jnp.result_type(float))
+  all_of_them = np.ones_like(fitted) if seen is None else seen
+  return _as_valid(fitted * all_of_them), _as_valid((1 - fitted) * all_of_them)
 
 
 def make(generator: generators.Generator, frame: tuple[int, int, int], framed: bool,
@@ -107,21 +153,28 @@ def make(generator: generators.Generator, frame: tuple[int, int, int], framed: b
     template: any job of the batch.
     job: None fills up: all zeros, seed 0.
   """
-  seed, (measurement, truth) = ((0, (None, None)) if job is None
-                                else (job.config.seed, measure(job)))
-  valid = None
+  seed = 0 if job is None else job.config.seed
+  measured = measure(template if job is None else job)
+  operator, valid = template.operator, None
   if framed:
     inside = np.zeros((*frame[:2], 1), jnp.result_type(float))
     inside[generators.centre(frame, frame if job is None else job.shape)] = 1
     valid = metrics.Valid(inside, inside.sum())
-  fitted = _hold_out(template.config, seed, frame, valid)
+  values, seen = measured.values, operator.seen(measured.op_params)
+  if template.config.operator.name == "identity":
+    values, seen = _place(None if job is None else values, frame), None if valid is None else valid.pixels
+  fitted, held_out = _hold_out(template.config, seed, values.shape, seen)
+  fits_with = noise.NOISE_MODELS[template.config.noise.model].fits_with
+  strength = noise.Strength(*(np.asarray(value or 0, jnp.result_type(float)) for value in (
+      template if job is None else job).strength)) if fits_with else ()
   params, _ = generator.init(restoration.stream_key(seed, "params"))
   net_input = generators.sample_net_input(
       restoration.stream_key(seed, "net_input"), generator.net_input_shape)
   return Member(
-      job, objectives.Problem(np.asarray(net_input), _place(measurement, frame), valid, fitted),
-      None if template.truth is None else _place(truth, frame),
-      None if measurement is None else np.asarray(measurement), jax.device_get(params))
+      job, objectives.Problem(np.asarray(net_input), values, valid, fitted, held_out,
+                              measured.op_params, strength),
+      None if template.truth is None else _place(None if job is None else measured.truth, frame),
+      None if job is None else measured, jax.device_get(params))
 
 
 def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float):
@@ -181,9 +234,11 @@ def _make_mask(generator: generators.Generator, image: Member, scores, share: fl
         restoration.stream_key(job.config.seed, "random_mask"), image.params)
   elif config.source in pruning.PRUNING_CRITERIA:
     scores = pruning.PRUNING_CRITERIA[config.source](
-        generator, image.params, image.problem, job.keep_fraction)
+        generator, image.params, image.problem, jobs.make_fit(job), job.keep_fraction)
   if scores is not None:
     mask, findings = _choose_mask(job, generator, scores, image.params, image.problem, share)
+    if image.mask is not None:  # of the round before: rounding must not revive what it has pruned
+      mask = jax.tree.map(np.multiply, jax.device_get(mask), jax.device_get(image.mask))
   elif config.source in ("file", "bundled", "shuffled"):
     mask = job.given_mask
     if config.source == "shuffled":
@@ -223,7 +278,8 @@ def obtain_masks(generator: generators.Generator, rows: Sequence[Member], scores
       metadata = _make_mask(generator, image, learned, share)
       packed = base64.b85encode(bundled.encode(image.mask, metadata)).decode()
       made.append([str(folder.absolute()), packed])
-    _warn_of_collapse(image.job, image.collapse)
+    if share == 1:
+      _warn_of_collapse(image.job, image.collapse)
   for folder, packed in itertools.chain.from_iterable(parallel.gather(made)):
     if jax.process_index() == 0:
       mask, metadata = bundled.read(io.BytesIO(base64.b85decode(packed)))

@@ -59,6 +59,11 @@ def _scored(source: str, scope: str = "global") -> Callable[[Learned], dict[str,
       "mask.keep_fraction": (learned.kept + 0.5) / learned.size}  # int() of its product is `kept`
 
 
+def _langevin(noise: float, steps: int) -> dict[str, Any]:
+  return {"mask.source": "dense", "weights.sgld_noise": noise, "weights.input_noise": 1 / 30,
+          "weights.average_decay": 1.0, "weights.average_from": steps // 3}
+
+
 # Name: (Learned) -> changes. The learned mask comes first, and is what the others are told of.
 METHODS = {
     LEARNED: lambda learned: {},
@@ -66,11 +71,11 @@ METHODS = {
     "dense (deep image prior)": lambda learned: {"mask.source": "dense"},
     "dense, 5 % of the pixels held out": lambda learned: {
         "mask.source": "dense", "weights.guard": "held_out"},
-    # Mean of the outputs after a third of the steps, as samples of a posterior; its last iterate is the
-    # variant that the authors of OES report.
-    "dense, SGLD": lambda learned: {
-        "mask.source": "dense", "weights.sgld_noise": 2.0, "weights.average_decay": 1.0,
-        "weights.average_from": learned.steps // 3},
+    # Cheng et al. 2019 (arXiv 1904.07457), without their weight decay and their going back where the fit drops:
+    # the mean of the outputs after a third of the steps, as samples of a posterior.
+    "dense, SGLD, posterior mean": lambda learned: _langevin(2.0, learned.steps),
+    # The noise of the authors of OES, who report its last iterate.
+    "dense, SGLD, a quarter of its noise": lambda learned: _langevin(0.5, learned.steps),
     "deep decoder, dense": lambda learned: {
         "mask.source": "dense", "generator.name": "deep_decoder", "generator.channels": None},
     "narrow dense, as many weights as kept": _narrow(lambda learned: learned.kept),

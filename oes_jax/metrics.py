@@ -8,10 +8,10 @@ from skimage.metrics import structural_similarity
 
 
 class Valid(NamedTuple):
-  """Which pixels of a frame belong to an image that is smaller than it.
+  """Which values count: of a frame, those of the image inside it; of a measurement, those that were made.
 
   Attributes:
-    pixels: [H, W, 1], 1 inside and 0 outside.
+    pixels: [..., 1], 1 or 0; the last axis, channels, is alike.
     count: how many are 1.
   """
   pixels: Any
@@ -19,7 +19,7 @@ class Valid(NamedTuple):
 
 
 def mean(values, valid: Valid | None = None):
-  """Mean of [H, W, C] over all pixels and channels, or over the valid ones."""
+  """Mean of [..., C] over all values, or over the valid ones."""
   if valid is None:
     return jnp.mean(values)
   return jnp.sum(values * valid.pixels) / (valid.count * values.shape[-1])

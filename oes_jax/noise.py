@@ -1,13 +1,136 @@
-"""Simulated noise."""
+"""Noise models: how a measurement strays from what it measures, and how well a prediction explains it.
+
+All values are in the unit range. Every data fit is scaled so that small residuals weigh, on average, as much as in
+a mean squared error: the KL term of the mask stage keeps its meaning whatever the noise.
+"""
+
+from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+# Smallest prediction and variance that a fit divides by.
+_FLOOR = 1e-3
+# Residual from which the robust fit grows linearly.
+_HUBER = 0.05
 
-def add_gaussian_noise(key, image, *, sigma: float):
-  """Return clip(image + sigma * N(0, 1), 0, 1), shape of `image` [H, W, C].
 
-  Clipped as in the authors' experiments; sigma is in units of the (0, 1) range.
+class Strength(NamedTuple):
+  """How strong the noise is; a model reads what its definition names.
+
+  Attributes:
+    sigma: standard deviation.
+    peak: expected counts at the value 1.
+    share: of the pixels.
   """
-  noise = jax.random.normal(key, image.shape, image.dtype)
-  return jnp.clip(image + sigma * noise, 0, 1)
+  sigma: Any
+  peak: Any
+  share: Any
+
+
+class NoiseModel(NamedTuple):
+  """A model of noise.
+
+  Attributes:
+    add: (key, image, Strength) -> noisy image.
+    loss: (predicted, measured, Strength, average) -> loss of every value; `average` takes the mean over
+      the values that were measured.
+    reads: fields of Strength that `add` needs.
+    fits_with: those that `loss` needs.
+  """
+  add: Callable[..., Any]
+  loss: Callable[..., Any]
+  reads: tuple[str, ...]
+  fits_with: tuple[str, ...] = ()
+
+
+def _add_gaussian(key, image, strength):
+  return image + strength.sigma * jax.random.normal(key, image.shape, image.dtype)
+
+
+def _squared_error(predicted, measured, strength, average):
+  del strength, average
+  return jnp.square(predicted - measured)
+
+
+def _add_poisson(key, image, strength):
+  counts = jax.random.poisson(key, strength.peak * jnp.maximum(image, 0), image.shape)
+  return counts.astype(image.dtype) / strength.peak
+
+
+def _poisson_deviance(predicted, measured, strength, average):
+  """Twice the log-likelihood ratio of Poisson counts, m log(m / p) - m + p, times the mean measurement.
+
+  The number of counts at 1 scales the likelihood as a whole, and drops out of its minimum.
+  """
+  del strength
+  p, m = jnp.maximum(predicted, _FLOOR), jnp.maximum(measured, 0)
+  log_ratio = jnp.log(jnp.maximum(m, _FLOOR * _FLOOR)) - jnp.log(p)
+  return 2 * average(m) * (jnp.where(m > 0, m * log_ratio, 0) - m + p)
+
+
+def _weighed(predicted, measured, variance, average):
+  """Squared error over the variance, which is taken as known, times its mean."""
+  variance = jax.lax.stop_gradient(jnp.maximum(variance, _FLOOR ** 2))
+  return jnp.square(predicted - measured) / variance / average(1 / variance)
+
+
+def _add_poisson_gaussian(key, image, strength):
+  counting, reading = jax.random.split(key)
+  return _add_gaussian(reading, _add_poisson(counting, image, strength), strength)
+
+
+def _poisson_gaussian(predicted, measured, strength, average):
+  """Squared error over the variance p / peak + sigma^2 (Foi et al. 2008, IEEE TIP 17:1737)."""
+  variance = jnp.maximum(predicted, 0) / strength.peak + strength.sigma ** 2
+  return _weighed(predicted, measured, variance, average)
+
+
+def _add_salt_and_pepper(key, image, strength):
+  place, colour = jax.random.split(key)
+  lost = jax.random.uniform(place, (*image.shape[:-1], 1)) < strength.share
+  return jnp.where(lost, jax.random.bernoulli(colour, 0.5, lost.shape).astype(image.dtype), image)
+
+
+def _huber(predicted, measured, strength, average):
+  """Squared error up to a residual of 0.05, and linear beyond it."""
+  del strength, average
+  residual = jnp.abs(predicted - measured)
+  return jnp.where(residual < _HUBER, jnp.square(residual), _HUBER * (2 * residual - _HUBER))
+
+
+def _add_speckle(key, image, strength):
+  return image * (1 + strength.sigma * jax.random.normal(key, image.shape, image.dtype))
+
+
+def _speckle(predicted, measured, strength, average):
+  """Squared error over the squared prediction: the noise is a factor."""
+  del strength
+  return _weighed(predicted, measured, jnp.square(jnp.maximum(predicted, 0.05)), average)
+
+
+def _add_rician(key, image, strength):
+  noise = strength.sigma * jax.random.normal(key, (2, *image.shape), image.dtype)
+  return jnp.hypot(image + noise[0], noise[1])
+
+
+def _rician(predicted, measured, strength, average):
+  """Minus the Rician log-likelihood times 2 sigma^2 (Gudbjartsson and Patz 1995, MRM 34:910).
+
+  p^2 + m^2 - 2 sigma^2 log I0(p m / sigma^2), which nears the squared error where the signal is strong.
+  """
+  del average
+  z = jnp.maximum(predicted, 0) * measured / strength.sigma ** 2
+  log_bessel = z + jnp.log(jax.scipy.special.i0e(z))
+  return jnp.square(predicted) + jnp.square(measured) - 2 * strength.sigma ** 2 * log_bessel
+
+
+NOISE_MODELS = {
+    "gaussian": NoiseModel(_add_gaussian, _squared_error, ("sigma",)),
+    "poisson": NoiseModel(_add_poisson, _poisson_deviance, ("peak",)),
+    "poisson_gaussian": NoiseModel(
+        _add_poisson_gaussian, _poisson_gaussian, ("peak", "sigma"), ("peak", "sigma")),
+    "salt_and_pepper": NoiseModel(_add_salt_and_pepper, _huber, ("share",)),
+    "speckle": NoiseModel(_add_speckle, _speckle, ("sigma",)),
+    "rician": NoiseModel(_add_rician, _rician, ("sigma",), ("sigma",)),
+}

@@ -5,11 +5,13 @@ An operator is a pair (init, apply) of one image, without a batch axis: `apply(o
 vmap. Complex values are two real channels at the end of an array.
 """
 
+import math
 from typing import Any, Callable, NamedTuple, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from skimage import transform
 
 
 class ForwardOperator(NamedTuple):
@@ -18,38 +20,58 @@ class ForwardOperator(NamedTuple):
   Attributes:
     init: (NumPy random generator) -> op_params, NumPy arrays; what is random in them is drawn there.
     apply: (op_params, image [H, W, C]) -> measurement.
+    seen: op_params -> which values of the measurement were made, [..., 1] of 0 and 1; or None: all.
+    estimate: (op_params, measurement) -> a first image [H, W, C], for the eye only.
+    unit: change of a measured value that weighs as one of 1 in the image: 1 where a measured value is a
+      mean of pixels, the norm of its row where it is a sum with random signs.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
+  seen: Callable[[Any], Any]
+  estimate: Callable[[Any, Any], Any]
+  unit: float = 1.0
 
 
-def adjoint(operator: ForwardOperator, op_params, measurement, image_shape):
+def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shape):
   """Apply the exact transpose: <A x, y> = <x, adjoint(y)> for all x and y.
 
   Args:
-    operator: A.
+    apply: of the operator A.
     op_params: of A.
     measurement: y.
     image_shape: (H, W, C) of x.
   """
   image = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
-  return jax.linear_transpose(lambda x: operator.apply(op_params, x), image)(measurement)[0]
+  return jax.linear_transpose(lambda x: apply(op_params, x), image)(measurement)[0]
 
 
 def chain(*operators: ForwardOperator) -> ForwardOperator:
-  """Return the operator that applies all, the first one to the image; op_params is their tuple."""
+  """Return the operator that applies all, the first one to the image; op_params is their tuple.
+
+  What is measured is what the last one says.
+  """
   def init(rng):
     return tuple(operator.init(rng) for operator in operators)
   def apply(op_params, image):
     for operator, params in zip(operators, op_params, strict=True):
       image = operator.apply(params, image)
     return image
-  return ForwardOperator(init, apply)
+  def estimate(op_params, measurement):
+    for operator, params in zip(reversed(operators), reversed(op_params), strict=True):
+      measurement = operator.estimate(params, measurement)
+    return measurement
+  return ForwardOperator(init, apply, lambda op_params: operators[-1].seen(op_params[-1]), estimate,
+                         math.prod(operator.unit for operator in operators))
+
+
+def _all_seen(op_params):
+  del op_params
 
 
 def identity() -> ForwardOperator:
   """The image itself."""
-  return ForwardOperator(lambda rng: (), lambda op_params, image: image)
+  return ForwardOperator(lambda rng: (), lambda op_params, image: image, _all_seen,
+                         lambda op_params, measurement: measurement)
 
 
 def inpainting(image_shape: Sequence[int], *, kept: float = 0.5, mask: np.ndarray | None = None) -> ForwardOperator:
@@ -75,7 +97,11 @@ def inpainting(image_shape: Sequence[int], *, kept: float = 0.5, mask: np.ndarra
     seen = np.zeros(shape[0] * shape[1], np.float32)
     seen[rng.choice(seen.size, count, replace=False)] = 1
     return seen.reshape(*shape, 1)
-  return ForwardOperator(init, lambda op_params, image: image * op_params)
+  def estimate(op_params, measurement):  # what is lost becomes the mean of what is measured
+    mean = jnp.sum(measurement * op_params, (0, 1)) / jnp.sum(op_params)
+    return measurement * op_params + (1 - op_params) * mean[None, None]
+  return ForwardOperator(
+      init, lambda op_params, image: image * op_params, lambda op_params: op_params, estimate)
 
 
 def downsampling(image_shape: Sequence[int], *, factor: int) -> ForwardOperator:
@@ -91,7 +117,10 @@ def downsampling(image_shape: Sequence[int], *, factor: int) -> ForwardOperator:
     del op_params
     blocks = image.reshape(height // factor, factor, width // factor, factor, -1)
     return blocks.mean((1, 3))
-  return ForwardOperator(lambda rng: (), apply)
+  def estimate(op_params, measurement):
+    del op_params
+    return jax.image.resize(measurement, (height, width, measurement.shape[2]), "cubic")
+  return ForwardOperator(lambda rng: (), apply, _all_seen, estimate)
 
 
 def gaussian_kernel(sigma: float) -> np.ndarray:
@@ -131,7 +160,8 @@ def blur(image_shape: Sequence[int], *, kernel: np.ndarray) -> ForwardOperator:
     spectrum = jnp.fft.rfft2(padded, axes=(0, 1)) * jnp.fft.rfft2(op_params, size)[..., None]
     full = jnp.fft.irfft2(spectrum, size, axes=(0, 1))
     return full[rows - 1:, columns - 1:]  # where the whole kernel lies inside
-  return ForwardOperator(lambda rng: np.asarray(kernel, np.float32), apply)
+  return ForwardOperator(lambda rng: np.asarray(kernel, np.float32), apply, _all_seen,
+                         lambda op_params, measurement: measurement)
 
 
 def to_complex(pair):
@@ -172,7 +202,7 @@ def cartesian_lines(width: int, *, acceleration: float, centre: float, rng: np.r
     raise ValueError(f"{middle} columns in the middle of {width} are more than the {count} of acceleration "
                      f"{acceleration:g}; allowed: a smaller share, or less acceleration.")
   lines = np.zeros(width, np.float32)
-  first = (width - middle) // 2
+  first = width // 2 - middle // 2  # the zero frequency is at width // 2
   lines[first:first + middle] = 1
   others = np.flatnonzero(lines == 0)
   lines[rng.choice(others, count - middle, replace=False)] = 1
@@ -225,7 +255,11 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
   def apply(op_params, image):
     maps, lines = op_params
     return to_pair(centred_fft(to_complex(maps) * to_complex(image)[None])) * lines
-  return ForwardOperator(init, apply)
+  def estimate(op_params, measurement):  # zero-filled
+    return adjoint(apply, op_params, measurement, image_shape)
+  return ForwardOperator(
+      init, apply, lambda op_params: np.broadcast_to(op_params[1], (len(coils), *shape, 1)), estimate,
+      len(coils) ** -0.5)
 
 
 def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> ForwardOperator:
@@ -257,7 +291,13 @@ def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> ForwardOper
       row = -sine * columns + cosine * rows + centre
       return jnp.sum(_bilinear(padded, row, column), 0)
     return jnp.moveaxis(jax.lax.map(lambda turn: project(*turn), op_params), 0, 1)
-  return ForwardOperator(init, apply)
+  def estimate(op_params, measurement):  # filtered back-projection
+    del op_params
+    square = np.stack([transform.iradon(
+        np.asarray(measurement[..., channel], np.float64), angles, output_size=side, circle=False)
+                       for channel in range(measurement.shape[-1])], -1)
+    return square[pads[0][0]:pads[0][0] + height, pads[1][0]:pads[1][0] + width]
+  return ForwardOperator(init, apply, _all_seen, estimate, math.pi / 4 * math.sqrt(height * width))
 
 
 def _bilinear(image, row, column):
@@ -287,7 +327,11 @@ def gaussian_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperato
   count = max(1, round(share * pixels))
   def init(rng):
     return (rng.standard_normal((count, pixels)) / np.sqrt(count)).astype(np.float32)
-  return ForwardOperator(init, lambda op_params, image: op_params @ image.reshape(pixels, -1))
+  apply = lambda op_params, image: op_params @ image.reshape(pixels, -1)
+  return ForwardOperator(
+      init, apply, _all_seen,
+      lambda op_params, measurement: adjoint(apply, op_params, measurement, image_shape),
+      (pixels / count) ** 0.5)
 
 
 def fourier_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperator:
@@ -306,4 +350,6 @@ def fourier_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperator
   def apply(op_params, image):
     spectrum = centred_fft(jnp.moveaxis(image, -1, 0).astype(jnp.result_type(image.dtype, jnp.complex64)))
     return to_pair(spectrum) * op_params
-  return ForwardOperator(init, apply)
+  return ForwardOperator(
+      init, apply, lambda op_params: np.broadcast_to(op_params, (image_shape[2], height, width, 1)),
+      lambda op_params, measurement: adjoint(apply, op_params, measurement, image_shape), 0.5 ** 0.5)

@@ -1,5 +1,6 @@
 """What a finished run leaves in its folder: images, figures and summary.json."""
 
+import dataclasses
 import json
 import pathlib
 import platform
@@ -10,6 +11,7 @@ import numpy as np
 
 import oes_jax
 from oes_jax import checkpoints
+from oes_jax import forward
 from oes_jax import guards
 from oes_jax import images
 from oes_jax import jobs
@@ -23,14 +25,14 @@ def quality_of(image, truth) -> dict[str, float]:
   return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
 
 
-def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seconds, memory,
+def write(job: jobs.Job, measured, truth, mask, collapse, last, average, seconds, memory,
           guarded: guards.Choice | None = None) -> dict[str, Any]:
   """Write images, figures and, last of all, summary.json; return the summary.
 
   Args:
     job: that is finished.
-    measurement: [H, W, C] in the unit range, as are `truth` (or None), `last` and `average`.
-    truth: only scored.
+    measured: members.Measured.
+    truth: [H, W, C] in the unit range, as are `last` and `average`; or None. Only scored.
     mask: full tree.
     collapse: findings about it.
     last: output of the last step.
@@ -47,11 +49,11 @@ def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seco
   quality = None
   if truth is not None:
     quality = {name: quality_of(image, truth)
-               for name, image in {"measurement": np.asarray(measurement), **choices}.items()}
+               for name, image in {"measurement": measured.estimate, **choices}.items()}
     trace = curves["weights"]["psnr"]
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
   written = write_images(
-      job.workdir, job, measurement, truth, choices[config.output.image], quality)
+      job.workdir, job, measured, truth, choices[config.output.image], quality)
   reports.save_curves(workdir / "curves.png", curves)
   report = jobs.density_report(job, mask)
   reports.save_mask_figure(workdir / "mask.png", report)
@@ -63,16 +65,16 @@ def write(job: jobs.Job, measurement, truth, mask, collapse, last, average, seco
                "prior": job.keep_fraction, "layers": [r._asdict() for r in report]}})
 
 
-def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str, Any]:
+def write_tiled(job: jobs.Job, measured, restored, parts) -> dict[str, Any]:
   """Write the blend of tiles whose summaries are `parts`, and summary.json; return the summary.
 
   Weights and seconds are sums over the tiles. The tiles' own folders hold curves and masks.
   """
-  quality = None
+  quality, truth = None, measured.truth
   if truth is not None:
-    quality = {"measurement": quality_of(np.asarray(measurement), truth),
+    quality = {"measurement": quality_of(measured.estimate, truth),
                job.config.output.image: quality_of(restored, truth)}
-  written = write_images(job.workdir, job, measurement, truth, restored, quality)
+  written = write_images(job.workdir, job, measured, truth, restored, quality)
   seconds = {stage: {name: sum(part["seconds"][stage][name] for part in parts)
                      for name in times} for stage, times in parts[0]["seconds"].items()}
   for times in seconds.values():
@@ -86,39 +88,48 @@ def write_tiled(job: jobs.Job, measurement, truth, restored, parts) -> dict[str,
                "prior": job.keep_fraction}})
 
 
-def write_images(workdir: pathlib.Path, job: jobs.Job, measurement, truth, restored, quality) -> str:
+def write_images(workdir: pathlib.Path, job: jobs.Job, measured, truth, restored, quality) -> str:
   """Write the images of a job and their comparison; return the name of the restored one.
 
   Args:
     workdir: folder to write into.
     job: for the layout, type and range of its file.
-    measurement: [H, W, C] in the unit range, as are `truth` (or None) and `restored`.
-    truth: for the comparison.
-    restored: the result.
+    measured: members.Measured.
+    truth: [H, W, C] in the unit range, or None; for the comparison.
+    restored: the result, likewise.
     quality: scores to print above the images, or None.
   """
   dtype = job.picture.values.dtype
   np.save(workdir / "output.npy", np.asarray(restored, np.float32))
   values = images.from_unit(restored, job.limits, dtype)
   np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
-  written = images.write_picture(workdir / "restored", values, job.picture)
-  images.write_picture(workdir / "measurement",
-                       images.from_unit(measurement, job.limits, dtype), job.picture)
+  written = images.write_picture(workdir / "restored", values, _layout(job, values))
+  if job.config.operator.name in forward.MEASURE_IMAGES:
+    kept = images.from_unit(measured.values, job.limits, dtype)
+    images.write_picture(workdir / "measurement", kept, _layout(job, kept))
+  else:
+    np.save(workdir / "measurement.npy", measured.values)
   titles = {"measurement": "measurement", "restored": "restored"}
   if quality is not None:
     for title, entry in (("measurement", "measurement"), ("restored", job.config.output.image)):
       titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
-  panels = [(titles["measurement"], np.asarray(measurement)), (titles["restored"], restored)]
+  panels = [(titles["measurement"], measured.estimate), (titles["restored"], restored)]
   if truth is not None:
     panels.append(("truth", np.asarray(truth)))
   reports.save_comparison(workdir / "before_after.png", panels)
   return written.name
 
 
+def _layout(job: jobs.Job, values) -> images.Picture:
+  """Return the layout of the job's file; an image of another size has none of its transparency."""
+  same = values.shape[:2] == job.picture.values.shape[:2]
+  return job.picture if same else dataclasses.replace(job.picture, alpha=None)
+
+
 def _write_summary(job: jobs.Job, results: dict[str, Any]) -> dict[str, Any]:
   summary = {
       **results, "output_image": job.config.output.image, "truth": _truth_name(job),
-      "limits": job.limits, "sigma": job.sigma, "generator": job.generator.spec, "conv": job.conv,
+      "limits": job.limits, "sigma": job.sigma, "noise": job.strength._asdict(), "generator": job.generator.spec, "conv": job.conv,
       "chunk_steps": job.chunk_steps, "tile": job.tile,
       "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",
       "versions": {"oes_jax": oes_jax.__version__, "jax": jax.__version__,

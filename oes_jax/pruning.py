@@ -118,10 +118,10 @@ def shuffle_within_arrays(key, mask):
 
 
 def _by_loss(criterion):
-  """Make a criterion of the loss one of (generator, params, problem, keep_fraction)."""
-  def scores(generator, params, problem, keep_fraction):
+  """Make a criterion of the loss one of (generator, params, problem, fit, keep_fraction)."""
+  def scores(generator, params, problem, fit, keep_fraction):
     del keep_fraction
-    objective = objectives.make_weight_objective(generator.apply)
+    objective = objectives.make_weight_objective(generator.apply, fit=fit)
     def run(params, problem):
       kept = jax.tree.map(jnp.ones_like, params)
       return criterion(lambda p: objective(p, kept, problem, None)[0], params)
@@ -129,11 +129,11 @@ def _by_loss(criterion):
   return scores
 
 
-# (generator, params, problem, keep_fraction) -> scores, all at initialisation.
+# (generator, params, problem, fit, keep_fraction) -> scores, all at initialisation.
 PRUNING_CRITERIA = {
-    "magnitude": lambda generator, params, problem, keep_fraction: magnitude(params),
+    "magnitude": lambda generator, params, problem, fit, keep_fraction: magnitude(params),
     "snip": _by_loss(snip),
     "grasp": _by_loss(grasp),
-    "synflow": lambda generator, params, problem, keep_fraction: synflow(
+    "synflow": lambda generator, params, problem, fit, keep_fraction: synflow(
         generator.graph, params, keep_fraction),
 }

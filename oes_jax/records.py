@@ -100,7 +100,7 @@ def fill_tables(text: str, folder: pathlib.Path) -> str:
     if match["key"] not in record:
       raise ValueError(f"{match['name']} has no entry {match['key']!r}; it has {', '.join(record)}.")
     return f"{match['place']}\n{record[match['key']]}"
-  return re.sub(r"(?P<place><!-- (?P<name>[\w.]+\.json): (?P<key>[\w ]+) -->)\n(\|.*\n)*", fill, text)
+  return re.sub(r"(?P<place><!-- (?P<name>[\w.-]+\.json): (?P<key>[\w ]+) -->)\n(\|.*\n)*", fill, text)
 
 
 def write_benchmark(path: str, record: dict[str, Any]) -> None:

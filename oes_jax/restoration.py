@@ -17,7 +17,7 @@ from oes_jax import parallel
 
 # Each draw of a run has its own stream, folded into the seed's key.
 STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "random_mask": 5,
-           "shuffled_mask": 6, "held_out": 7, "round": 8}
+           "shuffled_mask": 6, "held_out": 7, "round": 8, "operator": 9}
 
 # An output whose standard deviation over the pixels is below this is constant to rounding.
 _CONSTANT_OUTPUT = 1e-5
@@ -77,12 +77,15 @@ def _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_sc
   return Program(init, chunk, cost)
 
 
-def _make_stage(name, trainable, frozen, objective, problem, truth, *, mesh, seeds, num_steps,
+def _make_stage(name, generator, trainable, frozen, objective, problem, truth, *, params, mesh, seeds, num_steps,
                 learning_rate, schedule, average_decay, length, use_scan, programs, average_from=0,
                 guard=None, perturb=None) -> Stage:
   kind = name.partition("_")[0]  # all rounds share one program
   keys = np.stack([jax.random.key_data(stream_key(seed, kind)) for seed in seeds])
   args = (frozen, problem, truth, parallel.put(mesh, keys))
+  first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
+                       (params, problem.net_input))
+  image_shape = jax.eval_shape(generator.apply, *first).shape
   shapes = (kind, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
   programs = {} if programs is None else programs
   if shapes not in programs:
@@ -90,8 +93,7 @@ def _make_stage(name, trainable, frozen, objective, problem, truth, *, mesh, see
         learning_rate=learning_rate, schedule=schedule, num_steps=num_steps)
     step = engine.make_step(objective, optimizer, average_decay=average_decay,
                             average_from=average_from, guard=guard, perturb=perturb)
-    programs[shapes] = _compile(step, optimizer, trainable, args, problem.measurement.shape[1:],
-                                mesh, length, use_scan, guard)
+    programs[shapes] = _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_scan, guard)
   program = programs[shapes]
   return Stage(name, program.init(trainable), program, args, num_steps, length)
 
@@ -100,7 +102,8 @@ def make_mask_stage(generator, mask_logits, prior, problem, truth=None, *, mesh,
                     seeds: Sequence[int], num_steps: int, temperature: float,
                     learning_rate: float, schedule: str, average_decay: float = 0.99,
                     length: int = 50, use_scan: bool = True,
-                    programs: dict[Any, Program] | None = None) -> Stage:
+                    programs: dict[Any, Program] | None = None,
+                    fit: objectives.Fit = objectives.Fit()) -> Stage:
   """OES, stage 1: learn mask logits at the initial params, each image from its own measurement.
 
   Args:
@@ -118,12 +121,13 @@ def make_mask_stage(generator, mask_logits, prior, problem, truth=None, *, mesh,
     average_decay: of the output average.
     length: steps of a compiled chunk.
     use_scan: see engine.compile_chunk.
-    programs: compiled stages to take from and add to; of one generator and one set of the arguments
-      above, images and their number apart.
+    programs: compiled stages to take from and add to; of one generator and one set of the other
+      arguments, images and their number apart.
+    fit: of an image to its measurement.
   """
-  objective = objectives.make_mask_objective(generator.apply, temperature=temperature)
+  objective = objectives.make_mask_objective(generator.apply, temperature=temperature, fit=fit)
   return _make_stage(
-      "mask", mask_logits, prior, objective, problem, truth, mesh=mesh, seeds=seeds,
+      "mask", generator, mask_logits, prior, objective, problem, truth, params=prior.params, mesh=mesh, seeds=seeds,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
       average_decay=average_decay, length=length, use_scan=use_scan, programs=programs)
 
@@ -132,7 +136,8 @@ def make_weight_stage(generator, params, mask, problem, truth=None, *, mesh, see
                       num_steps: int, learning_rate: float, schedule: str = "constant",
                       average_decay: float = 0.99, average_from: int = 0, length: int = 50,
                       use_scan: bool = True, programs: dict[Any, Program] | None = None, guard=None,
-                      sgld_noise: float = 0, name: str = "weights") -> Stage:
+                      sgld_noise: float = 0, input_noise: float = 0, name: str = "weights",
+                      fit: objectives.Fit = objectives.Fit()) -> Stage:
   """OES, stage 2: train the kept weights of every image from params * mask.
 
   Arguments as in `make_mask_stage`; params and mask are batches of trees of one shape.
@@ -141,13 +146,15 @@ def make_weight_stage(generator, params, mask, problem, truth=None, *, mesh, see
     average_from: steps before the first that the output average takes in.
     guard: guards.Guard or None.
     sgld_noise: see `langevin_noise`.
+    input_noise: standard deviation of what is added to the network input in every step.
     name: of the stage; "round_1" and so on train the rounds of iterative magnitude pruning.
   """
   perturb = langevin_noise(
       sgld_noise, engine.SCHEDULES[schedule](learning_rate, num_steps)) if sgld_noise else None
   return _make_stage(
-      name, masks.apply_mask(params, mask), mask,
-      objectives.make_weight_objective(generator.apply), problem, truth, mesh=mesh, seeds=seeds,
+      name, generator, masks.apply_mask(params, mask), mask,
+      objectives.make_weight_objective(generator.apply, fit=fit, input_noise=input_noise), problem, truth,
+      params=params, mesh=mesh, seeds=seeds,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
       average_decay=average_decay, average_from=average_from, length=length, use_scan=use_scan,
       programs=programs, guard=guard, perturb=perturb)
@@ -157,7 +164,7 @@ def langevin_noise(factor: float, rate) -> Callable:
   """Add Gaussian noise to the kept weights of every convolution: SGLD (Cheng et al. 2019, CVPR, arXiv 1904.07457).
 
   Args:
-    factor: standard deviation, in learning rates; the authors of OES and of SGLD use 2.
+    factor: standard deviation, in learning rates; Cheng et al. use 2, the authors of OES 0.5.
     rate: learning rate, a number or a function of the steps done.
 
   Returns:

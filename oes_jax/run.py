@@ -9,9 +9,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from skimage import restoration
 import tqdm
 
 from oes_jax import batches
+from oes_jax import images
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import outputs
@@ -71,15 +73,16 @@ def _restore_whole(job: jobs.Job, signals, label) -> dict[str, Any]:
 
 def _restore_tiles(job: jobs.Job, signals, label) -> dict[str, Any]:
   """Restore every tile in a folder of its own, as a run of its own, and blend them."""
-  measurement, truth = members.measure(job)
+  measured = members.measure(job)
   overlap = job.config.compute.tile_overlap
-  places = tiles.cut(measurement.shape, job.tile, overlap)
+  places = tiles.cut(measured.values.shape, job.tile, overlap)
   restored, summaries, seconds = [], [], []
   for number, place in enumerate(places):
     if signals.received:
       raise processes.Interrupted(signals.received)
     began = time.perf_counter()
-    part = _tile_job(job, number, measurement[place], None if truth is None else truth[place])
+    part = _tile_job(job, number, measured.values[place],
+                     None if measured.truth is None else measured.truth[place])
     print(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
           f"columns {place[1].start} to {place[1].stop}", flush=True)
     finished = part.workdir / "summary.json"
@@ -93,8 +96,8 @@ def _restore_tiles(job: jobs.Job, signals, label) -> dict[str, Any]:
       print(f"tiles left: {len(places) - number - 1}, about {tqdm.tqdm.format_interval(left)}",
             flush=True)
     restored.append(np.load(part.workdir / "restored.npy"))
-  image = tiles.blend(restored, places, measurement.shape, overlap)
-  return outputs.write_tiled(job, measurement, truth, image, summaries)
+  image = tiles.blend(restored, places, measured.values.shape, overlap)
+  return outputs.write_tiled(job, measured, image, summaries)
 
 
 def _tile_job(job: jobs.Job, number: int, measurement, truth) -> jobs.Job:
@@ -103,7 +106,19 @@ def _tile_job(job: jobs.Job, number: int, measurement, truth) -> jobs.Job:
       job.picture, values=np.asarray(measurement), alpha=None, squeezed=False, suffix=".npy")
   return dataclasses.replace(job, workdir=job.workdir / "tiles" / f"{number:03d}", picture=picture,
                              truth=None if truth is None else np.asarray(truth), limits=(0.0, 1.0),
-                             sigma=0.0, tile=None)
+                             simulated=False, tile=None)
+
+
+def _describe_measurement(job: jobs.Job) -> str:
+  """Say what is simulated, or how strong the noise of a measured image seems to be."""
+  operator, model = job.config.operator.name, job.config.noise.model
+  if job.simulated:
+    strength = ", ".join(f"{name} {value:g}" for name, value in job.strength._asdict().items() if value)
+    return f"{operator}, simulated {model} noise, {strength or 'none'}"
+  if operator == "identity" and model == "gaussian":
+    sigma = np.mean(restoration.estimate_sigma(images.to_unit(job.picture.values, job.limits), channel_axis=-1))
+    return f"no noise added; its own seems to be about {sigma:.3f} of the range"
+  return f"{operator}, no noise added"
 
 
 def _announce(job: jobs.Job) -> None:
@@ -111,7 +126,7 @@ def _announce(job: jobs.Job) -> None:
   print(f"workdir: {job.workdir}")
   print(f"image: {job.config.data.source}, {shape[0]}x{shape[1]}, {shape[2]} channels, "
         f"{job.picture.values.dtype}; values {job.limits[0]:g} to {job.limits[1]:g} map to 0 to 1; "
-        + (f"simulated noise, sigma {job.sigma:g}" if job.sigma else "no noise added"))
+        + _describe_measurement(job))
   print(f"device: {jax.devices()[0].device_kind} ({jax.default_backend()}); convolutions: {job.conv}; "
         f"chunks of {job.chunk_steps} steps; about {sum(job.need) / 1e9:.1f} GB of memory")
   if job.tile is not None:

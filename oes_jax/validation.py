@@ -15,9 +15,11 @@ from oes_jax import bundled
 from oes_jax import checkpoints
 from oes_jax import convolution
 from oes_jax import engine
+from oes_jax import forward
 from oes_jax import generators
 from oes_jax import guards
 from oes_jax import interop
+from oes_jax import noise
 from oes_jax import pruning
 
 MASK_SOURCES = ("learn", "bundled", "file", "dense", "random", "shuffled", *pruning.PRUNING_CRITERIA,
@@ -30,7 +32,7 @@ OUTPUTS = ("average", "last", "guarded")
 PRECISIONS = ("default", "high", "highest")
 DTYPES = ("float32", "bfloat16")
 
-_OPTIONAL = ("noise.sigma", "noise.seed", "mask.keep_fraction", "data.max_side",
+_OPTIONAL = ("noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.keep_fraction", "mask.round_steps", "data.max_side",
              "compute.chunk_steps", "compute.images_per_device", "compute.tile")  # None is automatic
 # key: (test, what is allowed).
 _NUMBERS = {
@@ -39,9 +41,19 @@ _NUMBERS = {
     "data.max_side": (lambda v: v >= 16, "16 pixels or more, or None for no limit"),
     "noise.seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1, or None for seed"),
     "noise.sigma": (lambda v: 0 <= v <= 1, "a number in [0, 1] (of the unit range), or None"),
+    "noise.peak": (lambda v: 0 < v < float("inf"), "a number > 0 (counts at the value 1), or None"),
+    "noise.share": (lambda v: 0 <= v < 1, "a number in [0, 1), or None"),
+    "operator.kept": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
+    "operator.factor": (lambda v: 2 <= v <= 8, "a whole number from 2 to 8"),
+    "operator.kernel_sigma": (lambda v: 0.1 <= v <= 50, "0.1 to 50 pixels"),
+    "operator.motion_length": (lambda v: 2 <= v <= 200, "2 to 200 pixels"),
+    "operator.motion_angle": (lambda v: -360 <= v <= 360, "-360 to 360 degrees"),
+    "operator.angles": (lambda v: 1 <= v <= 10_000, "a whole number from 1 to 10,000"),
+    "operator.rows": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
     "generator.num_scales": (lambda v: v >= 1, "1 or more"),
     "mask.keep_fraction": (lambda v: 0 < v <= 1, "a number in (0, 1], or None for automatic"),
     "mask.rounds": (lambda v: 1 <= v <= 100, "a whole number from 1 to 100"),
+    "mask.round_steps": (lambda v: v >= 1, "1 or more, or None for weights.num_steps"),
     "mask.num_steps": (lambda v: v >= 1, "1 or more"),
     "mask.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
     "mask.kl_weight": (lambda v: 0 <= v < float("inf"), "a number >= 0"),
@@ -51,6 +63,7 @@ _NUMBERS = {
     "weights.average_decay": (lambda v: 0 <= v <= 0.9999 or v == 1,
                               "a number in [0, 0.9999], or 1 for the plain mean"),
     "weights.average_from": (lambda v: v >= 0, "0 or more"),
+    "weights.input_noise": (lambda v: 0 <= v < float("inf"), "a number >= 0"),
     "weights.sgld_noise": (lambda v: 0 <= v < float("inf"), "a number >= 0, in learning rates"),
     "weights.guard_window": (lambda v: 2 <= v <= 1000, "a whole number from 2 to 1000"),
     "weights.guard_patience": (lambda v: v >= 1, "1 or more"),
@@ -62,6 +75,8 @@ _NUMBERS = {
     "compute.tile_overlap": (lambda v: 0 <= v <= 128, "0 to 128 pixels"),
 }
 _CHOICES = {
+    "operator.name": forward.NAMES,
+    "noise.model": tuple(noise.NOISE_MODELS),
     "generator.name": tuple(generators.GENERATORS),
     "mask.source": MASK_SOURCES,
     "mask.scope": MASK_SCOPES,
@@ -128,11 +143,17 @@ def check_config(config) -> None:
   if config.mask.source in _NEED_KEEP_FRACTION and config.mask.keep_fraction is None:
     raise ValueError(f"mask.source={config.mask.source!r} needs mask.keep_fraction, in (0, 1]: it prunes "
                      "step by step down to it.")
+  if config.compute.tile and config.operator.name != "identity":
+    raise ValueError(f"compute.tile={config.compute.tile} cuts an image that operator.name={config.operator.name!r} "
+                     "measures as a whole; allowed: None or 0.")
+  if config.noise.model != "gaussian" and config.operator.name not in forward.MEASURE_IMAGES:
+    raise ValueError(f"noise.model={config.noise.model!r} is for images, which operator.name="
+                     f"{config.operator.name!r} does not measure; allowed: gaussian.")
   if config.compute.tile and config.compute.tile_overlap > config.compute.tile // 2:
     raise ValueError(f"compute.tile_overlap={config.compute.tile_overlap} is not allowed; allowed: at "
                      f"most half of compute.tile={config.compute.tile}.")
-  if config.mask.source == "learn" and config.mask.keep_fraction == 1:
-    raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn; allowed: mask.source='dense', "
+  if config.mask.source in ("learn", "imp", "imp_oracle") and config.mask.keep_fraction == 1:
+    raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn or prune; allowed: mask.source='dense', "
                      "or a fraction below 1.")
 
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import benchmark
 from oes_jax import bench_analyses
 from oes_jax import bench_cases
 from oes_jax import bench_compare
@@ -18,6 +19,7 @@ from oes_jax import masks
 from oes_jax import methods
 from oes_jax import records
 from oes_jax import reports
+from oes_jax import validation
 from oes_jax import zs_n2n
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -54,12 +56,16 @@ def _row(method, seed, psnr, collapse=()):
 def test_the_table_ranks_what_does_not_see_the_truth_and_counts_collapsed_runs():
   peer = {"method": "b", "image": "x", "seed": 0, "average psnr": 28.0, "average ssim": 0.7, "collapse": [],
           "seconds": {"all": 0.25}}
-  rows = [_row("a", 0, 20.0), _row("a", 1, 22.0, ["dead"]), peer, _row("c", 0, 24.0), _row(methods.ORACLE, 0, 30.0)]
+  rows = [_row("a", 0, 20.0), _row("a", 1, 22.0, ["dead"]), peer, _row(methods.LEARNED, 0, 24.0),
+          _row(methods.LEARNED, 1, 25.0), _row(methods.ORACLE, 0, 30.0), _row(methods.ORACLE, 1, 30.0),
+          _row("d", 1, 27.0)]
   table = bench_compare.tabulate(rows)
-  assert [line[:2] for line in table[1:]] == [["", methods.ORACLE], ["", "b"], ["1", "c"], ["2", "a"]]
-  assert table[4] == ["2", "a", "21.00 ± 1.41", "0.500", "20.00 ± 1.41", "0.400", "21.00 ± 1.41", "0.500", "1,000",
-                      "22.00 ± 1.41", "1,200", "300", "2.0", "3.0", "5", "1 of 2"]
-  assert table[2] == ["", "b", "28.00", "0.700", *[""] * 9, "0.2", "", ""]
+  assert [line[:2] for line in table[1:]] == [
+      ["", methods.ORACLE], ["", "b"], ["", "d"], ["1", methods.LEARNED], ["2", "a"]]
+  assert table[3][-1] == "1 of 2" and table[3][3] == "+2.00" and table[4][3] == ""
+  assert table[5] == ["2", "a", "21.00 ± 1.41", "-3.50 ± 0.50", "0.500", "20.00 ± 1.41", "0.400", "21.00 ± 1.41", "0.500", "1,000",
+                      "22.00 ± 1.41", "1,200", "300", "2.0", "3.0", "5", "1 of 2", ""]
+  assert table[2] == ["", "b", "28.00", "+4.00", "0.700", *[""] * 9, "0.2", "", "", "1 of 2"]
 
 
 def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
@@ -102,11 +108,31 @@ def test_a_faulty_config_is_named(argument, said):
 
 def test_every_case_has_its_crop_and_seed():
   config = bench_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:answer")
-  listed = bench_cases.list_cases(config, {("coffee", 1): {"mask.source": "dense"}, ("chelsea", 0): {}})
+  listed = bench_cases.list_cases(config, {("retina", 1): {"mask.source": "dense"}, ("rocket", 0): {}})
   assert [(c.config.data.source, c.config.seed, c.config.mask.source) for c in listed] == [
-      ("coffee", 1, "dense"), ("chelsea", 0, "learn")]
-  assert tuple(listed[0].config.data.crop) == dict(config.benchmark.crops)["coffee"]
+      ("retina", 1, "dense"), ("rocket", 0, "learn")]
+  assert tuple(listed[0].config.data.crop) == dict(config.benchmark.crops)["retina"]
   assert "benchmark" not in listed[0].config
+  assert len({c.config.noise.seed for c in listed}) == 2  # every measurement has noise of its own
+
+
+@pytest.mark.parametrize("preset", benchmark.PRESETS)
+def test_presets_are_valid(preset):
+  config = bench_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:{preset}")
+  for case in bench_cases.list_cases(config, {key: {} for key in bench_cases.keys_of(config)}):
+    validation.check_config(case.config)
+
+
+def test_an_image_may_not_come_twice(tmp_path):
+  (tmp_path / "twice.py").write_text("""
+from configs import benchmark
+def get_config():
+  config = benchmark.get_config("quick")
+  config.benchmark.transfer_crops = (("rocket", (0, 0, 64, 64)),)
+  return config
+""")
+  with pytest.raises(ValueError, match="benchmark.crops and benchmark.transfer_crops hold.*every image once"):
+    bench_cases.read_config(str(tmp_path / "twice.py"))
 
 
 def test_unknown_methods_are_named(tmp_path):
@@ -152,7 +178,7 @@ def get_config():
   config = benchmark.get_config("tuned")
   config.update_from_flattened_dict({
       "generator.num_scales": 1, "generator.channels": (8,), "mask.num_steps": 30, "mask.keep_fraction": 0.4,
-      "weights.num_steps": 110, "weights.guard_window": 10, "compute.compilation_cache": ""})
+      "weights.num_steps": 110, "weights.guard_window": 10, "mask.round_steps": 30, "compute.compilation_cache": ""})
   config.benchmark.update(dict(
       crops=(("astronaut", (60, 190, 24, 24)), ("coffee", (60, 190, 24, 24))), learning_rates=(0.01, 0.02),
       tuning_crops=(("rocket", (60, 190, 24, 24)),), transfer_crops=(("retina", (600, 600, 24, 24)),),

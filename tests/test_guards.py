@@ -64,10 +64,11 @@ def test_held_out_pixels_choose_and_are_not_fitted():
   measurement = rng.uniform(size=SHAPE).astype(np.float32)
   seen = np.ones((4, 5, 1), np.float32)
   seen[1, 2] = seen[3, 0] = 0
-  problem = objectives.Problem(None, measurement, None, metrics.Valid(seen, seen.sum()))
+  problem = objectives.Problem(None, measurement, None, metrics.Valid(seen, seen.sum()),
+                               metrics.Valid(1 - seen, (1 - seen).sum()))
   near, far = measurement + 0.01, measurement + 0.5
   averaged = [far, np.where(seen > 0, far, near), np.where(seen > 0, near, far)]
-  state = _follow(guards.held_out(window=1, patience=10), _outputs([0.1] * 3), problem, averaged)
+  state = _follow(guards.held_out(window=1, patience=10, fit=objectives.Fit()), _outputs([0.1] * 3), problem, averaged)
   assert int(state.step) == 2
   np.testing.assert_array_equal(state.output, averaged[1])
   changed = problem._replace(measurement=np.where(seen > 0, measurement, 0))

@@ -40,7 +40,7 @@ def test_operators_are_linear_and_have_their_adjoint(x64, rng, name):
   image = apply(op_params, x)
   np.testing.assert_allclose(apply(op_params, 2 * x - 3 * y), 2 * image - 3 * apply(op_params, y), atol=1e-10)
   measurement = rng.standard_normal(image.shape)
-  back = jax.jit(lambda p, m: operators.adjoint(operator, p, m, shape))(op_params, measurement)
+  back = jax.jit(lambda p, m: operators.adjoint(operator.apply, p, m, shape))(op_params, measurement)
   assert back.shape == shape
   assert float(np.sum(image * measurement)) == pytest.approx(float(np.sum(x * back)), rel=1e-9)
   assert np.abs(image).max() > 0
@@ -55,6 +55,38 @@ def test_parameters_may_differ_in_a_batch(rng, name):
   together = jax.jit(jax.vmap(operator.apply))(stacked, images)
   for row in range(2):
     np.testing.assert_allclose(together[row], operator.apply(several[row], images[row]), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_estimates_have_the_shape_of_the_image_and_what_is_seen_that_of_the_measurement(rng, name):
+  operator, shape = CASES[name]
+  op_params = operator.init(rng)
+  measurement = operator.apply(op_params, jnp.full(shape, 0.5))
+  assert operator.estimate(op_params, measurement).shape == shape
+  seen = operator.seen(op_params)
+  if seen is not None:
+    assert seen.shape == (*measurement.shape[:-1], 1) and set(np.unique(seen)) == {0, 1}
+    assert not np.any(measurement * (1 - seen))  # nothing is lost that was measured
+
+
+@pytest.mark.parametrize("name", ["mri", "gaussian rows", "fourier rows"])
+def test_the_unit_is_what_white_noise_in_the_image_makes_of_a_measured_value(rng, name):
+  operator, shape = CASES[name]
+  op_params = operator.init(rng)
+  noise = rng.standard_normal((200, *shape)).astype(np.float32)
+  measured = np.asarray(jax.jit(jax.vmap(lambda x: operator.apply(op_params, x)))(noise))
+  seen = operator.seen(op_params)
+  values = measured if seen is None else measured[np.broadcast_to(seen > 0, measured.shape)]
+  assert values.std() == pytest.approx(operator.unit, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["identity", "blur", "downsampling"])
+def test_a_grey_image_is_estimated_exactly(rng, name):
+  operator, shape = CASES[name]
+  op_params = operator.init(rng)
+  scale = np.sum(op_params) if name == "blur" else 1
+  estimate = operator.estimate(op_params, operator.apply(op_params, jnp.full(shape, 0.5)))
+  np.testing.assert_allclose(estimate, 0.5 * scale, rtol=1e-4)
 
 
 def test_blur_is_the_convolution_with_reflected_edges(rng):
@@ -87,13 +119,18 @@ def test_full_sampling_and_unit_coils_keep_the_energy(rng):
   space = operator.apply(operator.init(rng), image)
   assert space.shape == (3, 12, 16, 2)
   assert float(np.sum(np.square(space))) == pytest.approx(np.sum(image ** 2), rel=1e-4)
-  back = operators.adjoint(operator, operator.init(rng), space, (12, 16, 2))
+  back = operators.adjoint(operator.apply, operator.init(rng), space, (12, 16, 2))
   np.testing.assert_allclose(back, image, atol=1e-4)  # the adjoint is then the inverse
 
 
-def test_lines_are_as_many_as_asked_for_with_the_middle_among_them(rng):
-  lines = operators.cartesian_lines(100, acceleration=4, centre=0.08, rng=rng)
-  assert lines.sum() == 25 and lines[46:54].all()
+@pytest.mark.parametrize("width, acceleration, centre", [(100, 4, 0.08), (64, 8, 0.01), (63, 4, 0.1), (64, 4, 0.08)])
+def test_lines_are_as_many_as_asked_for_with_the_middle_among_them(rng, width, acceleration, centre):
+  lines = operators.cartesian_lines(width, acceleration=acceleration, centre=centre, rng=rng)
+  assert lines.sum() == round(width / acceleration)
+  constant = np.abs(np.asarray(operators.centred_fft(jnp.ones((1, width), jnp.complex64))))[0]
+  assert lines[constant.argmax()] == 1  # the zero frequency
+  middle = max(1, round(centre * width))
+  assert lines[width // 2 - middle // 2:][:middle].all()
 
 
 @pytest.mark.parametrize("sigma", [0.5, 2.0])

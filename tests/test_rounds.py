@@ -1,6 +1,7 @@
 """Iterative magnitude pruning, and Langevin dynamics: whole runs of a tiny config."""
 
 import os
+import shutil
 import signal
 
 import jax
@@ -19,7 +20,7 @@ from oes_jax import run
 
 TINY = {
     "data.source": "camera", "data.crop": (100, 200, 24, 24), "generator.num_scales": 1,
-    "generator.channels": (6,), "mask.source": "imp", "mask.rounds": 2, "mask.num_steps": 10,
+    "generator.channels": (6,), "mask.source": "imp", "mask.rounds": 2, "mask.round_steps": 10,
     "mask.keep_fraction": 0.3, "weights.num_steps": 10, "checkpoint.every_steps": 5,
     "compute.chunk_steps": 5, "compute.compilation_cache": ""}
 
@@ -65,7 +66,7 @@ def test_rounds_start_from_the_initial_weights(whole, tmp_path):
   image = members.make(job.generator, job.shape, False, job, job)
   mask = jax.tree.map(np.float32, _masks(folder)[0])
   rewound = restoration.masked_output(job.generator, image.params, mask, image.problem.net_input)
-  expected = np.mean((np.asarray(rewound) - image.measurement) ** 2)
+  expected = np.mean((np.asarray(rewound) - image.measured.values) ** 2)
   assert traces["round_2"]["loss"][0] == pytest.approx(expected, rel=1e-4)
 
 
@@ -83,6 +84,25 @@ def test_rounds_resume_bit_for_bit(whole, tmp_path, monkeypatch, stop_after):
   with pytest.raises(processes.Interrupted, match="SIGTERM"):
     _restore(tmp_path / "run")
   monkeypatch.setattr(records.MetricsLog, "write", write)
+  _restore(tmp_path / "run")
+  for name in ("restored.npy", "metrics.jsonl"):
+    assert (tmp_path / "run" / name).read_bytes() == (whole[0] / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["mask_0.5000", "mask"])
+def test_a_lost_mask_of_a_round_ends_alike(whole, tmp_path, monkeypatch, lost):
+  chunks, write = [], records.MetricsLog.write
+  def interrupting(self, *args):
+    chunks.append(1)
+    write(self, *args)
+    if len(chunks) == (3 if lost == "mask_0.5000" else 5):  # in the round, or the stage, that goes on with it
+      os.kill(os.getpid(), signal.SIGTERM)
+  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  with pytest.raises(processes.Interrupted):
+    _restore(tmp_path / "run")
+  monkeypatch.setattr(records.MetricsLog, "write", write)
+  shutil.rmtree(tmp_path / "run" / lost)
   _restore(tmp_path / "run")
   for name in ("restored.npy", "metrics.jsonl"):
     assert (tmp_path / "run" / name).read_bytes() == (whole[0] / name).read_bytes()

@@ -1,0 +1,113 @@
+"""The forward operator and the noise that a config asks for."""
+
+import hashlib
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from oes_jax import images
+from oes_jax import noise
+from oes_jax import operators
+
+# Noise that is simulated where the config names no strength.
+_DEFAULT_STRENGTH = {"sigma": 0.1, "peak": 100.0, "share": 0.1}
+# Operators whose measurement is an image: a user's file can be one.
+MEASURE_IMAGES = ("identity", "inpainting", "super_resolution", "deblurring")
+# Keys of config.operator that name a file, and the operators that read it.
+_FILES = {"mask": ("inpainting",), "kernel": ("deblurring",)}
+_KERNELS = ("gaussian", "motion")
+
+
+def is_simulated(config, bundled: bool) -> bool:
+  """Whether data.source is a clean image, of which the measurement is simulated; else it is the measurement."""
+  if config.operator.simulate is not None:
+    return config.operator.simulate
+  given = [config.noise[name] for name in ("sigma", "peak", "share") if config.noise[name] is not None]
+  if config.operator.name == "identity" and bundled and not any(given):
+    return not given  # noise.sigma=0 leaves nothing to restore, and no truth
+  return bundled or any(given)
+
+
+def strength(config, simulated: bool) -> noise.Strength:
+  """Return how strong the noise is: as the config says, by default where it is simulated; None where unknown."""
+  reads = noise.NOISE_MODELS[config.noise.model].reads if simulated else ()
+  values = {name: config.noise[name] for name in noise.Strength._fields}
+  return noise.Strength(**{
+      name: _DEFAULT_STRENGTH[name] if value is None and name in reads else value
+      for name, value in values.items()})
+
+
+def image_shape(config, measured: tuple[int, int, int], simulated: bool) -> tuple[int, int, int]:
+  """Return (H, W, C) of the image, given that of data.source."""
+  if simulated or config.operator.name != "super_resolution":
+    return measured
+  factor = config.operator.factor
+  return (factor * measured[0], factor * measured[1], measured[2])
+
+
+def digest(config) -> str | None:
+  """Return the sha256 of the operator's file; None where it has none.
+
+  Raises:
+    ValueError: there is no such file.
+  """
+  for key, names in _FILES.items():
+    path = config.operator[key]
+    if config.operator.name in names and path is not None and path not in _KERNELS:
+      file = pathlib.Path(path)
+      if not file.is_file():
+        raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file"
+                         + (f", {' or '.join(_KERNELS)}." if key == "kernel" else "."))
+      return hashlib.sha256(file.read_bytes()).hexdigest()
+  return None
+
+
+def _read_plane(path: str, key: str) -> np.ndarray:
+  """Read [H, W] from an image or an array; channels are averaged."""
+  return images.read_picture(path, None, key=key).values.astype(np.float64).mean(-1)
+
+
+def _kernel(settings) -> np.ndarray:
+  if settings.kernel == "gaussian":
+    return operators.gaussian_kernel(settings.kernel_sigma)
+  if settings.kernel == "motion":
+    return operators.motion_kernel(settings.motion_length, settings.motion_angle)
+  kernel = _read_plane(settings.kernel, "operator.kernel")
+  if kernel.sum() <= 0:
+    raise ValueError("its sum is not above 0")
+  return kernel / kernel.sum()
+
+
+def make_operator(config, shape: tuple[int, int, int], simulated: bool) -> operators.ForwardOperator:
+  """Return the operator of a config for an image (H, W, C).
+
+  Raises:
+    ValueError, OSError: it does not go with the image, or its file cannot be read.
+  """
+  settings: Any = config.operator
+  if not simulated and settings.name not in MEASURE_IMAGES:
+    raise ValueError(f"operator.name={settings.name!r} measures no image, so data.source={config.data.source!r} is no "
+                     "measurement of it; allowed: operator.simulate=True, to simulate one of a clean image.")
+  if not simulated and settings.name == "inpainting" and settings.mask is None:
+    raise ValueError("operator.name='inpainting' needs operator.mask=None to be a file; allowed: an image that is 0 "
+                     "where pixels are lost.")
+  try:
+    return _OPERATORS[settings.name](settings, shape)
+  except ValueError as error:
+    raise ValueError(f"operator.name={settings.name!r}: {error}") from error
+
+
+_OPERATORS = {
+    "identity": lambda settings, shape: operators.identity(),
+    "inpainting": lambda settings, shape: operators.inpainting(
+        shape, kept=settings.kept,
+        mask=None if settings.mask is None else _read_plane(settings.mask, "operator.mask")),
+    "super_resolution": lambda settings, shape: operators.downsampling(shape, factor=settings.factor),
+    "deblurring": lambda settings, shape: operators.blur(shape, kernel=_kernel(settings)),
+    "tomography": lambda settings, shape: operators.tomography(
+        shape, angles=np.linspace(0, 180, settings.angles, endpoint=False)),
+    "fourier_rows": lambda settings, shape: operators.fourier_rows(shape, share=settings.rows),
+    "gaussian_rows": lambda settings, shape: operators.gaussian_rows(shape, share=settings.rows),
+}
+NAMES = tuple(_OPERATORS)

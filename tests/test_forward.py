@@ -1,0 +1,131 @@
+"""Restoration through forward operators and with other noise: tiny whole runs, simulated and of files."""
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from configs import default
+from oes_jax import jobs
+from oes_jax import members
+from oes_jax import reports
+from oes_jax import run
+from oes_jax import sweep
+
+TINY = {
+    "data.source": "camera", "data.crop": (100, 200, 24, 32), "generator.num_scales": 1,
+    "generator.channels": (6,), "mask.num_steps": 6, "mask.keep_fraction": 0.5,
+    "weights.num_steps": 30, "compute.compilation_cache": "", "weights.guard_window": 5}
+BAD_MEASUREMENTS = [
+    ({"operator.name": "super_resolution", "operator.factor": 5}, "factor 5 does not divide 24x32"),
+    ({"operator.name": "tomography", "operator.simulate": False}, "measures no image"),
+    ({"operator.name": "inpainting", "operator.simulate": False}, "needs operator.mask"),
+    ({"operator.name": "inpainting", "operator.mask": "missing.png"}, "operator.mask='missing.png' does not exist"),
+    ({"operator.name": "deblurring", "operator.kernel": "box"}, "operator.kernel='box'"),
+    ({"operator.name": "radar"}, "operator.name='radar' is unknown; allowed: identity, inpainting"),
+    ({"operator.name": "tomography", "noise.model": "poisson"}, "noise.model='poisson' is for images"),
+    ({"operator.name": "deblurring", "compute.tile": 64}, "compute.tile=64"),
+    ({"noise.model": "rician", "noise.sigma": 0.0, "operator.simulate": False}, "needs noise.sigma=0.0 above 0"),
+    ({"noise.model": "sand"}, "noise.model='sand' is unknown"),
+    ({"operator.kept": 0.0}, "operator.kept=0.0"), ({"noise.peak": 0.0}, "noise.peak=0.0")]
+
+
+def _config(**changes):
+  config = default.get_config()
+  config.update_from_flattened_dict({**TINY, **changes})
+  return config
+
+
+def _restore(folder, changes):
+  return run.run(jobs.prepare(_config(**changes), str(folder)))
+
+
+@pytest.mark.parametrize("name, changes", [
+    ("inpainting", {"operator.kept": 0.6}), ("super_resolution", {"operator.factor": 2}),
+    ("tomography", {"operator.angles": 12}),
+    pytest.param("deblurring", {}, marks=pytest.mark.slow),
+    pytest.param("fourier_rows", {}, marks=pytest.mark.slow),
+    pytest.param("gaussian_rows", {}, marks=pytest.mark.slow)])
+def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
+  summary = _restore(tmp_path, {"operator.name": name, "noise.sigma": 0.02, "mask.source": "random",
+                                "weights.guard": "variance", **changes})
+  trace = reports.read_metrics(tmp_path / "metrics.jsonl")["weights"]
+  assert trace["psnr"][-5:].mean() > trace["psnr"][0] + 1  # the image is found, not only the measurement
+  assert trace["mse"][-1] < trace["mse"][0]
+  assert np.load(tmp_path / "restored.npy").shape == (24, 32)
+  assert (tmp_path / "before_after.png").is_file() and summary["quality"]["measurement"]["psnr"] > 0
+
+
+@pytest.mark.parametrize("model", ["poisson", pytest.param("salt_and_pepper", marks=pytest.mark.slow),
+                                   pytest.param("speckle", marks=pytest.mark.slow),
+                                   pytest.param("poisson_gaussian", marks=pytest.mark.slow),
+                                   pytest.param("rician", marks=pytest.mark.slow)])
+def test_an_image_is_restored_from_other_noise(tmp_path, model):
+  summary = _restore(tmp_path, {"noise.model": model, "mask.source": "random", "weights.guard": "held_out"})
+  trace = reports.read_metrics(tmp_path / "metrics.jsonl")["weights"]
+  assert trace["loss"][-1] < trace["loss"][0] and trace["psnr"][-1] > trace["psnr"][0] + 1
+  assert summary["quality"]["guarded"]["psnr"] > 0
+  assert any(summary["noise"].values())
+
+
+def test_a_files_lost_pixels_are_not_fitted(tmp_path):
+  rng = np.random.default_rng(0)
+  mask = rng.random((20, 24)) < 0.6
+  pixels = rng.integers(0, 255, (20, 24), np.uint8)
+  Image.fromarray(np.uint8(255 * mask)).save(tmp_path / "mask.png")
+  losses = []
+  for name, lost in (("a", 0), ("b", 255)):  # whatever the file holds there
+    Image.fromarray(np.where(mask, pixels, np.uint8(lost))).save(tmp_path / f"{name}.png")
+    _restore(tmp_path / name, {
+        "data.source": str(tmp_path / f"{name}.png"), "data.crop": None, "operator.name": "inpainting",
+        "operator.mask": str(tmp_path / "mask.png"), "mask.source": "dense", "weights.num_steps": 5})
+    losses.append(reports.read_metrics(tmp_path / name / "metrics.jsonl")["weights"]["loss"])
+  np.testing.assert_array_equal(*losses)
+
+
+def test_a_coarse_file_becomes_a_larger_image(tmp_path):
+  Image.fromarray(np.random.default_rng(0).integers(0, 255, (12, 10, 4), np.uint8)).save(tmp_path / "coarse.png")
+  job = jobs.inspect(_config(**{
+      "data.source": str(tmp_path / "coarse.png"), "data.crop": None, "operator.name": "super_resolution",
+      "operator.factor": 3}))
+  measured = members.measure(job)
+  assert job.shape == (36, 30, 3) and measured.values.shape == (12, 10, 3)
+  assert measured.estimate.shape == (36, 30, 3) and measured.truth is None
+  _restore(tmp_path / "run", {
+      "data.source": str(tmp_path / "coarse.png"), "data.crop": None, "operator.name": "super_resolution",
+      "operator.factor": 3, "mask.source": "dense", "weights.num_steps": 2})
+  assert Image.open(tmp_path / "run" / "restored.png").size == (30, 36)
+
+
+def test_a_measurement_is_the_operator_of_the_truth_with_noise(tmp_path):
+  kernel = np.zeros((3, 5))
+  kernel[1, 1:4] = 2.0  # its sum becomes 1
+  np.save(tmp_path / "kernel.npy", kernel)
+  job = jobs.inspect(_config(**{"operator.name": "deblurring", "operator.kernel": str(tmp_path / "kernel.npy"),
+                                "noise.sigma": 0.01}))
+  measured = members.measure(job)
+  expected = (np.roll(measured.truth, 1, 1) + measured.truth + np.roll(measured.truth, -1, 1)) / 3
+  inner = np.s_[2:-2, 2:-2]
+  assert (measured.values - expected)[inner].std() == pytest.approx(0.01, rel=0.2)
+
+
+@pytest.mark.parametrize("changes, said", BAD_MEASUREMENTS)
+def test_what_cannot_be_measured_is_one_line_before_any_compilation(tmp_path, changes, said):
+  with pytest.raises(ValueError, match=said) as caught:
+    jobs.prepare(_config(**changes), str(tmp_path / "run"))
+  message = str(caught.value)
+  assert "\n" not in message and ("allowed" in message or "above 0" in message)
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_batch_through_an_operator_gives_each_image_alone(tmp_path):
+  config = _config(**{"data.source": "camera,coins", "operator.name": "inpainting", "mask.source": "random",
+                      "noise.sigma": 0.05})
+  sweep.run_all(config, str(tmp_path / "both"))
+  for name in ("camera", "coins"):
+    alone = _restore(tmp_path / name, {**{"operator.name": "inpainting", "mask.source": "random", "noise.sigma": 0.05},
+                                       "data.source": name})
+    folder, = (tmp_path / "both" / "cases").glob(f"{name}-*")
+    one, other = (reports.read_metrics(path / "metrics.jsonl")["weights"] for path in (folder, tmp_path / name))
+    np.testing.assert_allclose(one["loss"][:5], other["loss"][:5], rtol=1e-4)
+    assert alone["quality"]["measurement"]["psnr"] > 0
