@@ -2,15 +2,16 @@
 
   python -m oes_jax.bench compare --config=configs/benchmark.py:quick
 
-Presets: `:quick` (1 seed; 3 images of 64 x 64 pixels), `:answer` (the same with 3 seeds), `:tuned` (quick, and a
-second table with the learning rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU).
+Presets: `:quick` (1 seed; 3 images of 64 x 64 pixels), `:answer` (the same with 3 seeds), `:small` (1 seed, 1
+image), `:tuned` (quick, and a second table with the learning rate tuned per method), `:full` (512 x 512, the
+published schedule; for a GPU).
 """
 
 from ml_collections import config_dict
 
 from configs import denoise
 
-PRESETS = ("quick", "answer", "tuned", "full")
+PRESETS = ("quick", "answer", "small", "tuned", "full")
 # (top, left, height, width) of bundled images that no default of this project was chosen on: a photograph, a
 # microscope's field and a fundus photograph. 64 pixels make thousands of steps affordable.
 CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64, 64)),
@@ -54,8 +55,8 @@ def get_config(preset: str = "quick"):
     config.mask.rounds, config.mask.round_steps = 3, 500
   config.benchmark = benchmark = config_dict.ConfigDict()
   # Images, and the part of each that is restored.
-  benchmark.crops = CROPS
-  benchmark.seeds = (0,) if preset in ("quick", "tuned") else (0, 1, 2)
+  benchmark.crops = CROPS[:1] if preset == "small" else CROPS
+  benchmark.seeds = (0, 1, 2) if preset in ("answer", "full") else (0,)
   # Names of methods.METHODS; () is all.
   benchmark.methods = ()
   # Learning rates that are tried for every method on other images; () leaves the second table out.

@@ -72,6 +72,7 @@ def test_a_mask_of_a_run_becomes_a_shipped_mask(tmp_path, monkeypatch):
   assert metadata["steps"] == 4 and metadata["source"] == "camera" and metadata["sigma"] == 0.1
 
 
+@pytest.mark.slow
 def test_only_a_learned_mask_is_shipped(tmp_path, monkeypatch):
   monkeypatch.setattr(bundled, "FOLDER", tmp_path / "shipped")
   bench_quality._restore(tmp_path / "run", "quick", {
@@ -106,6 +107,7 @@ def test_time_to_quality_uses_a_kept_record(tmp_path, monkeypatch, capsys):
   assert "ratio: " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_step_timer_times_both_stages():
   times = bench_steps.time_own_steps(16, num_scales=1, rounds=1, length=2)
   assert times.keys() == {"dense", "mask"} and all(0 < t < 10 for t in times.values())

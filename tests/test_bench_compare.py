@@ -166,7 +166,7 @@ def test_classical_denoisers_remove_noise(monkeypatch, channels):
   noisy = truth + 0.1 * rng.standard_normal(truth.shape)
   for name in classical.available():
     if name == "ZS-N2N":
-      monkeypatch.setattr(zs_n2n, "_STEPS", 300)
+      monkeypatch.setattr(zs_n2n, "_STEPS", 100)
     image = classical.denoise(name, noisy, 0.1)
     assert image.shape == truth.shape
     assert np.mean((image - truth) ** 2) < 0.5 * np.mean((noisy - truth) ** 2), name

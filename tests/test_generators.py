@@ -122,6 +122,7 @@ def adam_losses(apply, params, z, target, *, num_steps):
   return lax.scan(step, (params, optimizer.init(params)), length=num_steps)[1]
 
 
+@pytest.mark.slow
 def test_two_hundred_adam_steps_equal_those_of_the_plain_forward(x64):
   generator = make_small("hourglass")
   params, z = random_params(generator), random_net_input(generator, np.float64)

@@ -103,7 +103,7 @@ def test_collapse_is_found_by_structure_and_by_output(small):
   image = restoration.masked_output(generator, params, dense, problem.net_input)
   assert restoration.find_collapse(generator, dense, image) == []
   dead = jax.tree.map(lambda m: m, dense)
-  dead["decoder_01"]["norm_out"]["scale"] = jnp.zeros(4)
+  dead["decoder_01"]["norm_out"]["scale"] = jnp.zeros(6)
   image = restoration.masked_output(generator, params, dead, problem.net_input)
   findings = restoration.find_collapse(generator, dead, image)
   assert any("norm decoder_01/norm_out has no live channel" in f for f in findings)
