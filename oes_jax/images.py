@@ -1,5 +1,5 @@
 """Images in and out: files, bundled photographs and items of data sets, and the collections that
-name many of them; the map of their values to (0, 1)."""
+name many of them."""
 
 import collections
 import dataclasses
@@ -20,10 +20,12 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 from PIL import UnidentifiedImageError
 import png
-from scipy import ndimage
 import skimage.data
 import skimage.transform
 import tifffile
+
+from oes_jax import dicom
+from oes_jax import intensity
 
 # Images inside the scikit-image wheel: no download. See its data/README.txt for their licences.
 BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass",
@@ -31,11 +33,12 @@ BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "
                   "page", "retina", "rocket", "text")
 # Named crops of them, (top, left, height, width), small enough for a first run on a CPU.
 BUNDLED_CROPS = {"astronaut_face": ("astronaut", (20, 140, 160, 160))}
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
+_NAMES = (*BUNDLED_IMAGES, *BUNDLED_CROPS, *dicom.SLICES)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What the decoders were seen to raise for truncated, damaged or foreign content.
 _DECODER_ERRORS = (ValueError, OSError, EOFError, LookupError, SyntaxError, TypeError,
-                   AttributeError, ArithmeticError, MemoryError, NotImplementedError, struct.error,
+                   AttributeError, ArithmeticError, MemoryError, NotImplementedError, struct.error, *dicom.ERRORS,
                    zlib.error, tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
                    tifffile.TiffFileError)
 _TFDS = re.compile(r"tfds:(?P<name>[^#@,]+)(#(?P<split>[^#@,]+))?(@(?P<index>\d+))?")
@@ -51,7 +54,8 @@ class Picture:
     squeezed: whether the file had no channel axis.
     suffix: of the file that a restored image is written to, e.g. ".png".
     digest: sha256 of the file or of the data set's item, or the bundled image's name.
-    bundled: whether it is a clean photograph of scikit-image.
+    bundled: whether it is a clean photograph of scikit-image, or a slice of pydicom.
+    template: the file itself where a restored one is written under its header (DICOM).
   """
   values: np.ndarray
   alpha: np.ndarray | None
@@ -59,6 +63,7 @@ class Picture:
   suffix: str
   digest: str
   bundled: bool
+  template: bytes | None = None
 
 
 def _read_pillow(data: bytes):
@@ -110,7 +115,7 @@ def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
       raise ValueError(f"{key}={str(path)!r} does not exist; allowed: an image file, a folder of them, a "
                        "pattern, or a bundled image.")
     raise ValueError(f"{key}={str(path)!r} is not an image file or a bundled image; allowed: "
-                     f"{', '.join(SUFFIXES)}, or one of {', '.join((*BUNDLED_IMAGES, *BUNDLED_CROPS))}.")
+                     f"{', '.join(SUFFIXES)}, or one of {', '.join(_NAMES)}.")
   if not os.path.isfile(path):  # pathlib's raises where a name is too long
     raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
   try:
@@ -119,6 +124,8 @@ def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
       values, alpha = np.load(io.BytesIO(data), allow_pickle=False), False
     elif suffix in (".tif", ".tiff"):
       values, alpha = _read_tiff(data)
+    elif suffix == ".dcm":
+      values, alpha = dicom.read(data), False
     elif data[:8] == _PNG_SIGNATURE and data[24:25] == b"\x10":  # the header's bit depth
       values, alpha = _read_png_16(data)
     else:
@@ -128,7 +135,14 @@ def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
   return values, alpha, data
 
 
+def is_bundled(source: str) -> bool:
+  """Whether a name is that of an image which needs no file."""
+  return source in _NAMES
+
+
 def _read_bundled(name: str) -> np.ndarray:
+  if name in dicom.SLICES:
+    return dicom.read(dicom.read_slice(name))
   name, (top, left, height, width) = BUNDLED_CROPS.get(name, (name, (0, 0, None, None)))
   image = getattr(skimage.data, name)()
   return image if height is None else image[top:top + height, left:left + width]
@@ -198,7 +212,7 @@ def is_collection(source: str) -> bool:
 
   A bundled name or an existing file is one image, whatever its name holds.
   """
-  if source in BUNDLED_IMAGES or source in BUNDLED_CROPS or os.path.isfile(source):
+  if is_bundled(source) or os.path.isfile(source):
     return False
   if os.path.isdir(source) or "," in source:
     return True
@@ -265,15 +279,15 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
   shape = [max(1, round(scale * length)) for length in values.shape[:2]]
   small = skimage.transform.resize(values.astype(np.float64), shape, order=1, anti_aliasing=True,
                                    preserve_range=True)
-  return from_unit(small, (0., 1.), values.dtype)
+  return intensity.from_unit(small, (0., 1.), values.dtype)
 
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
                  max_side: int | None = None, key: str = "data.source") -> Picture:
-  """Read a bundled image by name, a PNG, JPEG, TIFF or NPY file, or an item of a data set.
+  """Read a bundled image by name, a PNG, JPEG, TIFF, NPY or DICOM file, or an item of a data set.
 
   Args:
-    source: a name of BUNDLED_IMAGES or BUNDLED_CROPS, a path, or tfds:NAME#SPLIT@INDEX.
+    source: the name of a bundled image, a path, or tfds:NAME#SPLIT@INDEX.
     crop: (top, left, height, width) in pixels, or None for the whole image.
     max_side: longest side in pixels; what is larger after the crop is scaled down to it, alpha too.
       None for the stored size.
@@ -284,9 +298,11 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
       does not lie inside it; or max_side is below 1. The message names the value and what is
       allowed.
   """
-  bundled = source in BUNDLED_IMAGES or source in BUNDLED_CROPS
+  bundled, template = is_bundled(source), None
   if bundled:
     values, alpha, digest, suffix = _read_bundled(source), False, source, ".png"
+    if source in dicom.SLICES:
+      template, suffix = dicom.read_slice(source), ".dcm"
   elif source.startswith("tfds:"):
     (values, alpha, digest), suffix = _read_tfds(source, key), ".png"
   else:
@@ -294,6 +310,7 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
     values, alpha, data = _read_file(path, key)
     digest, suffix = hashlib.sha256(data).hexdigest(), path.suffix.lower()
     suffix = ".png" if suffix in (".jpg", ".jpeg") else suffix  # JPEG would damage the result
+    template = data if suffix == ".dcm" else None
   _check_values(values, source, key)
   squeezed = values.ndim == 2
   values = values[..., None] if squeezed else values
@@ -308,59 +325,7 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
     values = _shrink(values, max_side)
   return Picture(values=values[..., :-1] if alpha else values,
                  alpha=values[..., -1] if alpha else None,
-                 squeezed=squeezed, suffix=suffix, digest=digest, bundled=bundled)
-
-
-def intensity_range(values: np.ndarray, override: tuple[float, float] | None = None):
-  """Return (low, high), the values that map to 0 and 1, from the measurement alone.
-
-  8-bit and boolean data: the range of the dtype. Other data: the extremes of the 3 x 3 median of
-  each channel (which isolated hot pixels do not reach), widened by 5 % of their distance, since
-  the generator's sigmoid cannot reach 0 or 1.
-
-  Raises:
-    ValueError: the data hold one value only, or `override` is not increasing.
-  """
-  if override is not None:
-    low, high = (float(v) for v in override)
-    if not (np.isfinite([low, high]).all() and low < high):
-      raise ValueError(f"data.range={tuple(override)} is not allowed; allowed: (low, high), finite, "
-                       "low < high.")
-    return low, high
-  if values.min() == values.max():
-    raise ValueError(f"the image of data.source holds the single value {values.min()}: there is "
-                     "nothing to restore. Set data.range if this is meant.")
-  if values.dtype == bool:
-    return 0.0, 1.0
-  if values.dtype in (np.uint8, np.int8):
-    info = np.iinfo(values.dtype)
-    return float(info.min), float(info.max)
-  smooth = ndimage.median_filter(values.astype(np.float64), size=(3, 3, 1), mode="nearest")
-  low, high = float(smooth.min()), float(smooth.max())
-  if low == high:
-    low, high = float(values.min()), float(values.max())
-  margin = 0.05 * (high - low)
-  return low - margin, high + margin
-
-
-def to_unit(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-  """Map stored values to the unit range; float64, values beyond the limits leave [0, 1]."""
-  low, high = limits
-  return (values.astype(np.float64) - low) / (high - low)
-
-
-def from_unit(unit: np.ndarray, limits: tuple[float, float], dtype) -> np.ndarray:
-  """Map [H, W, C] in the unit range back to `dtype`: rounded and clipped to an integer's range."""
-  low, high = limits
-  values = low + (high - low) * np.asarray(unit, np.float64)
-  dtype = np.dtype(dtype)
-  if dtype == bool:
-    return values > 0.5
-  if dtype.kind in "iu":
-    info = np.iinfo(dtype)
-    # The largest float64 that fits, since int64's own maximum would round up out of range.
-    return np.clip(np.rint(values), info.min, np.nextafter(float(info.max) + 1, 0)).astype(dtype)
-  return values.astype(dtype)
+                 squeezed=squeezed, suffix=suffix, digest=digest, bundled=bundled, template=template)
 
 
 def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) -> pathlib.Path:
@@ -378,6 +343,8 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) ->
   path = path_stem.with_name(path_stem.name + suffix)
   if suffix == ".npy":
     np.save(path, array)
+  elif suffix == ".dcm":
+    dicom.write(path, array, like.template)
   elif suffix == ".png" and values.dtype == np.uint16:
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     png.from_array(full.reshape(full.shape[0], -1), f"{mode};16").save(path)

@@ -17,6 +17,7 @@ from oes_jax import convolution
 from oes_jax import forward
 from oes_jax import generators
 from oes_jax import images
+from oes_jax import intensity
 from oes_jax import masks
 from oes_jax import memory
 from oes_jax import noise
@@ -160,7 +161,7 @@ def _strength(config, simulated: bool) -> noise.Strength:
 
 def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
   """Return the folder name of one case: what is restored, its seed, and a hash of all that it is."""
-  stem = source if source in (*images.BUNDLED_IMAGES, *images.BUNDLED_CROPS) else pathlib.PurePath(source).stem
+  stem = source if images.is_bundled(source) else pathlib.PurePath(source).stem
   stem = re.sub(r"[^\w.-]+", "_", source if source.startswith("tfds:") else stem)
   return f"{stem}-seed{seed}-{validation.digest_of(identity)}"
 
@@ -197,7 +198,7 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   """
   validation.check_config(config)
   picture = images.read_picture(config.data.source, config.data.crop, max_side=config.data.max_side)
-  limits = images.intensity_range(picture.values, config.data.range)
+  limits = intensity.intensity_range(picture.values, config.data.range)
   simulated = forward.is_simulated(config, picture.bundled)
   whole = forward.image_shape(config, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(config, picture, simulated, whole)

@@ -17,7 +17,7 @@ from oes_jax import bundled
 from oes_jax import checkpoints
 from oes_jax import forward
 from oes_jax import generators
-from oes_jax import images
+from oes_jax import intensity
 from oes_jax import jobs
 from oes_jax import masks
 from oes_jax import metrics
@@ -85,7 +85,7 @@ class Measured(NamedTuple):
 
 def _unit_values(job: jobs.Job):
   """Return data.source in the unit range; what lies outside is clipped, and said."""
-  values = jnp.asarray(images.to_unit(job.picture.values, job.limits), jnp.result_type(float))
+  values = jnp.asarray(intensity.to_unit(job.picture.values, job.limits), jnp.result_type(float))
   outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
     logging.warning("%s: %.3g %% of the values lie outside %g to %g and are clipped; set data.range "
@@ -97,7 +97,7 @@ def measure(job: jobs.Job) -> Measured:
   """Return the measurement of a job: its file, or a simulated one."""
   config, values = job.config, _unit_values(job)
   truth = None if job.truth is None else np.asarray(
-      images.to_unit(job.truth, job.limits), jnp.result_type(float))
+      intensity.to_unit(job.truth, job.limits), jnp.result_type(float))
   seed = config.seed if config.noise.seed is None else config.noise.seed
   draws = np.asarray(jax.random.key_data(restoration.stream_key(seed, "operator")))
   op_params = job.operator.init(np.random.default_rng(draws))

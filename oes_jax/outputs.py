@@ -14,6 +14,7 @@ from oes_jax import checkpoints
 from oes_jax import forward
 from oes_jax import guards
 from oes_jax import images
+from oes_jax import intensity
 from oes_jax import jobs
 from oes_jax import masks
 from oes_jax import metrics
@@ -101,11 +102,11 @@ def write_images(workdir: pathlib.Path, job: jobs.Job, measured, truth, restored
   """
   dtype = job.picture.values.dtype
   np.save(workdir / "output.npy", np.asarray(restored, np.float32))
-  values = images.from_unit(restored, job.limits, dtype)
+  values = intensity.from_unit(restored, job.limits, dtype)
   np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
   written = images.write_picture(workdir / "restored", values, _layout(job, values))
   if job.config.operator.name in forward.MEASURE_IMAGES:
-    kept = images.from_unit(measured.values, job.limits, dtype)
+    kept = intensity.from_unit(measured.values, job.limits, dtype)
     images.write_picture(workdir / "measurement", kept, _layout(job, kept))
   else:
     np.save(workdir / "measurement.npy", measured.values)

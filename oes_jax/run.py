@@ -13,7 +13,7 @@ from skimage import restoration
 import tqdm
 
 from oes_jax import batches
-from oes_jax import images
+from oes_jax import intensity
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import outputs
@@ -116,7 +116,7 @@ def _describe_measurement(job: jobs.Job) -> str:
     strength = ", ".join(f"{name} {value:g}" for name, value in job.strength._asdict().items() if value)
     return f"{operator}, simulated {model} noise, {strength or 'none'}"
   if operator == "identity" and model == "gaussian":
-    sigma = np.mean(restoration.estimate_sigma(images.to_unit(job.picture.values, job.limits), channel_axis=-1))
+    sigma = np.mean(restoration.estimate_sigma(intensity.to_unit(job.picture.values, job.limits), channel_axis=-1))
     return f"no noise added; its own seems to be about {sigma:.3f} of the range"
   return f"{operator}, no noise added"
 

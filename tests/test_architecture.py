@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
-    {"convolution", "draws", "metrics", "parallel", "peers", "tiles", "zs_n2n", "operators", "noise"},
+    {"convolution", "draws", "metrics", "parallel", "peers", "tiles", "zs_n2n", "operators", "noise", "dicom", "intensity"},
     {"masks", "generators", "classical"},
     {"compaction", "objectives", "guards", "methods"},
     {"engine", "pruning"},
@@ -32,6 +32,7 @@ ONLY_IN = {
     "absl": {"main"},
     "torch": {"peers", "bench_steps"},
     "matplotlib": {"reports"},
+    "pydicom": {"dicom"},
 }
 MODULES = sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")
 

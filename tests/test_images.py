@@ -10,11 +10,14 @@ import zlib
 import numpy as np
 from PIL import Image as PillowImage
 import png
+import pydicom
 import pytest
 import skimage.data
 import tifffile
 
+from oes_jax import dicom
 from oes_jax import images
+from oes_jax import intensity
 
 HEIGHT, WIDTH = 5, 7
 
@@ -280,17 +283,17 @@ EXACT_TYPES = [bool, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32
 @pytest.mark.parametrize("dtype", EXACT_TYPES)
 def test_from_unit_inverts_to_unit(dtype, channels):
   values = random_values(dtype, channels)
-  limits = images.intensity_range(values)
-  unit = images.to_unit(values, limits)
+  limits = intensity.intensity_range(values)
+  unit = intensity.to_unit(values, limits)
   assert unit.dtype == np.float64
-  assert_same(images.from_unit(unit, limits, values.dtype), values)
+  assert_same(intensity.from_unit(unit, limits, values.dtype), values)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16])
 def test_from_unit_inverts_to_unit_of_other_floats(dtype):
   values = random_values(dtype, 3)
-  limits = images.intensity_range(values)
-  inverse = images.from_unit(images.to_unit(values, limits), limits, dtype)
+  limits = intensity.intensity_range(values)
+  inverse = intensity.from_unit(intensity.to_unit(values, limits), limits, dtype)
   assert inverse.dtype == dtype
   np.testing.assert_allclose(inverse, values, rtol=1e-14)
 
@@ -301,7 +304,7 @@ def test_from_unit_inverts_to_unit_of_other_floats(dtype):
     ((100., 200.), [50, 250], [-0.5, 1.5]),
 ])
 def test_to_unit_hand_check(limits, values, unit):
-  np.testing.assert_allclose(images.to_unit(np.asarray(values), limits), unit, rtol=1e-15)
+  np.testing.assert_allclose(intensity.to_unit(np.asarray(values), limits), unit, rtol=1e-15)
 
 
 @pytest.mark.parametrize("dtype, unit, expected", [
@@ -311,13 +314,13 @@ def test_to_unit_hand_check(limits, values, unit):
     (np.float32, [-1., 2.], [-255., 510.]),
 ])
 def test_from_unit_rounds_and_clips_integers_only(dtype, unit, expected):
-  actual = images.from_unit(np.asarray(unit), (0., 255.), dtype)
+  actual = intensity.from_unit(np.asarray(unit), (0., 255.), dtype)
   assert_same(actual, np.asarray(expected, dtype))
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint64])
 def test_from_unit_does_not_wrap_around_at_the_ends(dtype):
-  low, high = images.from_unit(np.asarray([0., 1.]), (-1e30, 1e30), dtype)
+  low, high = intensity.from_unit(np.asarray([0., 1.]), (-1e30, 1e30), dtype)
   info = np.iinfo(dtype)
   assert low == info.min
   assert info.max - 2 ** 11 <= high <= info.max  # float64 has 53 bits
@@ -328,7 +331,7 @@ def test_from_unit_does_not_wrap_around_at_the_ends(dtype):
 def test_range_of_8_bit_and_boolean_data_is_that_of_the_type(dtype, expected):
   values = np.zeros((8, 8, 1), dtype)
   values[2:4, 2:4] = 1
-  assert images.intensity_range(values) == expected
+  assert intensity.intensity_range(values) == expected
 
 
 def halves(dtype):
@@ -340,7 +343,7 @@ def halves(dtype):
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.float64])
 def test_range_of_other_data_is_widened_by_a_twentieth(dtype):
-  assert images.intensity_range(halves(dtype)) == (90., 310.)
+  assert intensity.intensity_range(halves(dtype)) == (90., 310.)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
@@ -348,42 +351,42 @@ def test_range_of_other_data_is_widened_by_a_twentieth(dtype):
 def test_range_ignores_one_hot_and_one_dead_pixel(dtype, position):
   values = halves(dtype)
   values[position] = 60_000
-  assert images.intensity_range(values) == (90., 310.)
+  assert intensity.intensity_range(values) == (90., 310.)
   values[position] = 0
-  assert images.intensity_range(values) == (90., 310.)
+  assert intensity.intensity_range(values) == (90., 310.)
 
 
 def test_range_does_not_mix_channels():
   # A median over channels too would not see the middle one.
   values = np.full((6, 6, 3), 500, np.uint16)
   values[..., 1] = 1000
-  assert images.intensity_range(values) == (475., 1025.)
+  assert intensity.intensity_range(values) == (475., 1025.)
 
 
 def test_range_of_a_flat_image_with_one_other_pixel_is_that_of_its_values():
   values = np.full((6, 6, 1), 10, np.uint16)
   values[3, 3] = 30
-  assert images.intensity_range(values) == (9., 31.)
+  assert intensity.intensity_range(values) == (9., 31.)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_range_override_is_taken_as_it_is(dtype):
   values = random_values(dtype, 1)
-  assert images.intensity_range(values, (-1, 2.5)) == (-1., 2.5)
-  assert images.intensity_range(np.zeros((4, 4, 1), dtype), (0, 1)) == (0., 1.)
+  assert intensity.intensity_range(values, (-1, 2.5)) == (-1., 2.5)
+  assert intensity.intensity_range(np.zeros((4, 4, 1), dtype), (0, 1)) == (0., 1.)
 
 
 @pytest.mark.parametrize("override", [
     (1, 1), (2, 1), (np.nan, 1), (0, np.nan), (0, np.inf), (-np.inf, 0)])
 def test_bad_range_override_names_its_key(override):
   with pytest.raises(ValueError, match=r"data\.range=.*allowed"):
-    images.intensity_range(halves(np.float32), override)
+    intensity.intensity_range(halves(np.float32), override)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
 def test_image_of_a_single_value_names_the_range_key(dtype):
   with pytest.raises(ValueError, match=r"single value.*data\.range"):
-    images.intensity_range(np.ones((4, 4, 3), dtype))
+    intensity.intensity_range(np.ones((4, 4, 3), dtype))
 
 
 # Bad input.
@@ -455,6 +458,10 @@ BAD_FILES = {
         "{'descr': '<f8', 'fortran_order': False, 'shape': (16777216, 4194304), }")),
     "text named .npy": (".npy", b"this is not an image, but a line of text\n"),
     "empty npy": (".npy", b""),
+    "text named .dcm": (".dcm", b"this is not an image, but a line of text\n"),
+    "empty dicom": (".dcm", b""),
+    "truncated dicom": (".dcm", dicom.read_slice("mr_slice")[:3000]),
+    "dicom cut in its header": (".dcm", dicom.read_slice("mr_slice")[:200]),
     "another format": (".bmp", b"BM"),
     "no suffix": ("", b""),
 }
@@ -507,3 +514,18 @@ def test_crop_outside_the_image_names_its_key(tmp_path, crop):
   source = write(tmp_path, ".png", FILES["png 8-bit RGB"][1])
   with pytest.raises(ValueError, match=rf"data\.crop=.*{HEIGHT}x{WIDTH}.*allowed"):
     images.read_picture(source, crop=crop)
+
+
+@pytest.mark.parametrize("name", dicom.SLICES)
+def test_a_dicom_file_keeps_its_header_and_values(tmp_path, name):
+  (tmp_path / "slice.dcm").write_bytes(dicom.read_slice(name))
+  picture = images.read_picture(str(tmp_path / "slice.dcm"))
+  again = images.read_picture(name)
+  np.testing.assert_array_equal(picture.values, again.values)
+  assert picture.values.dtype == np.int16 and again.bundled and not picture.bundled
+  changed = picture.values[:40] + np.int16(3)
+  written = pydicom.dcmread(images.write_picture(tmp_path / "out", changed, picture))
+  before = pydicom.dcmread(tmp_path / "slice.dcm")
+  np.testing.assert_array_equal(written.pixel_array, changed[..., 0])
+  for tag in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "PatientID", "PixelSpacing"):
+    assert written.get(tag) == before.get(tag)

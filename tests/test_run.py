@@ -19,6 +19,7 @@ from configs import denoise
 from oes_jax import checkpoints
 from oes_jax import engine
 from oes_jax import images
+from oes_jax import intensity
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import processes
@@ -314,7 +315,7 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
   assert np.load(tmp_path / "a" / "restored.npy").shape == (48, 100)
   parts = [np.load(tmp_path / "a" / "tiles" / f"{i:03d}" / "restored.npy") for i in range(2)]
   assert [part.shape for part in parts] == [(48, 64, 1)] * 2 and parts[0].dtype == np.float32
-  corner = images.from_unit(parts[0][:, :36], (0, 255), np.uint8)  # only the first tile reaches it
+  corner = intensity.from_unit(parts[0][:, :36], (0, 255), np.uint8)  # only the first tile reaches it
   np.testing.assert_array_equal(np.load(tmp_path / "a" / "restored.npy")[:, :36], corner[..., 0])
 
   write = records.MetricsLog.write

@@ -1,0 +1,16 @@
+"""Restore a finer image from a coarse one. By default a bundled photograph at a quarter of its sides.
+
+  python -m oes_jax.main --config=configs/super_resolution.py
+  python -m oes_jax.main --config=configs/super_resolution.py --config.data.source=mine.png --config.operator.factor=2
+"""
+
+from configs import denoise
+
+
+def get_config():
+  """Return the config; a measured pixel is the mean of operator.factor x operator.factor of the image's."""
+  config = denoise.get_config("quick")
+  config.experiment = "super-resolution"
+  config.operator.name = "super_resolution"
+  config.data.crop = (0, 0, 128, 128)
+  return config

@@ -1,0 +1,56 @@
+"""The map of an image's stored values to the unit range, in which generators live."""
+
+import numpy as np
+from scipy import ndimage
+
+
+def intensity_range(values: np.ndarray, override: tuple[float, float] | None = None):
+  """Return (low, high), the values that map to 0 and 1, from the measurement alone.
+
+  8-bit and boolean data: the range of the dtype. Other data: the extremes of the 3 x 3 median of
+  each channel (which isolated hot pixels do not reach), widened by 5 % of their distance, since
+  the generator's sigmoid cannot reach 0 or 1.
+
+  Raises:
+    ValueError: the data hold one value only, or `override` is not increasing.
+  """
+  if override is not None:
+    low, high = (float(v) for v in override)
+    if not (np.isfinite([low, high]).all() and low < high):
+      raise ValueError(f"data.range={tuple(override)} is not allowed; allowed: (low, high), finite, "
+                       "low < high.")
+    return low, high
+  if values.min() == values.max():
+    raise ValueError(f"the image of data.source holds the single value {values.min()}: there is "
+                     "nothing to restore. Set data.range if this is meant.")
+  if values.dtype == bool:
+    return 0.0, 1.0
+  if values.dtype in (np.uint8, np.int8):
+    info = np.iinfo(values.dtype)
+    return float(info.min), float(info.max)
+  smooth = ndimage.median_filter(values.astype(np.float64), size=(3, 3, 1), mode="nearest")
+  low, high = float(smooth.min()), float(smooth.max())
+  if low == high:
+    low, high = float(values.min()), float(values.max())
+  margin = 0.05 * (high - low)
+  return low - margin, high + margin
+
+
+def to_unit(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+  """Map stored values to the unit range; float64, values beyond the limits leave [0, 1]."""
+  low, high = limits
+  return (values.astype(np.float64) - low) / (high - low)
+
+
+def from_unit(unit: np.ndarray, limits: tuple[float, float], dtype) -> np.ndarray:
+  """Map [H, W, C] in the unit range back to `dtype`: rounded and clipped to an integer's range."""
+  low, high = limits
+  values = low + (high - low) * np.asarray(unit, np.float64)
+  dtype = np.dtype(dtype)
+  if dtype == bool:
+    return values > 0.5
+  if dtype.kind in "iu":
+    info = np.iinfo(dtype)
+    # The largest float64 that fits, since int64's own maximum would round up out of range.
+    return np.clip(np.rint(values), info.min, np.nextafter(float(info.max) + 1, 0)).astype(dtype)
+  return values.astype(dtype)
