@@ -20,7 +20,7 @@ FLOORS = [
     {"batches", "ensembles"},
     {"run", "bench_steps", "bench_masks", "bench_spectrum"},
     {"bench_quality", "sweep"},
-    {"bench_batch", "bench_cases", "main"},
+    {"bench_batch", "bench_cases", "main", "api"},
     {"bench_compare", "bench_transfer", "bench_analyses"},
     {"bench"},
 ]

@@ -1,0 +1,145 @@
+"""The Python call: arrays in, arrays out, with the command line's defaults."""
+
+import contextlib
+import json
+import pathlib
+import tempfile
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from configs import denoise
+from oes_jax import cases
+from oes_jax import checkpoints
+from oes_jax import jobs
+from oes_jax import reports
+from oes_jax import run
+from oes_jax import sweep
+
+
+class Restoration(NamedTuple):
+  """A restored image.
+
+  Attributes:
+    image: in the layout, type and range of the measurement; [H, W] or [H, W, C].
+    spread: standard deviation of an ensemble's members at every value, in the measurement's range; None
+      without an ensemble.
+    mask: pytree of boolean arrays, which weights were kept; of the first member.
+    traces: {stage: {metric: [steps] array}}, likewise.
+    summary: what the command line writes as summary.json, likewise.
+    folder: where all of it was written; gone unless a folder was given.
+  """
+  image: np.ndarray
+  spread: np.ndarray | None
+  mask: Any
+  traces: dict[str, dict[str, np.ndarray]]
+  summary: dict[str, Any]
+  folder: str
+
+
+def _write(folder: pathlib.Path, name: str, array: Any) -> str:
+  """Write an array for the config to name; return its path."""
+  path = folder / f"{name}.npy"
+  if not path.is_file():
+    np.save(path, np.asarray(array))
+  elif not np.array_equal(np.load(path), array):
+    raise ValueError(f"workdir={str(folder.parent)!r} holds another {name}; allowed: a new or empty folder.")
+  return str(path)
+
+
+def _make_config(measurement, operator, truth, settings, folder: pathlib.Path):
+  """Return the config of one measurement, its arrays written into `folder`."""
+  config = denoise.get_config("quick")
+  config.experiment = "call"
+  config.data.source = _write(folder, "measurement", measurement)
+  if truth is not None:
+    config.data.truth = _write(folder, "truth", truth)
+  chosen = {"name": operator} if isinstance(operator, str) else dict(operator)
+  for key, value in chosen.items():
+    if key not in config.operator:
+      raise ValueError(f"operator has {key!r}; allowed: {', '.join(config.operator)}.")
+    config.operator[key] = value if not isinstance(value, np.ndarray) else _write(folder, key, value)
+  known = config.to_dict()
+  for key, value in settings.items():
+    section, _, name = key.rpartition(".")
+    if name not in (known[section] if section in known else () if section else known):
+      raise ValueError(f"settings has {key!r}; allowed: the keys of configs/default.py, such as "
+                       "'weights.num_steps'.")
+    config.update_from_flattened_dict({key: value})
+  return config
+
+
+def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[str, Any]) -> Restoration:
+  first = members[0]
+  spread = np.load(folder / "spread.npy") if len(members) > 1 else None
+  image = np.load(folder / "restored.npy")
+  if spread is not None:
+    spread = spread.reshape(image.shape)
+  traces = reports.read_metrics(first / "metrics.jsonl") if (first / "metrics.jsonl").is_file() else {}
+  mask = checkpoints.load_mask(first / "mask")[0] if (first / "mask").is_dir() else None
+  return Restoration(image, spread, mask, traces, summary, str(folder))
+
+
+def _restore_one(config, base: pathlib.Path) -> Restoration:
+  if not cases.is_many(config):
+    folder = base / "run"
+    return _read(folder, [folder], run.run(jobs.prepare(config, str(folder))))
+  folder, complete = sweep.run_all(config, str(base / "run"))
+  if not complete:
+    raise run.Failed(f"not every member of the ensemble was restored; see {folder / 'results.jsonl'}")
+  ensemble, = (folder / "ensembles").iterdir()
+  read = lambda path: json.loads((path / "summary.json").read_text(encoding="utf-8"))
+  parts = [folder / "cases" / name for name in read(ensemble)["members"]]
+  return _read(ensemble, parts, read(parts[0]))
+
+
+@contextlib.contextmanager
+def _base(workdir: str | None) -> Iterator[pathlib.Path]:
+  if workdir is not None:
+    yield pathlib.Path(workdir).expanduser()
+    return
+  with tempfile.TemporaryDirectory(prefix="oes_jax_") as folder:
+    yield pathlib.Path(folder)
+
+
+def restore(measurement: np.ndarray | Sequence[np.ndarray], *, operator: str | Mapping[str, Any] = "identity",
+            truth: np.ndarray | Sequence[np.ndarray] | None = None, ensemble: int = 1, seed: int = 0,
+            settings: Mapping[str, Any] | None = None,
+            workdir: str | None = None) -> Restoration | list[Restoration]:
+  """Restore one measurement, or a list of them, each from itself alone.
+
+  Args:
+    measurement: [H, W] or [H, W, C], of any real type; its values are mapped to the unit range as those of a
+      file are (8-bit: 0 to 255; other types: by the measurement, or by settings={"data.range": (low, high)}).
+      Or a list of such arrays, which may differ in shape.
+    operator: what was measured: the name of an operator, or its keys of config.operator, such as
+      {"name": "inpainting", "mask": array}; arrays are allowed where the config names a file.
+    truth: the clean image, or a list of them; only ever scored.
+    ensemble: restorations of every measurement; their mean is the image, their spread the uncertainty.
+    seed: of all draws.
+    settings: other keys of the config by their dotted names, such as {"weights.num_steps": 3000}.
+    workdir: folder to work in and to keep: the same call goes on there after an interruption. None: a
+      temporary one.
+
+  Returns:
+    A Restoration, or a list of them.
+
+  Raises:
+    ValueError: an argument is not allowed; the message names it.
+    run.Failed: a restoration could not go on; with a workdir what was computed is kept.
+  """
+  several = not isinstance(measurement, np.ndarray)
+  arrays = list(measurement) if several else [measurement]
+  truths = list(truth) if several and truth is not None else [truth] * len(arrays)
+  if not arrays or len(truths) != len(arrays):
+    raise ValueError(f"{len(arrays)} measurements and {len(truths)} truths were given; allowed: one measurement or "
+                     "more, and as many truths or None.")
+  restored = []
+  with _base(workdir) as base:
+    for number, (array, clean) in enumerate(zip(arrays, truths)):
+      folder = base / f"{number:04d}" if several else base
+      (folder / "arrays").mkdir(parents=True, exist_ok=True)
+      config = _make_config(array, operator, clean, {"ensemble": ensemble, "seed": seed, **(settings or {})},
+                            folder / "arrays")
+      restored.append(_restore_one(config, folder))
+  return restored if several else restored[0]

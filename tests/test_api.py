@@ -1,0 +1,53 @@
+"""The Python call: layouts, ensembles, lists, faults, and an import that starts nothing."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import oes_jax
+
+TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
+        "weights.num_steps": 4, "compute.compilation_cache": ""}
+
+
+def _image(shape, dtype=np.float32):
+  return (1000 * np.random.default_rng(0).random(shape)).astype(dtype)
+
+
+def test_the_import_starts_no_backend_and_reads_no_config():
+  code = "import sys, oes_jax; assert not {'jax', 'configs'} & set(sys.modules); oes_jax.__version__"
+  subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_array_comes_back_in_its_layout_type_and_range(tmp_path):
+  measurement = _image((20, 24), np.uint16)
+  restored = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(tmp_path))
+  assert restored.image.shape == (20, 24) and restored.image.dtype == np.uint16
+  assert restored.spread is None and restored.traces["weights"]["loss"].shape == (4,)
+  assert restored.summary["quality"]["average"]["psnr"] > 0
+  assert all(leaf.dtype == bool for leaf in restored.mask["head"].values())
+  again = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(tmp_path))
+  np.testing.assert_array_equal(again.image, restored.image)
+  with pytest.raises(ValueError, match="holds another measurement; allowed: a new"):
+    oes_jax.restore(measurement + 1, settings=TINY, workdir=str(tmp_path))
+
+
+@pytest.mark.slow
+def test_lists_ensembles_and_masks_of_lost_pixels():
+  images = [_image((16, 18, 2)), _image((20, 16, 3))]
+  lost = np.random.default_rng(1).random((16, 18)) < 0.5
+  restored, _ = oes_jax.restore(images, ensemble=2, settings=TINY)
+  assert restored.image.shape == restored.spread.shape == (16, 18, 2) and restored.spread.max() > 0
+  filled = oes_jax.restore(images[0], operator={"name": "inpainting", "mask": lost}, settings=TINY)
+  assert filled.image.shape == (16, 18, 2)
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"operator": "radar"}, "operator.name='radar'"), ({"operator": {"name": "identity", "lens": 1}}, "operator has 'lens'"),
+    ({"settings": {"weights.steps": 3}}, "settings has 'weights.steps'"), ({"ensemble": 0}, "ensemble=0"),
+    ({"truth": _image((3, 3))}, "data.truth=")])
+def test_faults_name_the_argument(options, said):
+  with pytest.raises(ValueError, match=said):
+    oes_jax.restore(_image((16, 18)), **{"settings": TINY, **options})
