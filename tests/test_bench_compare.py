@@ -3,6 +3,7 @@
 import argparse
 import json
 import pathlib
+import runpy
 
 import jax
 import numpy as np
@@ -234,3 +235,19 @@ def test_analyses_write_csv_figure_and_record(tmp_path, arguments, name):
   assert json.loads((tmp_path / "record.json").read_text())["table"].count("\n") > 3
   for suffix in ("csv", "png"):
     assert (tmp_path / "runs" / f"{name}.{suffix}").stat().st_size > 100
+
+
+PAPER = sorted(path for path in (ROOT / "configs" / "paper").glob("*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_every_claim_has_its_command_and_its_line(path):
+  text = path.read_text(encoding="utf-8")
+  command = f"--config=configs/paper/{path.name}"
+  assert text.startswith('"""Claim') and command in text
+  assert f"({path.name})" in (path.parent / "README.md").read_text(encoding="utf-8")
+  config = runpy.run_path(str(path))["get_config"]()
+  if "benchmark" in config:
+    assert bench_cases.read_config(str(path)).experiment == config.experiment
+  else:
+    assert validation.plain(config)["weights"]["num_steps"] > 0
