@@ -7,6 +7,7 @@ import sys
 from oes_jax import bench_analyses
 from oes_jax import bench_batch
 from oes_jax import bench_compare
+from oes_jax import bench_inverse
 from oes_jax import bench_masks
 from oes_jax import bench_quality
 from oes_jax import bench_spectrum
@@ -76,6 +77,7 @@ def main() -> None:
       ("transfer", bench_transfer.run_transfer, "restore with the masks of other images and noise levels"),
       ("sparsity", bench_analyses.run_sparsity, "PSNR against density, collapse marked"),
       ("limits", bench_analyses.run_limits, "PSNR against the noise level, photographs and textures"),
+      ("inverse", bench_inverse.run_inverse, "restore through operators, against classical methods"),
       ("noise", bench_analyses.run_noise, "how fast networks fit noise alone")):
     quality = _add(commands, name, function, text)
     quality.add_argument("--config", default="configs/benchmark.py:quick", metavar="FILE:PRESET")

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
     {"convolution", "draws", "metrics", "parallel", "peers", "tiles", "zs_n2n", "operators", "noise", "dicom", "intensity"},
-    {"masks", "generators", "classical"},
+    {"masks", "generators", "classical", "inverse_peers"},
     {"compaction", "objectives", "guards", "methods"},
     {"engine", "pruning"},
     {"restoration"},
@@ -21,7 +21,7 @@ FLOORS = [
     {"run", "bench_steps", "bench_masks", "bench_spectrum"},
     {"bench_quality", "sweep"},
     {"bench_batch", "bench_cases", "main", "api"},
-    {"bench_compare", "bench_transfer", "bench_analyses"},
+    {"bench_compare", "bench_transfer", "bench_analyses", "bench_inverse"},
     {"bench"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

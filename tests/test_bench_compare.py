@@ -13,6 +13,7 @@ from configs import benchmark
 from oes_jax import bench_analyses
 from oes_jax import bench_cases
 from oes_jax import bench_compare
+from oes_jax import bench_inverse
 from oes_jax import bench_transfer
 from oes_jax import classical
 from oes_jax import generators
@@ -226,6 +227,16 @@ def test_masks_are_tried_on_the_other_images(tmp_path, arguments):
   assert ("astronaut", "coffee", "new") in pairs and ("retina", "astronaut", "of the mask") in pairs
   for image in ("astronaut", "coffee"):  # one measurement for all
     assert len({row["measurement psnr"] for row in rows if row["image"] == image}) == 1
+
+
+@pytest.mark.slow
+def test_inverse_problems_are_solved_by_networks_and_peers(tmp_path, arguments):
+  bench_inverse.run_inverse(arguments)
+  rows = json.loads((tmp_path / "record.json").read_text())["rows"]
+  found = {(row["problem"].split()[0], row["method"]) for row in rows}
+  assert {("half", "biharmonic inpainting"), ("Gaussian", "Richardson-Lucy, 10 iterations"), ("4", "bicubic"),
+          ("tomography,", "SART, 2 passes"), ("tomography,", methods.LEARNED)} <= found
+  assert all(row["average psnr"] > 8 for row in rows)
 
 
 @pytest.mark.slow
