@@ -36,8 +36,8 @@ def get_config() -> config_dict.ConfigDict:
 
   config.operator = operator = config_dict.ConfigDict()
   # What was measured of the image: identity (all of it), inpainting (some pixels), super_resolution (a
-  # coarser image), deblurring (a blurred one), tomography (parallel-beam CT), fourier_rows or gaussian_rows
-  # (compressed sensing). The last three are simulated only.
+  # coarser image), deblurring (a blurred one), mri (k-space of several coils), tomography (parallel-beam CT),
+  # fourier_rows or gaussian_rows (compressed sensing). The last four are simulated only.
   operator.name = "identity"
   # Whether the measurement is simulated from data.source, a clean image. None: from bundled images, and where
   # the strength of a noise is given; any other file is the measurement.
@@ -54,6 +54,11 @@ def get_config() -> config_dict.ConfigDict:
   operator.kernel_sigma = 1.6
   operator.motion_length = 9
   operator.motion_angle = 30.0
+  # mri: simulated coils; columns of k-space to measured ones; share of the columns in the middle that are
+  # measured in any case.
+  operator.coils = 4
+  operator.acceleration = 4.0
+  operator.centre = 0.08
   # tomography: angles, evenly over 180 degrees.
   operator.angles = 60
   # fourier_rows, gaussian_rows: measured values to pixels.

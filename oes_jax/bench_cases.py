@@ -124,7 +124,7 @@ def row(method: str, key: Key, summary: dict[str, Any]) -> dict[str, Any]:
              for name in ("measurement", "last", "average", "guarded") if name in quality
              for score in ("psnr", "ssim")},
           **({"guard step": summary["guard"]["step"]} if summary["guard"] else {}),
-          "best psnr": quality["best"]["psnr"],
+          **({"best psnr": quality["best"]["psnr"]} if "best" in quality else {}),
           **{name: mask[name] for name in ("kept", "acting", "size")}, "collapse": mask["collapse"],
           "learning rate": summary["config"]["weights"]["learning_rate"],
           "seconds": {stage: times["total"] for stage, times in summary["seconds"].items()},

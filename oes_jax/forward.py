@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from oes_jax import images
+from oes_jax import intensity
 from oes_jax import noise
 from oes_jax import operators
 
@@ -40,10 +41,46 @@ def strength(config, simulated: bool) -> noise.Strength:
 
 def image_shape(config, measured: tuple[int, int, int], simulated: bool) -> tuple[int, int, int]:
   """Return (H, W, C) of the image, given that of data.source."""
+  if config.operator.name == "mri":
+    return (*measured[:2], 2)
   if simulated or config.operator.name != "super_resolution":
     return measured
   factor = config.operator.factor
   return (factor * measured[0], factor * measured[1], measured[2])
+
+
+def is_complex(config) -> bool:
+  """Whether the image has a real and an imaginary part."""
+  return config.operator.name == "mri"
+
+
+def intensity_range(config, values: np.ndarray) -> tuple[float, float]:
+  """Return (low, high) of data.source; a magnitude starts at 0.
+
+  Raises:
+    ValueError: see intensity.intensity_range; or data.range does not start at 0 where it has to.
+  """
+  low, high = intensity.intensity_range(values, config.data.range)
+  if not is_complex(config):
+    return low, high
+  if config.data.range is not None and low != 0:
+    raise ValueError(f"data.range={tuple(config.data.range)} is of a magnitude; allowed: (0, high).")
+  if values.shape[-1] != 1 or values.min() < 0:
+    raise ValueError(f"data.source={config.data.source!r} has {values.shape[-1]} channels and values from "
+                     f"{values.min()}; allowed: one channel that is not negative, the magnitude of an MR image.")
+  return 0.0, high
+
+
+def to_image(config, unit):
+  """Return the image [H, W, C] that the generator restores, of data.source in the unit range."""
+  if not is_complex(config):
+    return unit
+  return operators.complex_to_unit(unit[..., 0] * np.exp(1j * operators.smooth_phase(unit.shape))).astype(unit.dtype)
+
+
+def to_view(config, image):
+  """Return what is scored, shown and written of an image [H, W, C]: itself, or its magnitude."""
+  return operators.magnitude_of_unit(image).astype(np.float32) if is_complex(config) else np.asarray(image)
 
 
 def digest(config) -> str | None:
@@ -105,6 +142,9 @@ _OPERATORS = {
         mask=None if settings.mask is None else _read_plane(settings.mask, "operator.mask")),
     "super_resolution": lambda settings, shape: operators.downsampling(shape, factor=settings.factor),
     "deblurring": lambda settings, shape: operators.blur(shape, kernel=_kernel(settings)),
+    "mri": lambda settings, shape: operators.mri(
+        shape, coils=operators.simulated_coils(shape, settings.coils), acceleration=settings.acceleration,
+        centre=settings.centre),
     "tomography": lambda settings, shape: operators.tomography(
         shape, angles=np.linspace(0, 180, settings.angles, endpoint=False)),
     "fourier_rows": lambda settings, shape: operators.fourier_rows(shape, share=settings.rows),

@@ -17,7 +17,6 @@ from oes_jax import convolution
 from oes_jax import forward
 from oes_jax import generators
 from oes_jax import images
-from oes_jax import intensity
 from oes_jax import masks
 from oes_jax import memory
 from oes_jax import noise
@@ -198,10 +197,10 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   """
   validation.check_config(config)
   picture = images.read_picture(config.data.source, config.data.crop, max_side=config.data.max_side)
-  limits = intensity.intensity_range(picture.values, config.data.range)
+  limits = forward.intensity_range(config, picture.values)
   simulated = forward.is_simulated(config, picture.bundled)
   whole = forward.image_shape(config, picture.values.shape, simulated)
-  truth, truth_digest = _read_truth(config, picture, simulated, whole)
+  truth, truth_digest = _read_truth(config, picture, simulated, (*whole[:2], picture.values.shape[2]))
   identity = {"format": FORMAT, "config": validation.plain(config),
               "inputs": {"source": picture.digest, "truth": truth_digest,
                          "mask": validation.mask_digest(config.mask), "operator": forward.digest(config)}}

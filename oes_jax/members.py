@@ -96,14 +96,14 @@ def _unit_values(job: jobs.Job):
 def measure(job: jobs.Job) -> Measured:
   """Return the measurement of a job: its file, or a simulated one."""
   config, values = job.config, _unit_values(job)
-  truth = None if job.truth is None else np.asarray(
-      intensity.to_unit(job.truth, job.limits), jnp.result_type(float))
+  truth = None if job.truth is None else forward.to_image(config, np.asarray(
+      intensity.to_unit(job.truth, job.limits), jnp.result_type(float)))
   seed = config.seed if config.noise.seed is None else config.noise.seed
   draws = np.asarray(jax.random.key_data(restoration.stream_key(seed, "operator")))
   op_params = job.operator.init(np.random.default_rng(draws))
   if job.simulated:
     model, unit = noise.NOISE_MODELS[config.noise.model], job.operator.unit
-    values = job.operator.apply(op_params, values)
+    values = job.operator.apply(op_params, forward.to_image(config, np.asarray(values)))
     if all(getattr(job.strength, name) for name in model.reads):
       values = unit * model.add(restoration.stream_key(seed, "noise"), values / unit, job.strength)
     if config.operator.name in forward.MEASURE_IMAGES:

@@ -221,9 +221,27 @@ def simulated_coils(shape: Sequence[int], count: int) -> np.ndarray:
   return (coils / np.sqrt(np.sum(np.abs(coils) ** 2, 0))).astype(np.complex64)
 
 
+def complex_to_unit(values):
+  """Map complex [H, W] of magnitude up to 1 to [H, W, 2] in the unit range: (1 + value) / 2."""
+  return (1 + np.stack([values.real, values.imag], -1)) / 2
+
+
+def magnitude_of_unit(image):
+  """Return the magnitude [H, W, 1] of a complex image in the unit range, the inverse of `complex_to_unit`."""
+  return np.linalg.norm(2 * np.asarray(image) - 1, axis=-1, keepdims=True)
+
+
+def smooth_phase(shape: Sequence[int]) -> np.ndarray:
+  """Return a phase [H, W], in radians, that varies as slowly as those of gradient-echo images."""
+  rows, columns = np.meshgrid(*(np.linspace(-1, 1, side) for side in shape[:2]), indexing="ij")
+  return 0.6 * columns + 0.8 * rows * columns - 0.5 * rows ** 2
+
+
 def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 4.0, centre: float = 0.08,
         sampling: np.ndarray | None = None) -> ForwardOperator:
   """Multi-coil Cartesian magnetic resonance imaging: [H, W, 2] -> k-space [coils, H, W, 2].
+
+  The image's channels are its real and imaginary part, as `complex_to_unit` maps them.
 
   op_params is (coil maps [coils, H, W, 2], sampling [1, H, W, 1]): k-space = sampling * FFT(coil map * image).
 
@@ -246,17 +264,19 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
     raise ValueError(f"the sampling is {sampling.shape}, the image {shape}; allowed: [H, W] or [W].")
   if sampling is not None and not np.any(sampling):
     raise ValueError("the sampling measures nothing; allowed: one that is not 0 everywhere.")
+  draw = lambda rng: cartesian_lines(shape[1], acceleration=acceleration, centre=centre, rng=rng)
+  if sampling is None:
+    draw(np.random.default_rng(0))  # refuses what cannot be drawn
   def init(rng):
-    lines = sampling
-    if lines is None:
-      lines = cartesian_lines(shape[1], acceleration=acceleration, centre=centre, rng=rng)
+    lines = draw(rng) if sampling is None else sampling
     maps = np.stack([coils.real, coils.imag], -1).astype(np.float32)
     return maps, np.broadcast_to(np.float32(lines != 0), shape)[None, ..., None].copy()
   def apply(op_params, image):
     maps, lines = op_params
     return to_pair(centred_fft(to_complex(maps) * to_complex(image)[None])) * lines
-  def estimate(op_params, measurement):  # zero-filled
-    return adjoint(apply, op_params, measurement, image_shape)
+  def estimate(op_params, measurement):  # zero-filled; channels lie in (0, 1), and 0.5 is the complex 0
+    symmetric = 2 * measurement - apply(op_params, jnp.ones(image_shape, measurement.dtype))
+    return (1 + adjoint(apply, op_params, symmetric, image_shape)) / 2
   return ForwardOperator(
       init, apply, lambda op_params: np.broadcast_to(op_params[1], (len(coils), *shape, 1)), estimate,
       len(coils) ** -0.5)

@@ -1,6 +1,7 @@
 """What a finished run leaves in its folder: images, figures and summary.json."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import platform
@@ -18,6 +19,7 @@ from oes_jax import intensity
 from oes_jax import jobs
 from oes_jax import masks
 from oes_jax import metrics
+from oes_jax import operators
 from oes_jax import reports
 
 
@@ -47,12 +49,13 @@ def write(job: jobs.Job, measured, truth, mask, collapse, last, average, seconds
   if guarded is not None:
     choices["guarded"] = guarded.output
   curves = reports.read_metrics(workdir / "metrics.jsonl")
-  quality = None
+  quality, view = None, functools.partial(forward.to_view, config)
   if truth is not None:
-    quality = {name: quality_of(image, truth)
+    quality = {name: quality_of(view(image), view(truth))
                for name, image in {"measurement": measured.estimate, **choices}.items()}
-    trace = curves["weights"]["psnr"]
-    quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
+    if not forward.is_complex(config):  # the trace is of both its parts, not of the magnitude
+      trace = curves["weights"]["psnr"]
+      quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
   written = write_images(
       job.workdir, job, measured, truth, choices[config.output.image], quality)
   reports.save_curves(workdir / "curves.png", curves)
@@ -100,7 +103,10 @@ def write_images(workdir: pathlib.Path, job: jobs.Job, measured, truth, restored
     restored: the result, likewise.
     quality: scores to print above the images, or None.
   """
-  dtype = job.picture.values.dtype
+  dtype, view = job.picture.values.dtype, functools.partial(forward.to_view, job.config)
+  if forward.is_complex(job.config):
+    np.save(workdir / "complex.npy", job.limits[1] * operators.to_complex(2 * np.asarray(restored, np.float32) - 1))
+  restored = view(restored)
   np.save(workdir / "output.npy", np.asarray(restored, np.float32))
   values = intensity.from_unit(restored, job.limits, dtype)
   np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
@@ -114,9 +120,9 @@ def write_images(workdir: pathlib.Path, job: jobs.Job, measured, truth, restored
   if quality is not None:
     for title, entry in (("measurement", "measurement"), ("restored", job.config.output.image)):
       titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
-  panels = [(titles["measurement"], measured.estimate), (titles["restored"], restored)]
+  panels = [(titles["measurement"], view(measured.estimate)), (titles["restored"], restored)]
   if truth is not None:
-    panels.append(("truth", np.asarray(truth)))
+    panels.append(("truth", view(truth)))
   reports.save_comparison(workdir / "before_after.png", panels)
   return written.name
 

@@ -22,6 +22,9 @@ BAD_MEASUREMENTS = [
     ({"operator.name": "inpainting", "operator.mask": "missing.png"}, "operator.mask='missing.png' does not exist"),
     ({"operator.name": "deblurring", "operator.kernel": "box"}, "operator.kernel='box'"),
     ({"operator.name": "radar"}, "operator.name='radar' is unknown; allowed: identity, inpainting"),
+    ({"operator.name": "mri", "operator.acceleration": 40.0}, "operator.name='mri': 3 columns in the middle of 32"),
+    ({"operator.name": "mri", "data.source": "astronaut"}, "3 channels.*allowed: one channel"),
+    ({"operator.name": "mri", "data.range": (1.0, 9.0)}, "data.range=.*magnitude"),
     ({"operator.name": "tomography", "noise.model": "poisson"}, "noise.model='poisson' is for images"),
     ({"operator.name": "deblurring", "compute.tile": 64}, "compute.tile=64"),
     ({"noise.model": "rician", "noise.sigma": 0.0, "operator.simulate": False}, "needs noise.sigma=0.0 above 0"),
@@ -41,7 +44,7 @@ def _restore(folder, changes):
 
 @pytest.mark.parametrize("name, changes", [
     ("inpainting", {"operator.kept": 0.6}), ("super_resolution", {"operator.factor": 2}),
-    ("tomography", {"operator.angles": 12}),
+    ("tomography", {"operator.angles": 12}), ("mri", {"operator.acceleration": 2.0}),
     pytest.param("deblurring", {}, marks=pytest.mark.slow),
     pytest.param("fourier_rows", {}, marks=pytest.mark.slow),
     pytest.param("gaussian_rows", {}, marks=pytest.mark.slow)])
@@ -65,6 +68,19 @@ def test_an_image_is_restored_from_other_noise(tmp_path, model):
   assert trace["loss"][-1] < trace["loss"][0] and trace["psnr"][-1] > trace["psnr"][0] + 1
   assert summary["quality"]["guarded"]["psnr"] > 0
   assert any(summary["noise"].values())
+
+
+def test_a_complex_image_is_scored_and_written_as_its_magnitude(tmp_path):
+  summary = _restore(tmp_path, {"operator.name": "mri", "mask.source": "dense", "weights.num_steps": 3,
+                                "noise.sigma": 0.01})
+  whole, shown = np.load(tmp_path / "complex.npy"), np.load(tmp_path / "output.npy")
+  assert whole.shape == (24, 32) and np.iscomplexobj(whole) and shown.shape == (24, 32, 1)
+  np.testing.assert_allclose(np.abs(whole), summary["limits"][1] * shown[..., 0], rtol=1e-4)
+  assert "best" not in summary["quality"] and Image.open(tmp_path / "restored.png").size == (32, 24)
+  job = jobs.inspect(_config(**{"operator.name": "mri", "operator.acceleration": 1.0, "operator.centre": 1.0,
+                                "noise.sigma": 0.0}))
+  measured = members.measure(job)
+  np.testing.assert_allclose(measured.estimate, measured.truth, atol=1e-4)  # all is measured: zero-filling is exact
 
 
 def test_a_files_lost_pixels_are_not_fitted(tmp_path):
