@@ -37,7 +37,8 @@ def get_config() -> config_dict.ConfigDict:
   config.operator = operator = config_dict.ConfigDict()
   # What was measured of the image: identity (all of it), inpainting (some pixels), super_resolution (a
   # coarser image), deblurring (a blurred one), mri (k-space of several coils), tomography (parallel-beam CT),
-  # fourier_rows or gaussian_rows (compressed sensing). The last four are simulated only.
+  # fourier_rows or gaussian_rows (compressed sensing). The last two are simulated only; measured data of mri
+  # and tomography are NPZ files, see README, "Through an operator".
   operator.name = "identity"
   # Whether the measurement is simulated from data.source, a clean image. None: from bundled images, and where
   # the strength of a noise is given; any other file is the measurement.

@@ -10,6 +10,7 @@ from oes_jax import images
 from oes_jax import intensity
 from oes_jax import noise
 from oes_jax import operators
+from oes_jax import scans
 
 # Noise that is simulated where the config names no strength.
 _DEFAULT_STRENGTH = {"sigma": 0.1, "peak": 100.0, "share": 0.1}
@@ -20,8 +21,15 @@ _FILES = {"mask": ("inpainting",), "kernel": ("deblurring",)}
 _KERNELS = ("gaussian", "motion")
 
 
+def is_scan(source: str) -> bool:
+  """Whether data.source is a file of measured arrays."""
+  return source.lower().endswith(".npz")
+
+
 def is_simulated(config, bundled: bool) -> bool:
   """Whether data.source is a clean image, of which the measurement is simulated; else it is the measurement."""
+  if is_scan(config.data.source):
+    return False
   if config.operator.simulate is not None:
     return config.operator.simulate
   given = [config.noise[name] for name in ("sigma", "peak", "share") if config.noise[name] is not None]
@@ -116,16 +124,62 @@ def _kernel(settings) -> np.ndarray:
   return kernel / kernel.sum()
 
 
-def make_operator(config, shape: tuple[int, int, int], simulated: bool) -> operators.ForwardOperator:
-  """Return the operator of a config for an image (H, W, C).
+def read_scan(config) -> scans.Scan | None:
+  """Read data.source where it is an NPZ file; None where it is an image.
+
+  Raises:
+    ValueError: it is faulty, or a key does not go with it.
+  """
+  source = config.data.source
+  if not is_scan(source):
+    return None
+  for key in ("crop", "max_side"):
+    if config.data[key] is not None:
+      raise ValueError(f"data.{key}={config.data[key]!r} does not go with a scan, data.source={source!r}; allowed: None.")
+  if config.operator.simulate:
+    raise ValueError(f"operator.simulate=True does not go with a scan, data.source={source!r}; allowed: None.")
+  return scans.read(source, config.operator.name)
+
+
+def picture_of(config, scan: scans.Scan) -> images.Picture:
+  """Return the first estimate of a scan, in its own units: what stands for the file where an image would."""
+  shape = (*scan.shape, 2 if is_complex(config) else scan.values.shape[-1])
+  operator = make_operator(config, shape, False, scan)
+  op_params = operator.init(np.random.default_rng(0))
+  if is_complex(config):
+    estimate = np.linalg.norm(operators.adjoint(operator.apply, op_params, scan.values, shape), axis=-1, keepdims=True)
+  else:
+    estimate = operator.estimate(op_params, scan.values)
+  return images.Picture(values=np.asarray(estimate, np.float32), alpha=None, squeezed=estimate.shape[-1] == 1,
+                        suffix=".npy", digest=scan.digest, bundled=False)
+
+
+def scan_to_unit(config, scan: scans.Scan, operator: operators.ForwardOperator, op_params, limits, shape):
+  """Return what the operator makes of the image in the unit range, where it made `scan` of the image itself."""
+  low, high = limits
+  of_ones = operator.apply(op_params, np.ones(shape, np.float32))
+  if is_complex(config):
+    return (scan.values / high + of_ones) / 2
+  return (scan.values - low * of_ones) / (high - low)
+
+
+def make_operator(config, shape: tuple[int, int, int], simulated: bool,
+                  scan: scans.Scan | None = None) -> operators.ForwardOperator:
+  """Return the operator of a config for an image (H, W, C), or that of a scan.
 
   Raises:
     ValueError, OSError: it does not go with the image, or its file cannot be read.
   """
   settings: Any = config.operator
+  if scan is not None:
+    try:
+      return {"mri": operators.mri, "tomography": operators.tomography}[settings.name](shape, **scan.given)
+    except ValueError as error:
+      raise ValueError(f"data.source={config.data.source!r}: {error}") from error
   if not simulated and settings.name not in MEASURE_IMAGES:
     raise ValueError(f"operator.name={settings.name!r} measures no image, so data.source={config.data.source!r} is no "
-                     "measurement of it; allowed: operator.simulate=True, to simulate one of a clean image.")
+                     "measurement of it; allowed: an .npz file of mri or tomography, or operator.simulate=True, to "
+                     "simulate one of a clean image.")
   if not simulated and settings.name == "inpainting" and settings.mask is None:
     raise ValueError("operator.name='inpainting' needs operator.mask=None to be a file; allowed: an image that is 0 "
                      "where pixels are lost.")

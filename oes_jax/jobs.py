@@ -23,6 +23,7 @@ from oes_jax import noise
 from oes_jax import operators
 from oes_jax import objectives
 from oes_jax import restoration
+from oes_jax import scans
 from oes_jax import tiles
 from oes_jax import validation
 
@@ -58,6 +59,7 @@ class Job:
   simulated: bool
   strength: noise.Strength
   operator: operators.ForwardOperator
+  scan: scans.Scan | None
   truth: np.ndarray | None
   tile: int | None
   shape: tuple[int, int, int]
@@ -196,7 +198,9 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
     ValueError, OSError: with one line that names the value, what is allowed and the config key.
   """
   validation.check_config(config)
-  picture = images.read_picture(config.data.source, config.data.crop, max_side=config.data.max_side)
+  scan = forward.read_scan(config)
+  picture = forward.picture_of(config, scan) if scan else images.read_picture(
+      config.data.source, config.data.crop, max_side=config.data.max_side)
   limits = forward.intensity_range(config, picture.values)
   simulated = forward.is_simulated(config, picture.bundled)
   whole = forward.image_shape(config, picture.values.shape, simulated)
@@ -228,7 +232,7 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
       simulated=simulated, strength=_strength(config, simulated),
-      operator=forward.make_operator(config, whole, simulated), truth=truth, tile=tile, shape=shape, generator=generator, need=need,
+      operator=forward.make_operator(config, whole, simulated, scan), scan=scan, truth=truth, tile=tile, shape=shape, generator=generator, need=need,
       given_mask=given_mask, keep_fraction=keep_fraction,
       conv=convolution.resolve_implementation(config.compute.conv, jax.default_backend()),
       chunk_steps=steps_of_chunk(config, shape))

@@ -95,7 +95,8 @@ def _unit_values(job: jobs.Job):
 
 def measure(job: jobs.Job) -> Measured:
   """Return the measurement of a job: its file, or a simulated one."""
-  config, values = job.config, _unit_values(job)
+  config = job.config
+  values = None if job.scan else _unit_values(job)
   truth = None if job.truth is None else forward.to_image(config, np.asarray(
       intensity.to_unit(job.truth, job.limits), jnp.result_type(float)))
   seed = config.seed if config.noise.seed is None else config.noise.seed
@@ -108,6 +109,8 @@ def measure(job: jobs.Job) -> Measured:
       values = unit * model.add(restoration.stream_key(seed, "noise"), values / unit, job.strength)
     if config.operator.name in forward.MEASURE_IMAGES:
       values = jnp.clip(values, 0, 1)
+  if job.scan:
+    values = forward.scan_to_unit(config, job.scan, job.operator, op_params, job.limits, job.shape)
   seen = job.operator.seen(op_params)
   values = np.asarray(values if seen is None else values * seen)
   return Measured(values, truth, op_params, np.clip(job.operator.estimate(op_params, values), 0, 1))

@@ -3,10 +3,12 @@
 import numpy as np
 from PIL import Image
 import pytest
+from skimage import transform
 
 from configs import default
 from oes_jax import jobs
 from oes_jax import members
+from oes_jax import operators
 from oes_jax import reports
 from oes_jax import run
 from oes_jax import sweep
@@ -145,3 +147,53 @@ def test_a_batch_through_an_operator_gives_each_image_alone(tmp_path):
     one, other = (reports.read_metrics(path / "metrics.jsonl")["weights"] for path in (folder, tmp_path / name))
     np.testing.assert_allclose(one["loss"][:5], other["loss"][:5], rtol=1e-4)
     assert alone["quality"]["measurement"]["psnr"] > 0
+
+
+def _scan(tmp_path, name, **arrays):
+  np.savez(tmp_path / f"{name}.npz", **arrays)
+  return _config(**{"data.source": str(tmp_path / f"{name}.npz"), "data.crop": None, "mask.source": "dense",
+                    "operator.name": name})
+
+
+def _phantom():
+  rows, columns = np.indices((24, 32))
+  return np.float32(80 * ((rows - 11) ** 2 + (columns - 15) ** 2 < 60) + 20)
+
+
+def test_measured_k_space_is_that_of_the_image_in_its_own_units(tmp_path):
+  image = _phantom() * np.exp(0.5j)
+  coils = operators.simulated_coils(image.shape, 3)
+  space = np.asarray(operators.centred_fft(coils * image[None]))
+  job = jobs.inspect(_scan(tmp_path, "mri", kspace=space, coil_maps=coils))
+  measured = members.measure(job)
+  assert job.shape == (24, 32, 2) and measured.truth is None
+  found = operators.to_complex(2 * measured.estimate - 1) * job.limits[1]
+  np.testing.assert_allclose(found, image, atol=0.2)
+
+
+def test_a_measured_sinogram_is_restored(tmp_path):
+  angles = np.linspace(0, 180, 20, endpoint=False)
+  config = _scan(tmp_path, "tomography", angles=angles, shape=(24, 32),
+                 sinogram=transform.radon(np.pad(_phantom(), ((4, 4), (0, 0))), angles, circle=False)[:, :])
+  summary = run.run(jobs.prepare(config, str(tmp_path / "run")))
+  restored = np.load(tmp_path / "run" / "restored.npy")
+  assert restored.shape == (24, 32) and summary["quality"] is None
+  assert 0 < restored.mean() < 120 and summary["limits"][1] > 50
+
+
+@pytest.mark.parametrize("name, arrays, said", [
+    ("mri", {"kspace": np.ones((3, 8, 8)), "coil_maps": np.ones((2, 8, 8))}, r"kspace is \(3, 8, 8\), coil_maps \(2, 8, 8\)"),
+    ("mri", {"kspace": np.ones((3, 8, 8))}, "no array 'coil_maps'"),
+    ("mri", {"kspace": np.zeros((3, 24, 24)), "coil_maps": np.ones((3, 24, 24))}, "measures nothing"),
+    ("tomography", {"sinogram": np.ones((9, 4)), "angles": np.arange(5), "shape": (6, 6)}, r"sinogram is \(9, 4\)"),
+    ("tomography", {"sinogram": np.full((9, 4), np.nan), "angles": np.arange(4), "shape": (6, 6)}, "sinogram holds NaN"),
+    ("deblurring", {"sinogram": np.ones((9, 4))}, "operator.name='deblurring' does not read")])
+def test_faulty_scans_are_named(tmp_path, name, arrays, said):
+  with pytest.raises(ValueError, match=f"data.source=.*{said}"):
+    jobs.inspect(_scan(tmp_path, name, **arrays))
+
+
+def test_a_file_that_is_no_scan_is_named(tmp_path):
+  (tmp_path / "mri.npz").write_bytes(b"PK not an archive")
+  with pytest.raises(ValueError, match="cannot be read as a scan"):
+    jobs.inspect(_config(**{"data.source": str(tmp_path / "mri.npz"), "data.crop": None, "operator.name": "mri"}))
