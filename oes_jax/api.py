@@ -37,12 +37,14 @@ class Restoration(NamedTuple):
   folder: str
 
 
-def _write(folder: pathlib.Path, name: str, array: Any) -> str:
-  """Write an array for the config to name; return its path."""
-  path = folder / f"{name}.npy"
+def _write(folder: pathlib.Path, name: str, given: Any) -> str:
+  """Write an array, or several by name, for the config to name; return the path."""
+  several = isinstance(given, Mapping)
+  path = folder / f"{name}.{'npz' if several else 'npy'}"
   if not path.is_file():
-    np.save(path, np.asarray(array))
-  elif not np.array_equal(np.load(path), array):
+    (np.savez(path, **given) if several else np.save(path, np.asarray(given)))
+  elif not (all(np.array_equal(np.load(path)[key], given[key]) for key in given) if several
+            else np.array_equal(np.load(path), given)):
     raise ValueError(f"workdir={str(folder.parent)!r} holds another {name}; allowed: a new or empty folder.")
   return str(path)
 
@@ -102,7 +104,10 @@ def _base(workdir: str | None) -> Iterator[pathlib.Path]:
     yield pathlib.Path(folder)
 
 
-def restore(measurement: np.ndarray | Sequence[np.ndarray], *, operator: str | Mapping[str, Any] = "identity",
+Measurement = np.ndarray | Mapping[str, np.ndarray]
+
+
+def restore(measurement: Measurement | Sequence[Measurement], *, operator: str | Mapping[str, Any] = "identity",
             truth: np.ndarray | Sequence[np.ndarray] | None = None, ensemble: int = 1, seed: int = 0,
             settings: Mapping[str, Any] | None = None,
             workdir: str | None = None) -> Restoration | list[Restoration]:
@@ -111,7 +116,8 @@ def restore(measurement: np.ndarray | Sequence[np.ndarray], *, operator: str | M
   Args:
     measurement: [H, W] or [H, W, C], of any real type; its values are mapped to the unit range as those of a
       file are (8-bit: 0 to 255; other types: by the measurement, or by settings={"data.range": (low, high)}).
-      Or a list of such arrays, which may differ in shape.
+      For operators "mri" and "tomography" the arrays of a scan by name, as scans.READERS lays them out.
+      Or a list of either, which may differ in shape.
     operator: what was measured: the name of an operator, or its keys of config.operator, such as
       {"name": "inpainting", "mask": array}; arrays are allowed where the config names a file.
     truth: the clean image, or a list of them; only ever scored.
@@ -128,7 +134,7 @@ def restore(measurement: np.ndarray | Sequence[np.ndarray], *, operator: str | M
     ValueError: an argument is not allowed; the message names it.
     run.Failed: a restoration could not go on; with a workdir what was computed is kept.
   """
-  several = not isinstance(measurement, np.ndarray)
+  several = not isinstance(measurement, (np.ndarray, Mapping))
   arrays = list(measurement) if several else [measurement]
   truths = list(truth) if several and truth is not None else [truth] * len(arrays)
   if not arrays or len(truths) != len(arrays):

@@ -1,5 +1,7 @@
 """The Python call: layouts, ensembles, lists, faults, and an import that starts nothing."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 import oes_jax
+from oes_jax import operators
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
         "weights.num_steps": 4, "compute.compilation_cache": ""}
@@ -42,6 +45,28 @@ def test_lists_ensembles_and_masks_of_lost_pixels():
   assert restored.image.shape == restored.spread.shape == (16, 18, 2) and restored.spread.max() > 0
   filled = oes_jax.restore(images[0], operator={"name": "inpainting", "mask": lost}, settings=TINY)
   assert filled.image.shape == (16, 18, 2)
+
+
+@pytest.mark.slow
+def test_a_scan_is_a_dictionary_of_arrays(tmp_path):
+  coils = operators.simulated_coils((16, 16), 2)
+  scan = {"kspace": np.asarray(operators.centred_fft(coils * _image((16, 16)))), "coil_maps": coils}
+  restored = oes_jax.restore(scan, operator="mri", settings=TINY, workdir=str(tmp_path))
+  assert restored.image.shape == (16, 16)
+  with pytest.raises(ValueError, match="holds another measurement"):
+    oes_jax.restore({**scan, "kspace": 2 * scan["kspace"]}, operator="mri", settings=TINY, workdir=str(tmp_path))
+
+
+EXAMPLES = sorted((pathlib.Path(__file__).parent.parent / "docs" / "examples").glob("*.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(tmp_path, path):
+  done = subprocess.run([sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, check=False,
+                        env={**os.environ, "PYTHONPATH": str(path.parent.parent.parent)})
+  assert done.returncode == 0, done.stderr
+  assert "written:" in done.stdout
 
 
 @pytest.mark.parametrize("options, said", [
