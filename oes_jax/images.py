@@ -41,6 +41,7 @@ _DECODER_ERRORS = (ValueError, OSError, EOFError, LookupError, SyntaxError, Type
                    AttributeError, ArithmeticError, MemoryError, NotImplementedError, struct.error, *dicom.ERRORS,
                    zlib.error, tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
                    tifffile.TiffFileError)
+_TIFF_PAGE = re.compile(r"(?P<path>.*\.tiff?)@(?P<page>\d+)", re.IGNORECASE)
 _TFDS = re.compile(r"tfds:(?P<name>[^#@,]+)(#(?P<split>[^#@,]+))?(@(?P<index>\d+))?")
 
 
@@ -89,11 +90,31 @@ def _read_png_16(data: bytes):
   return values[..., 0] if info["planes"] == 1 else values, info["alpha"]
 
 
-def _read_tiff(data: bytes):
+def split_page(source: str) -> tuple[str, int | None]:
+  """Return (path, page) of a page of a TIFF file, PATH@PAGE; (source, None) of anything else."""
+  match = _TIFF_PAGE.fullmatch(source)
+  if match is None or os.path.isfile(source):
+    return source, None
+  return match["path"], int(match["page"])
+
+
+def _pages_of(source: str) -> list[str]:
+  """Return the pages of a TIFF file of several as sources; else the source alone, whatever it is."""
+  if not source.lower().endswith((".tif", ".tiff")) or not os.path.isfile(source):
+    return [source]
+  try:
+    with tifffile.TiffFile(source) as file:
+      count = len(file.pages)
+  except (tifffile.TiffFileError, OSError, ValueError, struct.error):
+    return [source]  # reading it says what is wrong
+  return [source] if count == 1 else [f"{source}@{page}" for page in range(count)]
+
+
+def _read_tiff(data: bytes, number: int | None):
   with tifffile.TiffFile(io.BytesIO(data)) as file:
-    if len(file.pages) != 1:
-      raise ValueError(f"it holds {len(file.pages)} pages; allowed: one page a file")
-    page = file.pages[0]
+    if number is None and len(file.pages) != 1 or number is not None and number >= len(file.pages):
+      raise ValueError(f"it holds {len(file.pages)} pages; allowed: one of them, as NAME@0 and so on")
+    page = file.pages[number or 0]
     colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
     if page.photometric not in colours:
       raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
@@ -107,7 +128,7 @@ def _read_tiff(data: bytes):
     return values, alpha
 
 
-def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
+def _read_file(path: pathlib.Path, key: str, page: int | None) -> tuple[np.ndarray, bool, bytes]:
   """Return (values, whether the last channel is alpha, raw bytes); any fault is a ValueError."""
   suffix = path.suffix.lower()
   if suffix not in SUFFIXES:
@@ -123,7 +144,7 @@ def _read_file(path: pathlib.Path, key: str) -> tuple[np.ndarray, bool, bytes]:
     if suffix == ".npy":
       values, alpha = np.load(io.BytesIO(data), allow_pickle=False), False
     elif suffix in (".tif", ".tiff"):
-      values, alpha = _read_tiff(data)
+      values, alpha = _read_tiff(data, page)
     elif suffix == ".dcm":
       values, alpha = dicom.read(data), False
     elif data[:8] == _PNG_SIGNATURE and data[24:25] == b"\x10":  # the header's bit depth
@@ -208,12 +229,13 @@ def _read_tfds(source: str, key: str) -> tuple[np.ndarray, bool, str]:
 
 
 def is_collection(source: str) -> bool:
-  """Whether a source lists images instead of being one: a folder, a pattern, a list or a data set.
+  """Whether a source lists images instead of being one: a folder, a pattern, a list, a data set, or a TIFF
+  file of several pages.
 
-  A bundled name or an existing file is one image, whatever its name holds.
+  A bundled name or any other existing file is one image, whatever its name holds.
   """
   if is_bundled(source) or os.path.isfile(source):
-    return False
+    return len(_pages_of(source)) > 1
   if os.path.isdir(source) or "," in source:
     return True
   return "@" not in source if source.startswith("tfds:") else bool(set("*?[") & set(source))
@@ -224,7 +246,7 @@ def list_sources(source: str) -> list[str]:
 
   Args:
     source: a folder (the image files directly in it, by name), a pattern of files (by name), a data
-      set (its items), or a list of images and of any of these, separated by commas (as given).
+      set (its items), a TIFF file (its pages), or a list of images and of any of these, separated by commas (as given).
       Anything else is the one image. Hidden files are left out. Whether an image can be read is not
       looked at.
 
@@ -234,6 +256,8 @@ def list_sources(source: str) -> list[str]:
   folder = os.path.isdir(source)
   if not is_collection(source):
     return [source]
+  if os.path.isfile(source):
+    return _pages_of(source)
   if "," in source and not folder:
     items = [item.strip() for item in source.split(",")]
     if "" in items:
@@ -250,6 +274,7 @@ def list_sources(source: str) -> list[str]:
     pattern = os.path.join(glob.escape(source), "*") if folder else source
     found = sorted(path for path in set(glob.glob(pattern, recursive=True))
                    if path.lower().endswith(SUFFIXES) and not os.path.isdir(path))
+    found = [page for path in found for page in _pages_of(path)]
   if not found:
     raise ValueError(f"data.source={source!r} holds no image; allowed: a readable folder or a "
                      f"pattern with files of {', '.join(SUFFIXES)}, or a split with items.")
@@ -287,7 +312,8 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   """Read a bundled image by name, a PNG, JPEG, TIFF, NPY or DICOM file, or an item of a data set.
 
   Args:
-    source: the name of a bundled image, a path, or tfds:NAME#SPLIT@INDEX.
+    source: the name of a bundled image, a path (of a TIFF file with several pages: PATH@PAGE), or
+      tfds:NAME#SPLIT@INDEX.
     crop: (top, left, height, width) in pixels, or None for the whole image.
     max_side: longest side in pixels; what is larger after the crop is scaled down to it, alpha too.
       None for the stored size.
@@ -306,8 +332,9 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   elif source.startswith("tfds:"):
     (values, alpha, digest), suffix = _read_tfds(source, key), ".png"
   else:
-    path = pathlib.Path(source)
-    values, alpha, data = _read_file(path, key)
+    name, page = split_page(source)
+    path = pathlib.Path(name)
+    values, alpha, data = _read_file(path, key, page)
     digest, suffix = hashlib.sha256(data).hexdigest(), path.suffix.lower()
     suffix = ".png" if suffix in (".jpg", ".jpeg") else suffix  # JPEG would damage the result
     template = data if suffix == ".dcm" else None

@@ -162,7 +162,9 @@ def _strength(config, simulated: bool) -> noise.Strength:
 
 def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
   """Return the folder name of one case: what is restored, its seed, and a hash of all that it is."""
-  stem = source if images.is_bundled(source) else pathlib.PurePath(source).stem
+  path, page = images.split_page(source)
+  stem = source if images.is_bundled(source) else pathlib.PurePath(path).stem
+  stem = stem if page is None else f"{stem}-page{page}"
   stem = re.sub(r"[^\w.-]+", "_", source if source.startswith("tfds:") else stem)
   return f"{stem}-seed{seed}-{validation.digest_of(identity)}"
 

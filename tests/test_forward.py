@@ -45,8 +45,9 @@ def _restore(folder, changes):
 
 
 @pytest.mark.parametrize("name, changes", [
-    ("inpainting", {"operator.kept": 0.6}), ("super_resolution", {"operator.factor": 2}),
-    ("tomography", {"operator.angles": 12}), ("mri", {"operator.acceleration": 2.0}),
+    ("inpainting", {"operator.kept": 0.6}), ("tomography", {"operator.angles": 12}),
+    pytest.param("super_resolution", {"operator.factor": 2}, marks=pytest.mark.slow),
+    pytest.param("mri", {"operator.acceleration": 2.0}, marks=pytest.mark.slow),
     pytest.param("deblurring", {}, marks=pytest.mark.slow),
     pytest.param("fourier_rows", {}, marks=pytest.mark.slow),
     pytest.param("gaussian_rows", {}, marks=pytest.mark.slow)])

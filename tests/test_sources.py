@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image as PillowImage
 import png
 import pytest
+import tifffile
 
 from oes_jax import images
 
@@ -429,3 +430,18 @@ def test_item_of_a_data_set_shrinks(data_dir):
 def test_limit_below_one_names_its_key(max_side):
   with pytest.raises(ValueError, match=rf"data\.max_side={max_side} .*allowed"):
     images.read_picture("camera", max_side=max_side)
+
+
+def test_the_pages_of_a_tiff_file_are_images_of_their_own(tmp_path):
+  pages = np.random.default_rng(0).integers(0, 2 ** 16, (3, 6, 5)).astype(np.uint16)
+  path = str(tmp_path / "stack.tif")
+  tifffile.imwrite(path, pages, photometric="minisblack")
+  tifffile.imwrite(tmp_path / "single.tif", pages[0])
+  assert images.is_collection(path) and images.list_sources(path) == [f"{path}@{i}" for i in range(3)]
+  assert not images.is_collection(f"{path}@1")
+  assert len(images.list_sources(str(tmp_path))) == 4
+  for number, source in enumerate(images.list_sources(path)):
+    np.testing.assert_array_equal(images.read_picture(source).values[..., 0], pages[number])
+  for source in (f"{path}@3", path):
+    with pytest.raises(ValueError, match="holds 3 pages; allowed: one of them, as NAME@0"):
+      images.read_picture(source)
