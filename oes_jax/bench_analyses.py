@@ -108,21 +108,29 @@ def _write_noise(folder: pathlib.Path, shape: Sequence[int], seed: int, sigma: f
 
 
 def run_noise(arguments) -> None:
-  """Fit an image of noise alone: the slower a network fits it, the less it takes from a measurement's noise."""
+  """Fit an image of noise alone: the slower a network fits it, the less it takes from a measurement's noise.
+
+  The learned mask, which also sets the size of the narrow net, comes from the first image of the config: on noise
+  itself there is nothing to learn, and the mask collapses.
+  """
   config, base, output = bench_cases.read_arguments(arguments, "noise")
-  sigma = 0.1
-  height, width = config.benchmark.crops[0][1][2:]
-  paths = {seed: _write_noise(base, (height, width, 3), seed, sigma) for seed in config.benchmark.seeds}
+  sigma, (image, crop) = 0.1, config.benchmark.crops[0]
+  shape = (*crop[2:], 3)
+  learned = bench_cases.restore(config, base / "learned", methods.LEARNED,
+                                {(image, seed): {} for seed in config.benchmark.seeds})
+  paths = {seed: _write_noise(base, shape, seed, sigma) for _, seed in learned}
   alone = config.copy_and_resolve_references().unlock()
-  alone.benchmark.crops = tuple((path, (0, 0, height, width)) for path in paths.values())
+  alone.benchmark.crops = tuple((path, (0, 0, *crop[2:])) for path in paths.values())
   common = {"data.range": (0.0, 1.0), "noise.sigma": 0.0}
-  keys: dict[Any, dict[str, Any]] = {(path, seed): common for seed, path in paths.items()}
-  learned = bench_cases.restore(alone, base / "learned", methods.LEARNED, keys)
-  fitted = {methods.LEARNED: learned}
-  for name in _COMPARED:
-    fitted[name] = bench_cases.restore(alone, base / bench_cases.folder_name(name), name, {
-        key: {**common, **methods.METHODS[name](bench_cases.learned_of(alone, key[0], summary))}
-        for key, summary in learned.items()})
+  fitted = {}
+  for name in (methods.LEARNED, *_COMPARED):
+    changes: dict[Any, dict[str, Any]] = {}
+    for (_, seed), summary in learned.items():
+      told = bench_cases.learned_of(config, image, summary)
+      changes[paths[seed], seed] = {**common, **(
+          {"mask.source": "file", "mask.path": told.folder} if name == methods.LEARNED
+          else methods.METHODS[name](told))}
+    fitted[name] = bench_cases.restore(alone, base / bench_cases.folder_name(f"noise, {name}"), name, changes)
   traces, rows = {}, []
   for name, found in fitted.items():
     if not found:
