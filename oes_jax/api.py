@@ -1,6 +1,7 @@
 """The Python call: arrays in, arrays out, with the command line's defaults."""
 
 import contextlib
+import io
 import json
 import pathlib
 import tempfile
@@ -40,34 +41,53 @@ class Restoration(NamedTuple):
 def _write(folder: pathlib.Path, name: str, given: Any) -> str:
   """Write an array, or several by name, for the config to name; return the path."""
   several = isinstance(given, Mapping)
-  path = folder / f"{name}.{'npz' if several else 'npy'}"
+  path, stream = folder / f"{name}.{'npz' if several else 'npy'}", io.BytesIO()
+  if several:
+    np.savez(stream, **{key: np.asarray(given[key]) for key in sorted(given)})
+  else:
+    np.save(stream, np.asarray(given), allow_pickle=False)
   if not path.is_file():
-    (np.savez(path, **given) if several else np.save(path, np.asarray(given)))
-  elif not (all(np.array_equal(np.load(path)[key], given[key]) for key in given) if several
-            else np.array_equal(np.load(path), given)):
+    checkpoints.write_atomically(path, stream.getvalue())
+  elif path.read_bytes() != stream.getvalue():
     raise ValueError(f"workdir={str(folder.parent)!r} holds another {name}; allowed: a new or empty folder.")
   return str(path)
+
+
+def _plain(value: Any, folder: pathlib.Path, name: str) -> Any:
+  """Return a value as the config takes it; arrays are written and become paths."""
+  if np.ndim(value) > 0 and not isinstance(value, (str, tuple, list)):
+    return _write(folder, name, value)
+  if isinstance(value, list):
+    return tuple(value)
+  if isinstance(value, pathlib.PurePath):
+    return str(value)
+  return value.item() if isinstance(value, np.generic) else value
 
 
 def _make_config(measurement, operator, truth, settings, folder: pathlib.Path):
   """Return the config of one measurement, its arrays written into `folder`."""
   config = denoise.get_config("quick")
   config.experiment = "call"
+  config.operator.simulate = False
+  chosen = {"name": operator} if isinstance(operator, str) else dict(operator)
+  if "name" not in chosen:
+    raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and with it the "
+                     "other keys of config.operator.")
+  known = config.to_dict()
+  changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(settings)
+  for key, value in changes.items():
+    section, _, name = key.rpartition(".")
+    there = known.get(section, {}) if section else known
+    if name not in there or isinstance(there[name], dict) or section == "sweep":
+      raise ValueError(f"{key!r} is no key of a restoration; allowed: those of configs/default.py, such as "
+                       "'weights.num_steps', without `sweep`.")
+    try:
+      config.update_from_flattened_dict({key: _plain(value, folder, name)})
+    except TypeError as error:
+      raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: as in configs/default.py.") from error
   config.data.source = _write(folder, "measurement", measurement)
   if truth is not None:
     config.data.truth = _write(folder, "truth", truth)
-  chosen = {"name": operator} if isinstance(operator, str) else dict(operator)
-  for key, value in chosen.items():
-    if key not in config.operator:
-      raise ValueError(f"operator has {key!r}; allowed: {', '.join(config.operator)}.")
-    config.operator[key] = value if not isinstance(value, np.ndarray) else _write(folder, key, value)
-  known = config.to_dict()
-  for key, value in settings.items():
-    section, _, name = key.rpartition(".")
-    if name not in (known[section] if section in known else () if section else known):
-      raise ValueError(f"settings has {key!r}; allowed: the keys of configs/default.py, such as "
-                       "'weights.num_steps'.")
-    config.update_from_flattened_dict({key: value})
   return config
 
 
@@ -117,13 +137,14 @@ def restore(measurement: Measurement | Sequence[Measurement], *, operator: str |
     measurement: [H, W] or [H, W, C], of any real type; its values are mapped to the unit range as those of a
       file are (8-bit: 0 to 255; other types: by the measurement, or by settings={"data.range": (low, high)}).
       For operators "mri" and "tomography" the arrays of a scan by name, as scans.READERS lays them out.
-      Or a list of either, which may differ in shape.
+      Or a list or tuple of either, which may differ in shape.
     operator: what was measured: the name of an operator, or its keys of config.operator, such as
       {"name": "inpainting", "mask": array}; arrays are allowed where the config names a file.
     truth: the clean image, or a list of them; only ever scored.
     ensemble: restorations of every measurement; their mean is the image, their spread the uncertainty.
     seed: of all draws.
-    settings: other keys of the config by their dotted names, such as {"weights.num_steps": 3000}.
+    settings: other keys of the config by their dotted names, such as {"weights.num_steps": 3000}. A strength of
+      noise is that of the measurement: nothing is simulated unless {"operator.simulate": True} asks for it.
     workdir: folder to work in and to keep: the same call goes on there after an interruption. None: a
       temporary one.
 
@@ -133,8 +154,10 @@ def restore(measurement: Measurement | Sequence[Measurement], *, operator: str |
   Raises:
     ValueError: an argument is not allowed; the message names it.
     run.Failed: a restoration could not go on; with a workdir what was computed is kept.
+    processes.Interrupted: after SIGTERM or SIGINT in the main thread, likewise.
+    processes.Busy: another process works in the workdir.
   """
-  several = not isinstance(measurement, (np.ndarray, Mapping))
+  several = isinstance(measurement, (list, tuple))
   arrays = list(measurement) if several else [measurement]
   truths = list(truth) if several and truth is not None else [truth] * len(arrays)
   if not arrays or len(truths) != len(arrays):

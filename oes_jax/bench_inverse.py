@@ -1,9 +1,13 @@
 """Inverse problems: the learned mask and the dense net against classical methods, on the same measurements."""
 
+import functools
 import time
 from typing import Any
 
+import numpy as np
+
 from oes_jax import bench_cases
+from oes_jax import forward
 from oes_jax import inverse_peers
 from oes_jax import jobs
 from oes_jax import members
@@ -14,7 +18,7 @@ from oes_jax import reports
 from oes_jax import validation
 
 # What the estimate that a run is shown beside is called, where it is a method of its own.
-_ESTIMATES = {"super_resolution": "bicubic", "tomography": "filtered back-projection", "inpainting": "mean of the rest",
+_ESTIMATES = {"identity": "the measurement itself", "mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection", "inpainting": "mean of the rest",
               "deblurring": "the measurement itself", "fourier_rows": "zero-filled", "gaussian_rows": "adjoint"}
 _NETWORKS = (methods.LEARNED, "dense (deep image prior)")
 
@@ -25,16 +29,20 @@ def _peer_rows(config, changes: dict[bench_cases.Key, dict[str, Any]]) -> list[d
   for key, case in zip(changes, bench_cases.list_cases(config, changes)):
     job = jobs.inspect(case.config)
     measured, operator = members.measure(job), case.config.operator
-    made = {_ESTIMATES[operator.name]: lambda measured=measured: measured.estimate}
+    view = functools.partial(forward.to_view, case.config)
+    made = {_ESTIMATES[operator.name]: lambda measured=measured, job=job: np.clip(
+        job.operator.estimate(measured.op_params, measured.values), 0, 1)}
     for peer in inverse_peers.PEERS[operator.name]:
       made[peer] = lambda peer=peer, operator=operator, measured=measured, job=job: inverse_peers.solve(
           operator.name, peer, measured.values, measured.op_params, operator, job.shape)
     for name, make in made.items():
       began = time.perf_counter()
-      quality = outputs.quality_of(make(), measured.truth)
+      image = np.asarray(make())
+      seconds = time.perf_counter() - began
+      quality = outputs.quality_of(view(image), view(measured.truth))
       rows.append({"method": name, "image": key[0], "seed": key[1],
                    **{f"average {score}": value for score, value in quality.items()},
-                   "seconds": time.perf_counter() - began})
+                   "seconds": seconds})
   return rows
 
 

@@ -14,15 +14,19 @@ ERRORS = (pydicom.errors.InvalidDicomError, RuntimeError)
 
 
 def read(data: bytes) -> np.ndarray:
-  """Return the stored values, [H, W] or [H, W, 3], before rescale and window.
+  """Return the stored values, [H, W] or [H, W, 3], before rescale and window; colours are RGB.
 
   Raises:
-    ValueError: it holds several frames; or one of ERRORS.
+    ValueError: it holds several frames, a palette, or what could not be written again; or one of ERRORS.
   """
   dataset = pydicom.dcmread(io.BytesIO(data))
   if int(getattr(dataset, "NumberOfFrames", 1)) != 1:
     raise ValueError(f"it holds {dataset.NumberOfFrames} frames; allowed: one frame a file")
-  return dataset.pixel_array
+  if dataset.PhotometricInterpretation == "PALETTE COLOR":
+    raise ValueError("its colours are a palette; allowed: grey values or colours")
+  values = dataset.pixel_array
+  write(io.BytesIO(), values, data)  # now, and not when the image is restored
+  return values
 
 
 def read_slice(name: str) -> bytes:
@@ -30,15 +34,17 @@ def read_slice(name: str) -> bytes:
   return pathlib.Path(pydicom_data.get_testdata_file(SLICES[name], download=False)).read_bytes()
 
 
-def write(path: pathlib.Path, values: np.ndarray, template: bytes) -> None:
+def write(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes) -> None:
   """Write stored values under the header of `template`, uncompressed: rescale and window are its own.
 
   Args:
-    path: of the file.
-    values: [H, W] or [H, W, 3], of the type that `read` gave; of any size.
-    template: file that `read` took.
+    file: path, or a stream.
+    values: [H, W] or [H, W, 3], of the type that `read` gave, of any size; clipped to the bits that are stored.
+    template: file that `read` took. What it says of the size of a pixel is not changed.
   """
   dataset = pydicom.dcmread(io.BytesIO(template))
-  bits = dataset.BitsStored
-  dataset.set_pixel_data(np.ascontiguousarray(values), dataset.PhotometricInterpretation, bits)
-  dataset.save_as(path)
+  bits, signed = dataset.BitsStored, dataset.PixelRepresentation
+  low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
+  colours = "RGB" if values.ndim == 3 else dataset.PhotometricInterpretation
+  dataset.set_pixel_data(np.ascontiguousarray(np.clip(values, low, high).astype(values.dtype)), colours, bits)
+  dataset.save_as(file)

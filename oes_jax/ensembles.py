@@ -1,5 +1,6 @@
 """The mean of several restorations of one measurement, and how far they are apart."""
 
+import functools
 import json
 import pathlib
 from typing import Any, Sequence
@@ -7,6 +8,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from oes_jax import checkpoints
+from oes_jax import forward
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import metrics
@@ -27,23 +29,23 @@ def write(folder: pathlib.Path, job: jobs.Job, parts: Sequence[pathlib.Path]) ->
   """
   folder.mkdir(parents=True, exist_ok=True)
   outputs_of = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
-  mean, spread = outputs_of.mean(0), outputs_of.std(0, ddof=1)
-  measured = members.measure(job)
-  truth = measured.truth
-  quality = None
-  if truth is not None:
-    singles = [float(metrics.psnr(output, truth)) for output in outputs_of]
-    psnr = float(metrics.psnr(mean, truth))
-    error = np.abs(mean - truth)
-    quality = {"measurement": outputs.quality_of(measured.estimate, truth),
-               job.config.output.image: outputs.quality_of(mean, truth),
+  view = functools.partial(forward.to_view, job.config)
+  mean, shown = outputs_of.mean(0), np.stack([view(output) for output in outputs_of])
+  spread, measured = shown.std(0, ddof=1), members.measure(job)
+  quality, error = None, None
+  if measured.truth is not None:
+    truth = view(measured.truth)
+    singles = [float(metrics.psnr(output, truth)) for output in shown]
+    psnr = float(metrics.psnr(view(mean), truth))
+    error = np.abs(view(mean) - truth)
+    quality = {"measurement": outputs.quality_of(view(measured.estimate), truth),
+               job.config.output.image: outputs.quality_of(view(mean), truth),
                "members": singles, "gain": psnr - float(np.mean(singles)),
                "correlation of spread and error": float(np.corrcoef(spread.ravel(), error.ravel())[0, 1])}
-  written = outputs.write_images(folder, job, measured, truth, mean, quality)
+  written = outputs.write_images(folder, job, measured, measured.truth, mean, quality)
   low, high = job.limits
   np.save(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
-  reports.save_uncertainty(folder / "uncertainty.png", mean, spread,
-                           None if truth is None else np.abs(mean - truth))
+  reports.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
   summary = {"output": written, "members": [part.name for part in parts], "quality": quality,
              "mean_spread": float(spread.mean())}
   checkpoints.write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())

@@ -1,10 +1,12 @@
 """The forward operator and the noise that a config asks for."""
 
+import dataclasses
 import hashlib
 import pathlib
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from oes_jax import images
 from oes_jax import intensity
@@ -32,7 +34,9 @@ def is_simulated(config, bundled: bool) -> bool:
     return False
   if config.operator.simulate is not None:
     return config.operator.simulate
-  given = [config.noise[name] for name in ("sigma", "peak", "share") if config.noise[name] is not None]
+  known = () if bundled else noise.NOISE_MODELS[config.noise.model].fits_with  # the fit's, of a measured file
+  given = [config.noise[name] for name in noise.Strength._fields
+           if config.noise[name] is not None and name not in known]
   if config.operator.name == "identity" and bundled and not any(given):
     return not given  # noise.sigma=0 leaves nothing to restore, and no truth
   return bundled or any(given)
@@ -63,20 +67,41 @@ def is_complex(config) -> bool:
 
 
 def intensity_range(config, values: np.ndarray) -> tuple[float, float]:
-  """Return (low, high) of data.source; a magnitude starts at 0.
+  """Return (low, high) of data.source; a magnitude, and what some noise depends on, starts at 0.
 
   Raises:
-    ValueError: see intensity.intensity_range; or data.range does not start at 0 where it has to.
+    ValueError: see intensity.intensity_range; or the data or data.range do not start at 0 where they have to.
   """
   low, high = intensity.intensity_range(values, config.data.range)
-  if not is_complex(config):
+  model = config.noise.model
+  if not (is_complex(config) or noise.NOISE_MODELS[model].from_zero):
     return low, high
   if config.data.range is not None and low != 0:
-    raise ValueError(f"data.range={tuple(config.data.range)} is of a magnitude; allowed: (0, high).")
-  if values.shape[-1] != 1 or values.min() < 0:
+    raise ValueError(f"data.range={tuple(config.data.range)} does not start at 0, as noise.model={model!r} and "
+                     f"operator.name={config.operator.name!r} need it; allowed: (0, high).")
+  if values.min() < 0 or is_complex(config) and values.shape[-1] != 1:
     raise ValueError(f"data.source={config.data.source!r} has {values.shape[-1]} channels and values from "
-                     f"{values.min()}; allowed: one channel that is not negative, the magnitude of an MR image.")
+                     f"{values.min()}; allowed with noise.model={model!r}, operator.name={config.operator.name!r}: values "
+                     "that are not negative, in one channel for mri.")
   return 0.0, high
+
+
+def fill_lost(config, picture: images.Picture) -> images.Picture:
+  """Put the nearest measured pixel where operator.mask says that one is lost: a file may hold anything there.
+
+  Raises:
+    ValueError: the mask has another shape, or a measured pixel is not finite.
+  """
+  seen = _read_plane(config, "mask") != 0
+  if seen.shape != picture.values.shape[:2] or not seen.any():
+    raise ValueError(f"operator.mask={config.operator.mask!r} is {seen.shape} with {seen.sum()} measured pixels, the "
+                     f"image {picture.values.shape[:2]}; allowed: its shape, not 0 everywhere.")
+  measured = picture.values[seen]
+  if not np.isfinite(measured).all():
+    raise ValueError(f"data.source={config.data.source!r} holds NaN or infinite values that are measured; allowed: "
+                     "finite ones, or 0 there in operator.mask.")
+  nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
+  return dataclasses.replace(picture, values=picture.values[tuple(nearest)])
 
 
 def to_image(config, unit):
@@ -100,7 +125,7 @@ def digest(config) -> str | None:
   for key, names in _FILES.items():
     path = config.operator[key]
     if config.operator.name in names and path is not None and path not in _KERNELS:
-      file = pathlib.Path(path)
+      file = pathlib.Path(images.split_page(path)[0])
       if not file.is_file():
         raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file"
                          + (f", {' or '.join(_KERNELS)}." if key == "kernel" else "."))
@@ -108,17 +133,20 @@ def digest(config) -> str | None:
   return None
 
 
-def _read_plane(path: str, key: str) -> np.ndarray:
-  """Read [H, W] from an image or an array; channels are averaged."""
-  return images.read_picture(path, None, key=key).values.astype(np.float64).mean(-1)
+def _read_plane(config, key: str) -> np.ndarray:
+  """Read [H, W] from the image or array of a key of config.operator; channels are averaged, a mask is cropped."""
+  crop = config.data.crop if key == "mask" else None
+  picture = images.read_picture(config.operator[key], crop, key=f"operator.{key}")
+  return picture.values.astype(np.float64).mean(-1)
 
 
-def _kernel(settings) -> np.ndarray:
+def _kernel(config) -> np.ndarray:
+  settings = config.operator
   if settings.kernel == "gaussian":
     return operators.gaussian_kernel(settings.kernel_sigma)
   if settings.kernel == "motion":
     return operators.motion_kernel(settings.motion_length, settings.motion_angle)
-  kernel = _read_plane(settings.kernel, "operator.kernel")
+  kernel = _read_plane(config, "kernel")
   if kernel.sum() <= 0:
     raise ValueError("its sum is not above 0")
   return kernel / kernel.sum()
@@ -147,7 +175,9 @@ def picture_of(config, scan: scans.Scan) -> images.Picture:
   operator = make_operator(config, shape, False, scan)
   op_params = operator.init(np.random.default_rng(0))
   if is_complex(config):
-    estimate = np.linalg.norm(operators.adjoint(operator.apply, op_params, scan.values, shape), axis=-1, keepdims=True)
+    energy = np.sum(np.square(op_params[0]), (0, -1))[..., None]  # of the coils at every pixel
+    estimate = np.linalg.norm(operators.adjoint(operator.apply, op_params, scan.values, shape), axis=-1,
+                              keepdims=True) / np.maximum(energy, 1e-3 * energy.max())
   else:
     estimate = operator.estimate(op_params, scan.values)
   return images.Picture(values=np.asarray(estimate, np.float32), alpha=None, squeezed=estimate.shape[-1] == 1,
@@ -184,24 +214,24 @@ def make_operator(config, shape: tuple[int, int, int], simulated: bool,
     raise ValueError("operator.name='inpainting' needs operator.mask=None to be a file; allowed: an image that is 0 "
                      "where pixels are lost.")
   try:
-    return _OPERATORS[settings.name](settings, shape)
+    return _OPERATORS[settings.name](config, shape)
   except ValueError as error:
     raise ValueError(f"operator.name={settings.name!r}: {error}") from error
 
 
 _OPERATORS = {
-    "identity": lambda settings, shape: operators.identity(),
-    "inpainting": lambda settings, shape: operators.inpainting(
-        shape, kept=settings.kept,
-        mask=None if settings.mask is None else _read_plane(settings.mask, "operator.mask")),
-    "super_resolution": lambda settings, shape: operators.downsampling(shape, factor=settings.factor),
-    "deblurring": lambda settings, shape: operators.blur(shape, kernel=_kernel(settings)),
-    "mri": lambda settings, shape: operators.mri(
-        shape, coils=operators.simulated_coils(shape, settings.coils), acceleration=settings.acceleration,
-        centre=settings.centre),
-    "tomography": lambda settings, shape: operators.tomography(
-        shape, angles=np.linspace(0, 180, settings.angles, endpoint=False)),
-    "fourier_rows": lambda settings, shape: operators.fourier_rows(shape, share=settings.rows),
-    "gaussian_rows": lambda settings, shape: operators.gaussian_rows(shape, share=settings.rows),
+    "identity": lambda config, shape: operators.identity(),
+    "inpainting": lambda config, shape: operators.inpainting(
+        shape, kept=config.operator.kept,
+        mask=None if config.operator.mask is None else _read_plane(config, "mask")),
+    "super_resolution": lambda config, shape: operators.downsampling(shape, factor=config.operator.factor),
+    "deblurring": lambda config, shape: operators.blur(shape, kernel=_kernel(config)),
+    "mri": lambda config, shape: operators.mri(
+        shape, coils=operators.simulated_coils(shape, config.operator.coils), acceleration=config.operator.acceleration,
+        centre=config.operator.centre),
+    "tomography": lambda config, shape: operators.tomography(
+        shape, angles=np.linspace(0, 180, config.operator.angles, endpoint=False)),
+    "fourier_rows": lambda config, shape: operators.fourier_rows(shape, share=config.operator.rows),
+    "gaussian_rows": lambda config, shape: operators.gaussian_rows(shape, share=config.operator.rows),
 }
 NAMES = tuple(_OPERATORS)

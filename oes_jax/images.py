@@ -272,8 +272,9 @@ def list_sources(source: str) -> list[str]:
     found = [f"tfds:{name}#{split}@{index}" for index in range(len(items))]
   else:
     pattern = os.path.join(glob.escape(source), "*") if folder else source
+    suffixes = (*SUFFIXES, ".npz") if pattern.lower().endswith(".npz") else SUFFIXES
     found = sorted(path for path in set(glob.glob(pattern, recursive=True))
-                   if path.lower().endswith(SUFFIXES) and not os.path.isdir(path))
+                   if path.lower().endswith(suffixes) and not os.path.isdir(path))
     found = [page for path in found for page in _pages_of(path)]
   if not found:
     raise ValueError(f"data.source={source!r} holds no image; allowed: a readable folder or a "
@@ -281,14 +282,14 @@ def list_sources(source: str) -> list[str]:
   return found
 
 
-def _check_values(values: np.ndarray, source: str, key: str) -> None:
+def _check_values(values: np.ndarray, source: str, key: str, finite: bool) -> None:
   if values.dtype.kind not in "biuf":
     raise ValueError(f"{key}={source!r} holds {values.dtype} values; allowed: boolean, "
                      "integer or real.")
   if values.ndim not in (2, 3) or values.size == 0:
     raise ValueError(f"{key}={source!r} has shape {values.shape}; allowed: non-empty [H, W] "
                      "or [H, W, C].")
-  if not np.isfinite(values).all():
+  if finite and not np.isfinite(values).all():
     bad = int(values.size - np.isfinite(values).sum())
     raise ValueError(f"{key}={source!r} holds {bad} NaN or infinite values; allowed: finite "
                      "pixels only.")
@@ -308,7 +309,7 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
 
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
-                 max_side: int | None = None, key: str = "data.source") -> Picture:
+                 max_side: int | None = None, key: str = "data.source", finite: bool = True) -> Picture:
   """Read a bundled image by name, a PNG, JPEG, TIFF, NPY or DICOM file, or an item of a data set.
 
   Args:
@@ -318,6 +319,7 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
     max_side: longest side in pixels; what is larger after the crop is scaled down to it, alpha too.
       None for the stored size.
     key: config key of the source, for error messages.
+    finite: whether NaN and infinite values are refused.
 
   Raises:
     ValueError: the image is missing, damaged, not an image, or has non-finite pixels; or the crop
@@ -338,7 +340,7 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
     digest, suffix = hashlib.sha256(data).hexdigest(), path.suffix.lower()
     suffix = ".png" if suffix in (".jpg", ".jpeg") else suffix  # JPEG would damage the result
     template = data if suffix == ".dcm" else None
-  _check_values(values, source, key)
+  _check_values(values, source, key, finite)
   squeezed = values.ndim == 2
   values = values[..., None] if squeezed else values
   if crop is not None:

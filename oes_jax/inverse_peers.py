@@ -58,6 +58,7 @@ PEERS = {
     "identity": {},
     "inpainting": {"biharmonic inpainting": _biharmonic},
     "super_resolution": {},
+    "mri": {},
     "deblurring": {"Richardson-Lucy, 10 iterations": _richardson_lucy, "unsupervised Wiener": _wiener},
     "tomography": {"SART, 2 passes": _sart},
     "fourier_rows": {},

@@ -103,13 +103,14 @@ def frame_generator(job: Job, frame: tuple[int, int, int]) -> generators.Generat
       frame, _generator_settings(job.config, job.generator.spec["num_scales"]))
 
 
-def _fit_memory(config, shape, stored: int | None):
+def _fit_memory(config, shape, stored: int | None, extra: int):
   """Return (side of the tiles or None, shape of one, its generator, its memory.Need).
 
   Args:
     config: of the run.
     shape: (H, W, C) of the image.
     stored: what an earlier start of the run used (0: no tiles), which stands; None at the first.
+    extra: bytes that the forward operator needs.
 
   Raises:
     ValueError: the memory does not suffice.
@@ -123,6 +124,7 @@ def _fit_memory(config, shape, stored: int | None):
     part = (rows.stop, columns.stop, shape[2])
     generator, need = _make_generator(part, settings), _estimate_need(
         part, tuple(shape), settings, remembered)
+    need = need._replace(per_image=need.per_image + extra)
     needed = need.once + need.per_image
     if stored is not None and needed > free:
       logging.warning("about %.1f GB of memory are needed, %.1f GB are free", needed / 1e9, free / 1e9)
@@ -131,15 +133,16 @@ def _fit_memory(config, shape, stored: int | None):
   raise ValueError(
       f"{part[0]}x{part[1]} pixels need about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are "
       f"free (compute.tile={compute.tile}); allowed: compute.tile=None or smaller tiles, a narrower "
-      "generator.channels, a smaller data.crop, or more free memory.")
+      "generator.channels, a smaller data.crop or operator.rows, or more free memory.")
 
 
 def _read_truth(config, picture, simulated: bool, shape):
   """Return (clean values or None, digest of their file or None)."""
   if config.data.truth is None:
     return picture.values if simulated else None, None
-  clean = images.read_picture(config.data.truth, config.data.crop, max_side=config.data.max_side,
-                              key="data.truth")
+  finer = shape[0] // picture.values.shape[0]  # of a measured coarse image
+  crop = config.data.crop and tuple(finer * place for place in config.data.crop)
+  clean = images.read_picture(config.data.truth, crop, max_side=config.data.max_side, key="data.truth")
   if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
     raise ValueError(f"data.truth={config.data.truth!r} is {clean.values.dtype} {clean.values.shape}, "
                      f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
@@ -201,10 +204,13 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   """
   validation.check_config(config)
   scan = forward.read_scan(config)
+  simulated = forward.is_simulated(config, images.is_bundled(config.data.source))
+  lost = config.operator.name == "inpainting" and not simulated and config.operator.mask is not None
   picture = forward.picture_of(config, scan) if scan else images.read_picture(
-      config.data.source, config.data.crop, max_side=config.data.max_side)
+      config.data.source, config.data.crop, max_side=config.data.max_side, finite=not lost)
+  if lost:
+    picture = forward.fill_lost(config, picture)
   limits = forward.intensity_range(config, picture.values)
-  simulated = forward.is_simulated(config, picture.bundled)
   whole = forward.image_shape(config, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(config, picture, simulated, (*whole[:2], picture.values.shape[2]))
   identity = {"format": FORMAT, "config": validation.plain(config),
@@ -213,14 +219,15 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   if parent is not None:
     workdir = str(parent / case_name(config.data.source, config.seed, identity))
   folder, choices = validation.find_workdir(workdir, config.experiment, identity)
-  tile, shape, generator, need = _fit_memory(config, whole, choices.get("tile", tile))
+  operator = forward.make_operator(config, whole, simulated, scan)
+  tile, shape, generator, need = _fit_memory(config, whole, choices.get("tile", tile), operator.num_bytes)
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   size = masks.count_weights(params)
   keep_fraction = config.mask.keep_fraction
   if keep_fraction is None:
     keep_fraction = restoration.automatic_keep_fraction(math.prod(shape), size)
   masks.keep_count(keep_fraction, size)
-  if config.mask.source == "imp_oracle" and truth is None:
+  if config.mask.source == "imp_oracle" and (truth is None or scan):
     raise ValueError("mask.source='imp_oracle' prunes on the clean image; allowed: with data.truth, or with "
                      "noise.sigma above 0.")
   given_mask = None
@@ -234,7 +241,7 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
       simulated=simulated, strength=_strength(config, simulated),
-      operator=forward.make_operator(config, whole, simulated, scan), scan=scan, truth=truth, tile=tile, shape=shape, generator=generator, need=need,
+      operator=operator, scan=scan, truth=truth, tile=tile, shape=shape, generator=generator, need=need,
       given_mask=given_mask, keep_fraction=keep_fraction,
       conv=convolution.resolve_implementation(config.compute.conv, jax.default_backend()),
       chunk_steps=steps_of_chunk(config, shape))
@@ -261,6 +268,7 @@ def group_key(job: Job) -> str:
   static = validation.plain_without(job.config, _PER_IMAGE)
   tiled = str(job.workdir) if job.tile is not None else None  # tiles fill the memory alone
   shape = None if job.config.operator.name == "identity" else job.shape  # no frame around it then
+  shape = (shape, job.scan.values.shape) if job.scan else shape
   return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled, shape, job.identity["inputs"]["operator"],
                      job.truth is not None, list(stage_steps(job.config)),
                      job.config.mask.source == "imp_oracle"], sort_keys=True)

@@ -37,11 +37,13 @@ class NoiseModel(NamedTuple):
       the values that were measured.
     reads: fields of Strength that `add` needs.
     fits_with: those that `loss` needs.
+    from_zero: whether the unit range has to start where nothing is measured.
   """
   add: Callable[..., Any]
   loss: Callable[..., Any]
   reads: tuple[str, ...]
   fits_with: tuple[str, ...] = ()
+  from_zero: bool = False
 
 
 def _add_gaussian(key, image, strength):
@@ -127,10 +129,10 @@ def _rician(predicted, measured, strength, average):
 
 NOISE_MODELS = {
     "gaussian": NoiseModel(_add_gaussian, _squared_error, ("sigma",)),
-    "poisson": NoiseModel(_add_poisson, _poisson_deviance, ("peak",)),
+    "poisson": NoiseModel(_add_poisson, _poisson_deviance, ("peak",), from_zero=True),
     "poisson_gaussian": NoiseModel(
-        _add_poisson_gaussian, _poisson_gaussian, ("peak", "sigma"), ("peak", "sigma")),
+        _add_poisson_gaussian, _poisson_gaussian, ("peak", "sigma"), ("peak", "sigma"), from_zero=True),
     "salt_and_pepper": NoiseModel(_add_salt_and_pepper, _huber, ("share",)),
-    "speckle": NoiseModel(_add_speckle, _speckle, ("sigma",)),
-    "rician": NoiseModel(_add_rician, _rician, ("sigma",), ("sigma",)),
+    "speckle": NoiseModel(_add_speckle, _speckle, ("sigma",), from_zero=True),
+    "rician": NoiseModel(_add_rician, _rician, ("sigma",), ("sigma",), from_zero=True),
 }

@@ -24,12 +24,14 @@ class ForwardOperator(NamedTuple):
     estimate: (op_params, measurement) -> a first image [H, W, C], for the eye only.
     unit: change of a measured value that weighs as one of 1 in the image: 1 where a measured value is a
       mean of pixels, the norm of its row where it is a sum with random signs.
+    num_bytes: of memory that its parameters and its gradient need, where that is much.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
   seen: Callable[[Any], Any]
   estimate: Callable[[Any, Any], Any]
   unit: float = 1.0
+  num_bytes: int = 0
 
 
 def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shape):
@@ -61,7 +63,8 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
       measurement = operator.estimate(params, measurement)
     return measurement
   return ForwardOperator(init, apply, lambda op_params: operators[-1].seen(op_params[-1]), estimate,
-                         math.prod(operator.unit for operator in operators))
+                         math.prod(operator.unit for operator in operators),
+                         sum(operator.num_bytes for operator in operators))
 
 
 def _all_seen(op_params):
@@ -306,6 +309,7 @@ def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> ForwardOper
     return np.sin(radians).astype(np.float32), np.cos(radians).astype(np.float32)
   def apply(op_params, image):
     padded = jnp.pad(image, (*pads, (0, 0)))
+    @jax.checkpoint  # else the gradient keeps weights and indices of every angle
     def project(sine, cosine):
       column = cosine * columns + sine * rows + centre
       row = -sine * columns + cosine * rows + centre
@@ -317,7 +321,8 @@ def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> ForwardOper
         np.asarray(measurement[..., channel], np.float64), angles, output_size=side, circle=False)
                        for channel in range(measurement.shape[-1])], -1)
     return square[pads[0][0]:pads[0][0] + height, pads[1][0]:pads[1][0] + width]
-  return ForwardOperator(init, apply, _all_seen, estimate, math.pi / 4 * math.sqrt(height * width))
+  return ForwardOperator(init, apply, _all_seen, estimate, math.pi / 4 * math.sqrt(height * width),
+                         12 * 4 * side ** 2 * image_shape[2])
 
 
 def _bilinear(image, row, column):
@@ -346,12 +351,12 @@ def gaussian_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperato
   pixels = image_shape[0] * image_shape[1]
   count = max(1, round(share * pixels))
   def init(rng):
-    return (rng.standard_normal((count, pixels)) / np.sqrt(count)).astype(np.float32)
+    return rng.standard_normal((count, pixels), np.float32) / np.float32(np.sqrt(count))
   apply = lambda op_params, image: op_params @ image.reshape(pixels, -1)
   return ForwardOperator(
       init, apply, _all_seen,
       lambda op_params, measurement: adjoint(apply, op_params, measurement, image_shape),
-      (pixels / count) ** 0.5)
+      (pixels / count) ** 0.5, 3 * 4 * count * pixels)
 
 
 def fourier_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperator:

@@ -106,8 +106,8 @@ def write_images(workdir: pathlib.Path, job: jobs.Job, measured, truth, restored
   dtype, view = job.picture.values.dtype, functools.partial(forward.to_view, job.config)
   if forward.is_complex(job.config):
     np.save(workdir / "complex.npy", job.limits[1] * operators.to_complex(2 * np.asarray(restored, np.float32) - 1))
-  restored = view(restored)
   np.save(workdir / "output.npy", np.asarray(restored, np.float32))
+  restored = view(restored)
   values = intensity.from_unit(restored, job.limits, dtype)
   np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
   written = images.write_picture(workdir / "restored", values, _layout(job, values))

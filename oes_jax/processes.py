@@ -5,6 +5,7 @@ import fcntl
 import os
 import pathlib
 import signal
+import threading
 
 
 class Interrupted(Exception):
@@ -24,6 +25,8 @@ class Signals:
     self._previous = {}
 
   def __enter__(self):
+    if threading.current_thread() is not threading.main_thread():
+      return self  # Python lets no other thread handle signals
     for number in (signal.SIGTERM, signal.SIGINT):
       self._previous[number] = signal.signal(number, self._remember)
     return self

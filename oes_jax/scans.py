@@ -5,6 +5,7 @@ import io
 import pathlib
 from typing import Any, NamedTuple
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -38,6 +39,9 @@ def _tomography(arrays) -> tuple[np.ndarray, tuple[int, int], dict[str, Any]]:
   """sinogram [detectors, angles] or [detectors, angles, C], angles [angles] in degrees, shape (H, W)."""
   sinogram, angles = arrays["sinogram"], arrays["angles"]
   height, width = (int(side) for side in arrays["shape"])
+  if sinogram.ndim not in (2, 3) or angles.ndim != 1 or np.iscomplexobj(sinogram):
+    raise ValueError(f"sinogram is {sinogram.dtype} {sinogram.shape}, angles {angles.shape}; allowed: real [detectors, "
+                     "angles] or [detectors, angles, C], and [angles]")
   values = sinogram[..., None] if sinogram.ndim == 2 else sinogram
   detectors = int(np.ceil(np.sqrt(2) * max(height, width)))
   if values.shape[:2] != (detectors, angles.size):
@@ -72,6 +76,7 @@ def read(path: str, operator: str) -> Scan:
       if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinite values")
     values, shape, given = reader(arrays)
-  except (ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+  except (ValueError, TypeError, AttributeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile,
+          zlib.error) as error:
     raise ValueError(f"data.source={path!r} cannot be read as a scan: {error}.") from error
   return Scan(values, tuple(shape), given, hashlib.sha256(data).hexdigest())

@@ -1,10 +1,12 @@
 """The Python call: layouts, ensembles, lists, faults, and an import that starts nothing."""
 
+import concurrent.futures
 import os
 import pathlib
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -33,8 +35,22 @@ def test_an_array_comes_back_in_its_layout_type_and_range(tmp_path):
   assert all(leaf.dtype == bool for leaf in restored.mask["head"].values())
   again = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(tmp_path))
   np.testing.assert_array_equal(again.image, restored.image)
-  with pytest.raises(ValueError, match="holds another measurement; allowed: a new"):
-    oes_jax.restore(measurement + 1, settings=TINY, workdir=str(tmp_path))
+  for other in (measurement + 1, measurement.astype(np.float32)):
+    with pytest.raises(ValueError, match="holds another measurement; allowed: a new"):
+      oes_jax.restore(other, settings=TINY, workdir=str(tmp_path))
+
+
+def test_a_strength_of_noise_is_that_of_the_measurement(tmp_path):
+  settings = {"noise.model": "rician", "noise.sigma": 0.05, "weights.num_steps": np.int64(2)}
+  restored = oes_jax.restore(jnp.asarray(_image((16, 18))), settings={**TINY, **settings}, workdir=tmp_path)
+  assert restored.summary["quality"] is None and restored.summary["noise"]["sigma"] == 0.05
+  assert restored.summary["limits"][0] == 0 and restored.image.shape == (16, 18)
+
+
+def test_another_thread_may_restore(tmp_path):
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    restored = pool.submit(oes_jax.restore, _image((16, 18)), settings=TINY, workdir=tmp_path).result()
+  assert restored.image.shape == (16, 18)
 
 
 @pytest.mark.slow
@@ -51,10 +67,11 @@ def test_lists_ensembles_and_masks_of_lost_pixels():
 def test_a_scan_is_a_dictionary_of_arrays(tmp_path):
   coils = operators.simulated_coils((16, 16), 2)
   scan = {"kspace": np.asarray(operators.centred_fft(coils * _image((16, 16)))), "coil_maps": coils}
-  restored = oes_jax.restore(scan, operator="mri", settings=TINY, workdir=str(tmp_path))
-  assert restored.image.shape == (16, 16)
+  restored = oes_jax.restore(scan, operator="mri", ensemble=2, settings=TINY, workdir=str(tmp_path))
+  assert restored.image.shape == restored.spread.shape == (16, 16)
   with pytest.raises(ValueError, match="holds another measurement"):
-    oes_jax.restore({**scan, "kspace": 2 * scan["kspace"]}, operator="mri", settings=TINY, workdir=str(tmp_path))
+    oes_jax.restore({**scan, "kspace": 2 * scan["kspace"]}, operator="mri", ensemble=2, settings=TINY,
+                    workdir=str(tmp_path))
 
 
 EXAMPLES = sorted((pathlib.Path(__file__).parent.parent / "docs" / "examples").glob("*.py"))
@@ -70,8 +87,11 @@ def test_examples_run(tmp_path, path):
 
 
 @pytest.mark.parametrize("options, said", [
-    ({"operator": "radar"}, "operator.name='radar'"), ({"operator": {"name": "identity", "lens": 1}}, "operator has 'lens'"),
-    ({"settings": {"weights.steps": 3}}, "settings has 'weights.steps'"), ({"ensemble": 0}, "ensemble=0"),
+    ({"operator": "radar"}, "operator.name='radar'"), ({"operator": {"name": "identity", "lens": 1}}, "'operator.lens' is no key"),
+    ({"operator": {"mask": 1}}, "operator has 'mask'; allowed: 'name'"),
+    ({"settings": {"weights.steps": 3}}, "'weights.steps' is no key"), ({"settings": {"weights": {}}}, "'weights' is no key"),
+    ({"settings": {"sweep.seeds": (0, 1)}}, "'sweep.seeds' is no key"),
+    ({"settings": {"weights.num_steps": "many"}}, "weights.num_steps='many' is a str"), ({"ensemble": 0}, "ensemble=0"),
     ({"truth": _image((3, 3))}, "data.truth=")])
 def test_faults_name_the_argument(options, said):
   with pytest.raises(ValueError, match=said):

@@ -25,8 +25,9 @@ BAD_MEASUREMENTS = [
     ({"operator.name": "deblurring", "operator.kernel": "box"}, "operator.kernel='box'"),
     ({"operator.name": "radar"}, "operator.name='radar' is unknown; allowed: identity, inpainting"),
     ({"operator.name": "mri", "operator.acceleration": 40.0}, "operator.name='mri': 3 columns in the middle of 32"),
-    ({"operator.name": "mri", "data.source": "astronaut"}, "3 channels.*allowed: one channel"),
-    ({"operator.name": "mri", "data.range": (1.0, 9.0)}, "data.range=.*magnitude"),
+    ({"operator.name": "mri", "data.source": "astronaut"}, "has 3 channels"),
+    ({"operator.name": "mri", "data.range": (1.0, 9.0)}, "data.range=.*does not start at 0.*mri"),
+    ({"noise.model": "poisson", "data.range": (1.0, 9.0)}, "data.range=.*does not start at 0.*poisson"),
     ({"operator.name": "tomography", "noise.model": "poisson"}, "noise.model='poisson' is for images"),
     ({"operator.name": "deblurring", "compute.tile": 64}, "compute.tile=64"),
     ({"noise.model": "rician", "noise.sigma": 0.0, "operator.simulate": False}, "needs noise.sigma=0.0 above 0"),
@@ -77,8 +78,9 @@ def test_a_complex_image_is_scored_and_written_as_its_magnitude(tmp_path):
   summary = _restore(tmp_path, {"operator.name": "mri", "mask.source": "dense", "weights.num_steps": 3,
                                 "noise.sigma": 0.01})
   whole, shown = np.load(tmp_path / "complex.npy"), np.load(tmp_path / "output.npy")
-  assert whole.shape == (24, 32) and np.iscomplexobj(whole) and shown.shape == (24, 32, 1)
-  np.testing.assert_allclose(np.abs(whole), summary["limits"][1] * shown[..., 0], rtol=1e-4)
+  assert whole.shape == (24, 32) and np.iscomplexobj(whole) and shown.shape == (24, 32, 2)
+  np.testing.assert_allclose(
+      np.abs(whole), summary["limits"][1] * operators.magnitude_of_unit(shown)[..., 0], rtol=1e-3)
   assert "best" not in summary["quality"] and Image.open(tmp_path / "restored.png").size == (32, 24)
   job = jobs.inspect(_config(**{"operator.name": "mri", "operator.acceleration": 1.0, "operator.centre": 1.0,
                                 "noise.sigma": 0.0}))
@@ -99,6 +101,33 @@ def test_a_files_lost_pixels_are_not_fitted(tmp_path):
         "operator.mask": str(tmp_path / "mask.png"), "mask.source": "dense", "weights.num_steps": 5})
     losses.append(reports.read_metrics(tmp_path / name / "metrics.jsonl")["weights"]["loss"])
   np.testing.assert_array_equal(*losses)
+
+
+def test_what_a_file_holds_at_lost_pixels_does_not_set_its_range(tmp_path):
+  rng = np.random.default_rng(0)
+  mask = rng.random((20, 24)) < 0.6
+  pixels = np.where(mask, np.linspace(1000, 1100, 24), np.nan)
+  np.save(tmp_path / "image.npy", pixels)
+  np.save(tmp_path / "mask.npy", mask)
+  changes = {"data.source": str(tmp_path / "image.npy"), "data.crop": (2, 3, 16, 18), "operator.name": "inpainting",
+             "operator.mask": str(tmp_path / "mask.npy")}
+  job = jobs.inspect(_config(**changes))
+  assert 980 < job.limits[0] and job.limits[1] < 1120
+  measured = members.measure(job)
+  assert np.isfinite(measured.values).all() and np.all((measured.values[..., 0] > 0) == mask[2:18, 3:21])
+  pixels[mask] = np.nan
+  np.save(tmp_path / "image.npy", pixels)
+  with pytest.raises(ValueError, match="data.source=.*NaN or infinite values that are measured"):
+    jobs.inspect(_config(**changes))
+
+
+def test_scans_of_other_coils_are_another_group(tmp_path):
+  keys = set()
+  for count in (2, 3):
+    coils = operators.simulated_coils((16, 16), count)
+    (tmp_path / str(count)).mkdir()
+    keys.add(jobs.group_key(jobs.inspect(_scan(tmp_path / str(count), "mri", kspace=coils, coil_maps=coils))))
+  assert len(keys) == 2
 
 
 def test_a_coarse_file_becomes_a_larger_image(tmp_path):
@@ -165,7 +194,9 @@ def test_measured_k_space_is_that_of_the_image_in_its_own_units(tmp_path):
   image = _phantom() * np.exp(0.5j)
   coils = operators.simulated_coils(image.shape, 3)
   space = np.asarray(operators.centred_fft(coils * image[None]))
+  halved = jobs.inspect(_scan(tmp_path, "mri", kspace=0.5 * space, coil_maps=0.5 * coils))
   job = jobs.inspect(_scan(tmp_path, "mri", kspace=space, coil_maps=coils))
+  assert halved.limits[1] == pytest.approx(job.limits[1], rel=1e-4)  # whatever the scale of the maps
   measured = members.measure(job)
   assert job.shape == (24, 32, 2) and measured.truth is None
   found = operators.to_complex(2 * measured.estimate - 1) * job.limits[1]

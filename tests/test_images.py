@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image as PillowImage
 import png
 import pydicom
+from pydicom import data as pydicom_data
 import pytest
 import skimage.data
 import tifffile
@@ -529,3 +530,17 @@ def test_a_dicom_file_keeps_its_header_and_values(tmp_path, name):
   np.testing.assert_array_equal(written.pixel_array, changed[..., 0])
   for tag in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "PatientID", "PixelSpacing"):
     assert written.get(tag) == before.get(tag)
+
+
+def test_dicom_values_are_clipped_to_their_bits_and_colours_are_rgb(tmp_path):
+  data = dicom.read_slice("ct_slice")
+  dataset = pydicom.dcmread(io.BytesIO(data))
+  bits = dataset.BitsStored
+  values = np.full((4, 5), np.iinfo(np.int16).max, np.int16)
+  dicom.write(tmp_path / "out.dcm", values, data)
+  assert pydicom.dcmread(tmp_path / "out.dcm").pixel_array.max() == 2 ** (bits - 1) - 1
+  colour = pydicom_data.get_testdata_file("SC_ybr_full_uncompressed.dcm", download=False)
+  if colour is not None:
+    picture = images.read_picture(colour)
+    again = images.read_picture(str(images.write_picture(tmp_path / "colour", picture.values, picture)))
+    np.testing.assert_array_equal(again.values, picture.values)
