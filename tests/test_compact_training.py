@@ -99,6 +99,7 @@ def test_widths_are_rounded_up_and_filled_with_zeros(multiple):
       assert not array[..., columns.size:].any()
 
 
+@pytest.mark.slow
 def test_shared_widths_stack_and_leave_each_image_alone():
   cases = [_problem("hourglass", (6, 8), keep_fraction=keep, seed=seed)
            for keep, seed in ((0.3, 5), (0.6, 6))]

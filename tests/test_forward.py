@@ -62,10 +62,8 @@ def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
   assert (tmp_path / "before_after.png").is_file() and summary["quality"]["measurement"]["psnr"] > 0
 
 
-@pytest.mark.parametrize("model", ["poisson", pytest.param("salt_and_pepper", marks=pytest.mark.slow),
-                                   pytest.param("speckle", marks=pytest.mark.slow),
-                                   pytest.param("poisson_gaussian", marks=pytest.mark.slow),
-                                   pytest.param("rician", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["poisson", "salt_and_pepper", "speckle", "poisson_gaussian", "rician"])
 def test_an_image_is_restored_from_other_noise(tmp_path, model):
   summary = _restore(tmp_path, {"noise.model": model, "mask.source": "random", "weights.guard": "held_out"})
   trace = reports.read_metrics(tmp_path / "metrics.jsonl")["weights"]

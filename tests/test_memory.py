@@ -22,6 +22,7 @@ def test_estimate_grows_with_the_pixels():
   assert _arrays(256) / _arrays(128) == pytest.approx((256**2 - 32**2) / (128**2 - 32**2), rel=0.02)
 
 
+@pytest.mark.slow
 def test_estimate_covers_what_xla_allocates(monkeypatch):
   monkeypatch.setattr(memory, "_PROGRAM", 0)
   shape = (96, 96, 3)

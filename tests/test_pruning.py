@@ -30,7 +30,8 @@ def test_synaptic_flow_by_hand():
   assert scores["head"]["kernel"].sum() + 0.5 == pytest.approx(12.5)
 
 
-@pytest.mark.parametrize("name, scales, channels", [("hourglass", 2, (4, 6)), ("deep_decoder", 2, (5, 4, 3))])
+@pytest.mark.parametrize("name, scales, channels", [
+    ("hourglass", 2, (4, 6)), pytest.param("deep_decoder", 2, (5, 4, 3), marks=pytest.mark.slow)])
 def test_synaptic_flow_is_that_of_the_network_without_its_nonlinearities(name, scales, channels, monkeypatch, x64):
   generator = generators.make_generator(name, image_shape=(16, 24, 2), num_scales=scales, channels=channels)
   params = jax.tree.map(lambda p: jax.random.normal(jax.random.key(p.size), p.shape), generator.init(jax.random.key(0))[0])
