@@ -127,6 +127,7 @@ def test_expanding_what_was_gathered_changes_nothing():
   jax.tree.map(np.testing.assert_array_equal, back, params)
 
 
+@pytest.mark.slow
 def test_a_constant_channel_that_reaches_the_head_stays():
   generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.9, seed=7)
   norm = mask["decoder_01"]["norm_out"]

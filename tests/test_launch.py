@@ -18,7 +18,7 @@ import yaml
 _ROOT = pathlib.Path(__file__).parents[1]
 _LAUNCH = _ROOT / "launch"
 _SHELL = ("local.sh", "tpu_pod.sh", "slurm.sbatch")
-_SECONDS = 20  # no script takes longer; each of these tests takes about one second
+_SECONDS = 60  # no script takes longer, on a busy machine either; each of these tests takes about one second
 
 # Writes down its arguments; waits for SIGTERM or, without the file "wait", ends at once, with the
 # code in "code.i" for share i. Share 0 takes longer to stop.

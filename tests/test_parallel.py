@@ -8,6 +8,7 @@ import textwrap
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import single
 
 from oes_jax import generators
@@ -76,6 +77,7 @@ def _stack(trees):
   return jax.tree.map(jnp.asarray, parallel.stack(trees))
 
 
+@pytest.mark.slow
 def test_images_of_a_batch_are_those_alone_over_fifty_steps(x64):
   """Mixed sizes in one frame, each with its own density and KL weight, against each alone."""
   frame, shapes = (20, 24, 1), [(19, 24, 1), (20, 23, 1)]

@@ -141,6 +141,7 @@ def test_langevin_noise_moves_kept_kernels_only_and_by_its_deviation():
   assert np.any(kernel != np.asarray(perturb(params, mask, jax.random.key(1), 4)["conv"]["kernel"]))
 
 
+@pytest.mark.slow
 def test_sgld_runs_and_draws_other_noise_in_every_step(tmp_path):
   changes = {"mask.source": "dense", "mask.keep_fraction": None, "weights.average_decay": 1.0,
              "weights.average_from": 4}

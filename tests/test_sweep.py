@@ -84,6 +84,7 @@ def test_every_case_is_on_record_and_finished_ones_are_skipped(whole):
   assert (whole / "results.csv").read_text().startswith("image,mask,keep_fraction")
 
 
+@pytest.mark.slow
 def test_one_mask_program_serves_all_cases(tmp_path, monkeypatch):
   compiled, compile_chunk = [], engine.compile_chunk
   def recording(step, state, args, **options):
