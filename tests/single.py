@@ -1,4 +1,7 @@
-"""Stages of one image, for tests: batches of one on the first device."""
+"""What tests of one image share: stages as batches of one on the first device, and an interruption."""
+
+import os
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +9,7 @@ import numpy as np
 
 from oes_jax import objectives
 from oes_jax import parallel
+from oes_jax import records
 from oes_jax import restoration
 
 
@@ -34,3 +38,15 @@ def run(stage):
     records.append({name: values[0] for name, values in record.items()})
   return (jax.tree.map(lambda leaf: leaf[0], parallel.rows(state)),
           {name: np.concatenate([record[name] for record in records]) for name in records[0]})
+
+
+def interrupt_after(monkeypatch, count):
+  """Send SIGTERM once `count` chunks have been logged; return what undoes the counting."""
+  chunks, write = [], records.MetricsLog.write
+  def interrupting(self, *args):
+    chunks.append(1)
+    write(self, *args)
+    if len(chunks) == count:
+      os.kill(os.getpid(), signal.SIGTERM)
+  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  return lambda: monkeypatch.setattr(records.MetricsLog, "write", write)

@@ -1,19 +1,17 @@
 """Iterative magnitude pruning, and Langevin dynamics: whole runs of a tiny config."""
 
-import os
 import shutil
-import signal
 
 import jax
 import numpy as np
 import pytest
+import single
 
 from configs import default
 from oes_jax import checkpoints
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import processes
-from oes_jax import records
 from oes_jax import reports
 from oes_jax import restoration
 from oes_jax import run
@@ -74,16 +72,10 @@ def test_rounds_start_from_the_initial_weights(whole, tmp_path):
     pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow),
     pytest.param(5, marks=pytest.mark.slow)])
 def test_rounds_resume_bit_for_bit(whole, tmp_path, monkeypatch, stop_after):
-  chunks, write = [], records.MetricsLog.write
-  def interrupting(self, *args):
-    chunks.append(1)
-    write(self, *args)
-    if len(chunks) == stop_after:
-      os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  resume = single.interrupt_after(monkeypatch, stop_after)
   with pytest.raises(processes.Interrupted, match="SIGTERM"):
     _restore(tmp_path / "run")
-  monkeypatch.setattr(records.MetricsLog, "write", write)
+  resume()
   _restore(tmp_path / "run")
   for name in ("restored.npy", "metrics.jsonl"):
     assert (tmp_path / "run" / name).read_bytes() == (whole[0] / name).read_bytes()
@@ -92,16 +84,11 @@ def test_rounds_resume_bit_for_bit(whole, tmp_path, monkeypatch, stop_after):
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["mask_0.5000", "mask"])
 def test_a_lost_mask_of_a_round_ends_alike(whole, tmp_path, monkeypatch, lost):
-  chunks, write = [], records.MetricsLog.write
-  def interrupting(self, *args):
-    chunks.append(1)
-    write(self, *args)
-    if len(chunks) == (3 if lost == "mask_0.5000" else 5):  # in the round, or the stage, that goes on with it
-      os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  # In the round, or the stage, that goes on with it.
+  resume = single.interrupt_after(monkeypatch, 3 if lost == "mask_0.5000" else 5)
   with pytest.raises(processes.Interrupted):
     _restore(tmp_path / "run")
-  monkeypatch.setattr(records.MetricsLog, "write", write)
+  resume()
   shutil.rmtree(tmp_path / "run" / lost)
   _restore(tmp_path / "run")
   for name in ("restored.npy", "metrics.jsonl"):

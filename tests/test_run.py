@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+import single
 import tifffile
 
 from configs import default
@@ -117,17 +118,10 @@ def _same_result(a, b):
     pytest.param(2, marks=pytest.mark.slow), 5, pytest.param(8, marks=pytest.mark.slow)])
 def test_resume_after_a_signal_is_bit_exact(whole, tmp_path, monkeypatch, stop_after):
   folder = tmp_path / "run"
-  chunks = []
-  write = records.MetricsLog.write
-  def interrupting(self, *args):
-    chunks.append(1)
-    write(self, *args)
-    if len(chunks) == stop_after:
-      os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  resume = single.interrupt_after(monkeypatch, stop_after)
   with pytest.raises(processes.Interrupted, match="SIGTERM"):
     _restore(folder)
-  monkeypatch.setattr(records.MetricsLog, "write", write)
+  resume()
   _restore(folder)
   _same_result(folder, whole[0])
 
