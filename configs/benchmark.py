@@ -19,11 +19,18 @@ CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64,
 TUNING_CROPS = (("chelsea", (90, 130, 64, 64)),)
 TRANSFER_CROPS = (("astronaut", (60, 190, 64, 64)), ("hubble_deep_field", (300, 300, 64, 64)))
 TEXTURE_CROPS = (("brick", (100, 100, 64, 64)), ("grass", (100, 100, 64, 64)))
+# Inverse problems: (name, images, what changes in the config). Colour photographs; grey slices and frames.
+COLOUR = (("rocket", (90, 260, 96, 96)), ("immunohistochemistry", (200, 200, 96, 96)),
+          ("retina", (600, 600, 96, 96)))
+GREY = (("cell", (280, 200, 96, 96)), ("microaneurysms", (3, 3, 96, 96)))
 PROBLEMS = (
-    ("half of the pixels, noise 0.05", (("operator.name", "inpainting"), ("noise.sigma", 0.05))),
-    ("Gaussian blur of 1.6 pixels, noise 0.02", (("operator.name", "deblurring"), ("noise.sigma", 0.02))),
-    ("4 x super-resolution, noise 0.02", (("operator.name", "super_resolution"), ("noise.sigma", 0.02))),
-    ("tomography, 60 angles, noise 0.03", (("operator.name", "tomography"), ("noise.sigma", 0.03))))
+    ("half of the pixels, noise 0.05", COLOUR, (("operator.name", "inpainting"), ("noise.sigma", 0.05))),
+    ("Gaussian blur of 1.6 pixels, noise 0.02", COLOUR, (("operator.name", "deblurring"), ("noise.sigma", 0.02))),
+    ("4 x super-resolution, noise 0.02", COLOUR, (("operator.name", "super_resolution"), ("noise.sigma", 0.02))),
+    ("MRI, a quarter of the lines, noise 0.03", (("mr_slice", (0, 0, 64, 64)), *GREY),
+     (("operator.name", "mri"), ("noise.sigma", 0.03))),
+    ("tomography, 60 angles, noise 0.03", (("ct_slice", (0, 0, 128, 128)), *GREY),
+     (("operator.name", "tomography"), ("noise.sigma", 0.03))))
 # For the full preset; few bundled images are as large.
 FULL = {"crops": (("astronaut", (0, 0, 512, 512)), ("immunohistochemistry", (0, 0, 512, 512)),
                   ("retina", (400, 400, 512, 512))),
@@ -74,7 +81,7 @@ def get_config(preset: str = "quick"):
   benchmark.densities = (0.01, 0.03, 0.1, 0.3, 0.6, 0.95)
   benchmark.sigmas = (0.02, 0.1, 0.5)
   benchmark.texture_crops = TEXTURE_CROPS
-  # Inverse problems, each with what it changes in the config.
+  # Inverse problems, each with its images and what it changes in the config.
   benchmark.problems = PROBLEMS
   if preset == "full":
     benchmark.update(FULL)

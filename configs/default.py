@@ -43,12 +43,14 @@ def get_config() -> config_dict.ConfigDict:
   # Whether the measurement is simulated from data.source, a clean image. None: from bundled images, and where
   # the strength of a noise is given; any other file is the measurement.
   operator.simulate = config_dict.placeholder(bool)
-  # inpainting: share of the pixels that are measured, at random; or an image (or .npy) that is 0 where a
-  # pixel is lost.
+  # inpainting: share of the pixels that are measured, at random; or lines (scratches) or text, or an image (or
+  # .npy) that is 0 where a pixel is lost.
   operator.kept = 0.5
   operator.mask = config_dict.placeholder(str)
-  # super_resolution: pixels of the image along a side of a measured one, which is their mean.
+  # super_resolution: pixels of the image along a side of a measured one; and how they make it: box (their
+  # mean), bicubic or lanczos (stretched by the factor, as image programs scale down).
   operator.factor = 4
+  operator.downsampling = "box"
   # deblurring: gaussian, motion, or the path of a kernel (an image or .npy, odd sides; its sum becomes 1).
   operator.kernel = "gaussian"
   # Standard deviation of the Gaussian; length of the motion; all in pixels. Angle in degrees from the row.

@@ -8,7 +8,7 @@ from configs import denoise
 
 
 def get_config():
-  """Return the config; a measured pixel is the mean of operator.factor x operator.factor of the image's."""
+  """Return the config; operator.factor and operator.downsampling say how a measured pixel is made."""
   config = denoise.get_config("quick")
   config.experiment = "super-resolution"
   config.operator.name = "super_resolution"

@@ -1,6 +1,5 @@
 """Inverse problems: the learned mask and the dense net against classical methods, on the same measurements."""
 
-import functools
 import time
 from typing import Any
 
@@ -17,9 +16,9 @@ from oes_jax import records
 from oes_jax import reports
 from oes_jax import validation
 
-# What the estimate that a run is shown beside is called, where it is a method of its own.
-_ESTIMATES = {"identity": "the measurement itself", "mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection", "inpainting": "mean of the rest",
-              "deblurring": "the measurement itself", "fourier_rows": "zero-filled", "gaussian_rows": "adjoint"}
+# What the first estimate of a measurement is called, where it is a method of its own.
+_ESTIMATES = {"mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection",
+              "inpainting": "mean of the rest", "deblurring": "the measurement itself"}
 _NETWORKS = (methods.LEARNED, "dense (deep image prior)")
 
 
@@ -28,19 +27,17 @@ def _peer_rows(config, changes: dict[bench_cases.Key, dict[str, Any]]) -> list[d
   rows = []
   for key, case in zip(changes, bench_cases.list_cases(config, changes)):
     job = jobs.inspect(case.config)
-    measured, operator = members.measure(job), case.config.operator
-    view = functools.partial(forward.to_view, case.config)
-    made = {_ESTIMATES[operator.name]: lambda measured=measured, job=job: np.clip(
-        job.operator.estimate(measured.op_params, measured.values), 0, 1)}
-    for peer in inverse_peers.PEERS[operator.name]:
-      made[peer] = lambda peer=peer, operator=operator, measured=measured, job=job: inverse_peers.solve(
-          operator.name, peer, measured.values, measured.op_params, operator, job.shape)
-    for name, make in made.items():
+    measured, name = members.measure(job), case.config.operator.name
+    given = inverse_peers.Given(
+        job.operator, measured.op_params, measured.values, job.shape,
+        np.linspace(0, 180, case.config.operator.angles, endpoint=False), job.strength.sigma)
+    truth = np.asarray(forward.to_view(case.config, measured.truth))
+    for method in (_ESTIMATES[name], *inverse_peers.PEERS[name]):
       began = time.perf_counter()
-      image = np.asarray(make())
-      seconds = time.perf_counter() - began
-      quality = outputs.quality_of(view(image), view(measured.truth))
-      rows.append({"method": name, "image": key[0], "seed": key[1],
+      image = measured.estimate if method == _ESTIMATES[name] else inverse_peers.solve(name, method, given)
+      seconds = None if method == _ESTIMATES[name] else time.perf_counter() - began
+      quality = outputs.quality_of(np.asarray(forward.to_view(case.config, image)), truth)
+      rows.append({"method": method, "image": key[0], "seed": key[1],
                    **{f"average {score}": value for score, value in quality.items()},
                    "seconds": seconds})
   return rows
@@ -48,37 +45,52 @@ def _peer_rows(config, changes: dict[bench_cases.Key, dict[str, Any]]) -> list[d
 
 def tabulate(rows: list[dict[str, Any]]) -> list[list[str]]:
   """Return header and cells: every problem with all its methods, the best averaged PSNR first."""
-  table = [["problem", "method", "PSNR (averaged output)", "SSIM", "last PSNR", "seconds"]]
-  for problem in dict.fromkeys(row["problem"] for row in rows):
+  images = {problem: list(dict.fromkeys(row["image"] for row in rows if row["problem"] == problem))
+            for problem in dict.fromkeys(row["problem"] for row in rows)}
+  most = max(map(len, images.values()))
+  table = [["problem", "method", "PSNR (averaged output)", *(f"image {number + 1}" for number in range(most)),
+            "SSIM", "last PSNR", "guarded PSNR", "seconds"]]
+  for problem, shown in images.items():
     mine = [row for row in rows if row["problem"] == problem]
     lines = []
     for name in dict.fromkeys(row["method"] for row in mine):
       of = [row for row in mine if row["method"] == name]
-      lines.append([problem, name, bench_cases.spread(of, "average psnr"), bench_cases.mean(of, "average ssim", 3),
-                    bench_cases.spread(of, "last psnr"), bench_cases.mean(of, "seconds", 1)])
-    table += sorted(lines, key=lambda line: -float(line[2].partition(" ")[0]))
+      each = [bench_cases.mean([row for row in of if row["image"] == image], "average psnr", 2) for image in shown]
+      lines.append([f"{problem}: {', '.join(shown)}", name, bench_cases.spread(of, "average psnr"),
+                    *each, *[""] * (most - len(each)), bench_cases.mean(of, "average ssim", 3),
+                    bench_cases.mean(of, "last psnr", 2), bench_cases.mean(of, "guarded psnr", 2),
+                    bench_cases.mean(of, "seconds", 1)])
+    lines.sort(key=lambda line: -float(line[2].partition(" ")[0]))
+    table += [[line[0] if line is lines[0] else "", *line[1:]] for line in lines]
   return reports.without_empty_columns(table)
+
+
+def _of_problem(config, crops):
+  """Return the config of a benchmark, its images those of a problem."""
+  config = config.copy_and_resolve_references().unlock()
+  config.benchmark.crops = crops
+  return config.lock()
 
 
 def run_inverse(arguments) -> None:
   """Solve every problem of the config with every method; print and record the table."""
   config, base, output = bench_cases.read_arguments(arguments, "inverse")
   rows = []
-  for problem, pairs in config.benchmark.problems:
-    shared = dict(pairs)
-    changes = {key: shared for key in bench_cases.keys_of(config)}
-    learned, found = None, []
+  for problem, crops, pairs in config.benchmark.problems:
+    mine, shared = _of_problem(config, crops), dict(pairs)
+    changes = {key: shared for key in bench_cases.keys_of(mine)}
+    rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
+    learned: dict[bench_cases.Key, dict[str, Any]] = {}
     for name in _NETWORKS:
-      mine = changes if learned is None else {
-          key: {**shared, **methods.METHODS[name](bench_cases.learned_of(config, key[0], summary))}
+      wanted = changes if name == methods.LEARNED else {
+          key: {**shared, **methods.METHODS[name](bench_cases.learned_of(mine, key[0], summary))}
           for key, summary in learned.items()}
       restored = bench_cases.restore(
-          config, base / bench_cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}", mine)
-      learned = restored if learned is None else learned
+          mine, base / bench_cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}", wanted)
+      learned = learned or restored
       for key, summary in restored.items():
         row = bench_cases.row(name, key, summary)
-        found.append({**row, "seconds": sum(row["seconds"].values())})
-    rows += [{"problem": problem, **row} for row in found + _peer_rows(config, changes)]
+        rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
   table = tabulate(rows)
   print(f"\n{reports.format_table(table)}")
   records.write_benchmark(output, {

@@ -9,6 +9,8 @@ from pydicom import data as pydicom_data
 
 # Slices that come with pydicom, by our name.
 SLICES = {"ct_slice": "CT_small.dcm", "mr_slice": "MR_small.dcm"}
+# Elements that hold the distance of pixels.
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 # What pydicom was seen to raise for foreign, damaged or undecodable files, beside ValueError and the like.
 ERRORS = (pydicom.errors.InvalidDicomError, RuntimeError)
 
@@ -34,17 +36,22 @@ def read_slice(name: str) -> bytes:
   return pathlib.Path(pydicom_data.get_testdata_file(SLICES[name], download=False)).read_bytes()
 
 
-def write(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes) -> None:
+def write(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes, pixel_size: float = 1) -> None:
   """Write stored values under the header of `template`, uncompressed: rescale and window are its own.
 
   Args:
     file: path, or a stream.
     values: [H, W] or [H, W, 3], of the type that `read` gave, of any size; clipped to the bits that are stored.
-    template: file that `read` took. What it says of the size of a pixel is not changed.
+    template: file that `read` took.
+    pixel_size: side of a pixel, in those of the template.
   """
   dataset = pydicom.dcmread(io.BytesIO(template))
   bits, signed = dataset.BitsStored, dataset.PixelRepresentation
   low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
   colours = "RGB" if values.ndim == 3 else dataset.PhotometricInterpretation
   dataset.set_pixel_data(np.ascontiguousarray(np.clip(values, low, high).astype(values.dtype)), colours, bits)
+  for name in _SPACINGS:
+    if pixel_size != 1 and name in dataset:
+      setattr(dataset, name, [pydicom.valuerep.DSfloat(pixel_size * float(spacing), auto_format=True)
+                              for spacing in dataset[name].value])
   dataset.save_as(file)

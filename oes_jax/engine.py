@@ -74,7 +74,7 @@ def average_rate(done, decay: float, start: int):
 
 
 def make_step(objective, optimizer, *, average_decay: float, average_from: int = 0, guard=None,
-              perturb: Callable | None = None) -> Callable:
+              perturb: Callable | None = None, view: Callable = lambda image: image) -> Callable:
   """Return step(state, frozen, problem, truth, key_data) -> (state, metrics), of one image.
 
   Args:
@@ -84,6 +84,7 @@ def make_step(objective, optimizer, *, average_decay: float, average_from: int =
     average_from: steps before the first that the average takes in.
     guard: guards.Guard that follows the outputs, or None.
     perturb: (trainable, frozen, key, steps done) -> trainable, after every update; or None.
+    view: what is scored of an image.
 
   `truth` ([H, W, C] or None) adds the PSNR of the output and of the average to the metrics; it
   touches nothing else. `key_data` is jax.random.key_data of the stage's key: unlike keys, it can
@@ -101,8 +102,8 @@ def make_step(objective, optimizer, *, average_decay: float, average_from: int =
     watched = state.guard if guard is None else guard.update(
         state.guard, output, average, problem, done)
     if truth is not None:
-      measured["psnr"] = quality.psnr(output, truth, problem.valid)
-      measured["psnr_average"] = quality.psnr(average, truth, problem.valid)
+      measured["psnr"] = quality.psnr(view(output), view(truth), problem.valid)
+      measured["psnr_average"] = quality.psnr(view(average), view(truth), problem.valid)
     trainable = optax.apply_updates(state.trainable, updates)
     if perturb is not None:
       trainable = perturb(trainable, frozen, jax.random.fold_in(key, 1), done)

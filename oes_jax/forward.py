@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from oes_jax import damage
 from oes_jax import images
 from oes_jax import intensity
 from oes_jax import noise
@@ -18,9 +19,9 @@ from oes_jax import scans
 _DEFAULT_STRENGTH = {"sigma": 0.1, "peak": 100.0, "share": 0.1}
 # Operators whose measurement is an image: a user's file can be one.
 MEASURE_IMAGES = ("identity", "inpainting", "super_resolution", "deblurring")
-# Keys of config.operator that name a file, and the operators that read it.
-_FILES = {"mask": ("inpainting",), "kernel": ("deblurring",)}
 _KERNELS = ("gaussian", "motion")
+# Keys of config.operator that name a file: the operators that read it, and names that are none.
+_FILES = {"mask": (("inpainting",), tuple(damage.MASKS)), "kernel": (("deblurring",), _KERNELS)}
 
 
 def is_scan(source: str) -> bool:
@@ -113,7 +114,7 @@ def to_image(config, unit):
 
 def to_view(config, image):
   """Return what is scored, shown and written of an image [H, W, C]: itself, or its magnitude."""
-  return operators.magnitude_of_unit(image).astype(np.float32) if is_complex(config) else np.asarray(image)
+  return operators.magnitude_of_unit(image) if is_complex(config) else image
 
 
 def digest(config) -> str | None:
@@ -122,13 +123,12 @@ def digest(config) -> str | None:
   Raises:
     ValueError: there is no such file.
   """
-  for key, names in _FILES.items():
+  for key, (names, known) in _FILES.items():
     path = config.operator[key]
-    if config.operator.name in names and path is not None and path not in _KERNELS:
+    if config.operator.name in names and path is not None and path not in known:
       file = pathlib.Path(images.split_page(path)[0])
       if not file.is_file():
-        raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file"
-                         + (f", {' or '.join(_KERNELS)}." if key == "kernel" else "."))
+        raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, {', '.join(known)}.")
       return hashlib.sha256(file.read_bytes()).hexdigest()
   return None
 
@@ -138,6 +138,14 @@ def _read_plane(config, key: str) -> np.ndarray:
   crop = config.data.crop if key == "mask" else None
   picture = images.read_picture(config.operator[key], crop, key=f"operator.{key}")
   return picture.values.astype(np.float64).mean(-1)
+
+
+def _lost_pixels(config, shape) -> np.ndarray | None:
+  """Return operator.mask as [H, W], 0 where a pixel is lost; None: at random."""
+  name = config.operator.mask
+  if name is None:
+    return None
+  return damage.MASKS[name](shape) if name in damage.MASKS else _read_plane(config, "mask")
 
 
 def _kernel(config) -> np.ndarray:
@@ -210,9 +218,9 @@ def make_operator(config, shape: tuple[int, int, int], simulated: bool,
     raise ValueError(f"operator.name={settings.name!r} measures no image, so data.source={config.data.source!r} is no "
                      "measurement of it; allowed: an .npz file of mri or tomography, or operator.simulate=True, to "
                      "simulate one of a clean image.")
-  if not simulated and settings.name == "inpainting" and settings.mask is None:
-    raise ValueError("operator.name='inpainting' needs operator.mask=None to be a file; allowed: an image that is 0 "
-                     "where pixels are lost.")
+  if not simulated and settings.name == "inpainting" and settings.mask in (None, *damage.MASKS):
+    raise ValueError(f"operator.name='inpainting' needs operator.mask={settings.mask!r} to be a file; allowed: an image "
+                     "that is 0 where pixels are lost.")
   try:
     return _OPERATORS[settings.name](config, shape)
   except ValueError as error:
@@ -222,9 +230,9 @@ def make_operator(config, shape: tuple[int, int, int], simulated: bool,
 _OPERATORS = {
     "identity": lambda config, shape: operators.identity(),
     "inpainting": lambda config, shape: operators.inpainting(
-        shape, kept=config.operator.kept,
-        mask=None if config.operator.mask is None else _read_plane(config, "mask")),
-    "super_resolution": lambda config, shape: operators.downsampling(shape, factor=config.operator.factor),
+        shape, kept=config.operator.kept, mask=_lost_pixels(config, shape)),
+    "super_resolution": lambda config, shape: operators.downsampling(
+        shape, factor=config.operator.factor, kernel=config.operator.downsampling),
     "deblurring": lambda config, shape: operators.blur(shape, kernel=_kernel(config)),
     "mri": lambda config, shape: operators.mri(
         shape, coils=operators.simulated_coils(shape, config.operator.coils), acceleration=config.operator.acceleration,

@@ -276,7 +276,9 @@ def group_key(job: Job) -> str:
 
 def make_fit(job: Job) -> objectives.Fit:
   """Return how an image explains the job's measurement."""
-  return objectives.Fit(job.operator.apply, noise.NOISE_MODELS[job.config.noise.model].loss, job.operator.unit)
+  return objectives.Fit(
+      job.operator.apply, noise.NOISE_MODELS[job.config.noise.model].loss, job.operator.unit,
+      functools.partial(forward.to_view, job.config))
 
 
 def density_report(job: Job, mask) -> list[compaction.LayerReport]:

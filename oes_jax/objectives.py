@@ -49,10 +49,12 @@ class Fit(NamedTuple):
     forward: (op_params, image) -> what would be measured without noise.
     loss: of noise.NOISE_MODELS.
     unit: residual of a measured value that weighs as one of 1 in the image.
+    view: what is scored of an image and of its truth.
   """
   forward: Callable[[Any, Any], Any] = lambda op_params, image: image
   loss: Callable[..., Any] = noise.NOISE_MODELS["gaussian"].loss
   unit: float = 1.0
+  view: Callable[[Any], Any] = lambda image: image
 
   def __call__(self, image, problem: Problem, seen: metrics.Valid | None):
     """Return the mean loss over the measured values `seen`; None is all."""

@@ -13,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from skimage import transform
 
+# Kernels of `downsampling`, and what jax.image calls them.
+DOWNSAMPLING = {"box": None, "bicubic": "cubic", "lanczos": "lanczos3"}
+
 
 class ForwardOperator(NamedTuple):
   """A linear map of images.
@@ -107,8 +110,14 @@ def inpainting(image_shape: Sequence[int], *, kept: float = 0.5, mask: np.ndarra
       init, lambda op_params, image: image * op_params, lambda op_params: op_params, estimate)
 
 
-def downsampling(image_shape: Sequence[int], *, factor: int) -> ForwardOperator:
-  """Average blocks of factor x factor pixels, as a coarser sensor does: [H, W, C] -> [H/f, W/f, C].
+def downsampling(image_shape: Sequence[int], *, factor: int, kernel: str = "box") -> ForwardOperator:
+  """Take a coarser image: [H, W, C] -> [H/f, W/f, C].
+
+  Args:
+    image_shape: (H, W, C).
+    factor: f.
+    kernel: what a coarse pixel is of the fine ones: "box", the mean of its f x f, as a coarser sensor gives;
+      "bicubic" or "lanczos" (three lobes), stretched by f and normalised, as image programs scale down.
 
   Raises:
     ValueError: a side is no multiple of the factor.
@@ -116,10 +125,12 @@ def downsampling(image_shape: Sequence[int], *, factor: int) -> ForwardOperator:
   height, width = image_shape[:2]
   if factor < 1 or height % factor or width % factor:
     raise ValueError(f"factor {factor} does not divide {height}x{width}; allowed: a divisor of both sides.")
+  coarse = (height // factor, width // factor)
   def apply(op_params, image):
     del op_params
-    blocks = image.reshape(height // factor, factor, width // factor, factor, -1)
-    return blocks.mean((1, 3))
+    if kernel == "box":
+      return image.reshape(coarse[0], factor, coarse[1], factor, -1).mean((1, 3))
+    return jax.image.resize(image, (*coarse, image.shape[2]), DOWNSAMPLING[kernel])
   def estimate(op_params, measurement):
     del op_params
     return jax.image.resize(measurement, (height, width, measurement.shape[2]), "cubic")
@@ -170,8 +181,6 @@ def blur(image_shape: Sequence[int], *, kernel: np.ndarray) -> ForwardOperator:
 def to_complex(pair):
   """[..., 2] -> complex [...]."""
   return jax.lax.complex(pair[..., 0], pair[..., 1])
-
-
 
 
 def to_pair(values):
@@ -231,7 +240,7 @@ def complex_to_unit(values):
 
 def magnitude_of_unit(image):
   """Return the magnitude [H, W, 1] of a complex image in the unit range, the inverse of `complex_to_unit`."""
-  return np.linalg.norm(2 * np.asarray(image) - 1, axis=-1, keepdims=True)
+  return ((2 * image - 1) ** 2).sum(-1, keepdims=True) ** 0.5
 
 
 def smooth_phase(shape: Sequence[int]) -> np.ndarray:

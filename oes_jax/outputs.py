@@ -53,9 +53,8 @@ def write(job: jobs.Job, measured, truth, mask, collapse, last, average, seconds
   if truth is not None:
     quality = {name: quality_of(view(image), view(truth))
                for name, image in {"measurement": measured.estimate, **choices}.items()}
-    if not forward.is_complex(config):  # the trace is of both its parts, not of the magnitude
-      trace = curves["weights"]["psnr"]
-      quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
+    trace = curves["weights"]["psnr"]
+    quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
   written = write_images(
       job.workdir, job, measured, truth, choices[config.output.image], quality)
   reports.save_curves(workdir / "curves.png", curves)

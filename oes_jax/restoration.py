@@ -79,7 +79,7 @@ def _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_sc
 
 def _make_stage(name, generator, trainable, frozen, objective, problem, truth, *, params, mesh, seeds, num_steps,
                 learning_rate, schedule, average_decay, length, use_scan, programs, average_from=0,
-                guard=None, perturb=None) -> Stage:
+                guard=None, perturb=None, view) -> Stage:
   kind = name.partition("_")[0]  # all rounds share one program
   keys = np.stack([jax.random.key_data(stream_key(seed, kind)) for seed in seeds])
   args = (frozen, problem, truth, parallel.put(mesh, keys))
@@ -92,7 +92,7 @@ def _make_stage(name, generator, trainable, frozen, objective, problem, truth, *
     optimizer = engine.make_optimizer(
         learning_rate=learning_rate, schedule=schedule, num_steps=num_steps)
     step = engine.make_step(objective, optimizer, average_decay=average_decay,
-                            average_from=average_from, guard=guard, perturb=perturb)
+                            average_from=average_from, guard=guard, perturb=perturb, view=view)
     programs[shapes] = _compile(step, optimizer, trainable, args, image_shape, mesh, length, use_scan, guard)
   program = programs[shapes]
   return Stage(name, program.init(trainable), program, args, num_steps, length)
@@ -129,7 +129,7 @@ def make_mask_stage(generator, mask_logits, prior, problem, truth=None, *, mesh,
   return _make_stage(
       "mask", generator, mask_logits, prior, objective, problem, truth, params=prior.params, mesh=mesh, seeds=seeds,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
-      average_decay=average_decay, length=length, use_scan=use_scan, programs=programs)
+      average_decay=average_decay, length=length, use_scan=use_scan, programs=programs, view=fit.view)
 
 
 def make_weight_stage(generator, params, mask, problem, truth=None, *, mesh, seeds: Sequence[int],
@@ -157,7 +157,7 @@ def make_weight_stage(generator, params, mask, problem, truth=None, *, mesh, see
       params=params, mesh=mesh, seeds=seeds,
       num_steps=num_steps, learning_rate=learning_rate, schedule=schedule,
       average_decay=average_decay, average_from=average_from, length=length, use_scan=use_scan,
-      programs=programs, guard=guard, perturb=perturb)
+      programs=programs, guard=guard, perturb=perturb, view=fit.view)
 
 
 def langevin_noise(factor: float, rate) -> Callable:

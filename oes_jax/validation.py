@@ -20,6 +20,7 @@ from oes_jax import generators
 from oes_jax import guards
 from oes_jax import interop
 from oes_jax import noise
+from oes_jax import operators
 from oes_jax import pruning
 
 MASK_SOURCES = ("learn", "bundled", "file", "dense", "random", "shuffled", *pruning.PRUNING_CRITERIA,
@@ -79,6 +80,7 @@ _NUMBERS = {
 }
 _CHOICES = {
     "operator.name": forward.NAMES,
+    "operator.downsampling": tuple(operators.DOWNSAMPLING),
     "noise.model": tuple(noise.NOISE_MODELS),
     "generator.name": tuple(generators.GENERATORS),
     "mask.source": MASK_SOURCES,

@@ -17,8 +17,13 @@ from oes_jax import bench_inverse
 from oes_jax import bench_transfer
 from oes_jax import classical
 from oes_jax import generators
+from oes_jax import inverse_peers
+from oes_jax import jobs
 from oes_jax import masks
+from oes_jax import members
 from oes_jax import methods
+from oes_jax import metrics
+from oes_jax import operators
 from oes_jax import records
 from oes_jax import reports
 from oes_jax import validation
@@ -186,6 +191,9 @@ def get_config():
       tuning_crops=(("rocket", (60, 190, 24, 24)),), transfer_crops=(("retina", (600, 600, 24, 24)),),
       transfer_sigmas=(0.2,), densities=(0.1, 0.5), sigmas=(0.1, 0.3),
       texture_crops=(("brick", (60, 190, 24, 24)),)))
+  config.benchmark.problems = tuple(
+      (name, (("rocket", (90, 260, 24, 24)), ("retina", (600, 600, 24, 24))) if images == benchmark.COLOUR else
+       (("cell", (280, 200, 24, 24)),), changes) for name, images, changes in benchmark.PROBLEMS)
   return config
 """
 
@@ -232,11 +240,45 @@ def test_masks_are_tried_on_the_other_images(tmp_path, arguments):
 @pytest.mark.slow
 def test_inverse_problems_are_solved_by_networks_and_peers(tmp_path, arguments):
   bench_inverse.run_inverse(arguments)
-  rows = json.loads((tmp_path / "record.json").read_text())["rows"]
-  found = {(row["problem"].split()[0], row["method"]) for row in rows}
+  record = json.loads((tmp_path / "record.json").read_text())
+  found = {(row["problem"].split()[0], row["method"]) for row in record["rows"]}
   assert {("half", "biharmonic inpainting"), ("Gaussian", "Richardson-Lucy, 10 iterations"), ("4", "bicubic"),
-          ("tomography,", "SART, 2 passes"), ("tomography,", methods.LEARNED)} <= found
-  assert all(row["average psnr"] > 8 for row in rows)
+          ("MRI,", "zero-filled"), ("tomography,", "SART, 2 passes")} <= found
+  for problem in ("half", "Gaussian", "4", "MRI,", "tomography,"):
+    assert {(problem, methods.LEARNED), (problem, "total variation, told sigma")} <= found
+  assert all(row["average psnr"] > 8 for row in record["rows"])
+  assert record["table"].count("\n") == 1 + len(found) and "rocket, retina" in record["table"]
+
+
+@pytest.mark.parametrize("name, settings, ahead_of", [
+    ("inpainting", {}, "estimate"), ("deblurring", {}, "estimate"), ("super_resolution", {"operator.factor": 2}, None),
+    ("mri", {"operator.acceleration": 2.0}, "estimate"), ("tomography", {"operator.angles": 20}, "estimate")])
+def test_total_variation_explains_a_measurement_and_finds_a_piecewise_constant_image(name, settings, ahead_of):
+  config = benchmark.get_config("small").copy_and_resolve_references().unlock()
+  del config.benchmark
+  config.update_from_flattened_dict({
+      "data.source": "coins", "data.crop": (40, 40, 32, 32), "operator.name": name, "noise.sigma": 0.02, **settings})
+  job = jobs.inspect(config)
+  measured = members.measure(job)
+  given = inverse_peers.Given(job.operator, measured.op_params, measured.values, job.shape, np.zeros(0), 0.02)
+  image = inverse_peers.solve(name, "total variation, told sigma", given)
+  assert image.shape == job.shape and image.dtype == np.float32
+  residual = np.asarray(job.operator.apply(measured.op_params, image)) - measured.values
+  seen = job.operator.seen(measured.op_params)
+  residual = residual if seen is None else residual[np.broadcast_to(seen > 0, residual.shape)]
+  assert np.std(residual) < 3 * 0.02 * job.operator.unit
+  assert ahead_of is None or metrics.psnr(image, measured.truth) > metrics.psnr(measured.estimate, measured.truth) + 1
+
+
+@pytest.mark.parametrize("peer", [name for name in inverse_peers.PEERS["deblurring"]])
+def test_deconvolution_reflects_the_edges_as_the_operator_does(peer):
+  rows, columns = np.meshgrid(*(np.linspace(0.2, 0.8, 32),) * 2, indexing="ij")
+  truth = np.float32((rows + columns) / 2)[..., None]
+  operator = operators.blur(truth.shape, kernel=operators.gaussian_kernel(1.6))
+  op_params = operator.init(np.random.default_rng(0))
+  given = inverse_peers.Given(operator, op_params, np.asarray(operator.apply(op_params, truth)), truth.shape,
+                              np.zeros(0), 1e-3)
+  assert np.abs(inverse_peers.solve("deblurring", peer, given) - truth).max() < 0.08
 
 
 @pytest.mark.slow

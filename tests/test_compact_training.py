@@ -39,7 +39,8 @@ def _value_and_gradient(generator, params, mask, problem):
 
 
 @pytest.mark.parametrize("name, channels", CASES)
-@pytest.mark.parametrize("keep_fraction", [pytest.param(0.03, marks=pytest.mark.slow), 0.2, 0.6])
+@pytest.mark.parametrize("keep_fraction", [
+    pytest.param(0.03, marks=pytest.mark.slow), pytest.param(0.2, marks=pytest.mark.slow), 0.6])
 def test_image_and_gradients_are_those_of_the_full_network(x64, name, channels, keep_fraction):
   generator, params, mask, problem = _problem(
       name, channels, keep_fraction=keep_fraction, seed=int(100 * keep_fraction))

@@ -524,12 +524,25 @@ def test_a_dicom_file_keeps_its_header_and_values(tmp_path, name):
   again = images.read_picture(name)
   np.testing.assert_array_equal(picture.values, again.values)
   assert picture.values.dtype == np.int16 and again.bundled and not picture.bundled
-  changed = picture.values[:40] + np.int16(3)
+  changed = picture.values + np.int16(3)
   written = pydicom.dcmread(images.write_picture(tmp_path / "out", changed, picture))
   before = pydicom.dcmread(tmp_path / "slice.dcm")
   np.testing.assert_array_equal(written.pixel_array, changed[..., 0])
   for tag in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "PatientID", "PixelSpacing"):
     assert written.get(tag) == before.get(tag)
+
+
+def test_dicom_says_how_large_the_pixels_are_that_are_written(tmp_path):
+  (tmp_path / "slice.dcm").write_bytes(dicom.read_slice("ct_slice"))
+  source, before = str(tmp_path / "slice.dcm"), pydicom.dcmread(tmp_path / "slice.dcm").PixelSpacing
+  for picture, finer, expected in (
+      (images.read_picture(source, (0, 0, 64, 64)), 1, 1),  # a crop changes nothing
+      (images.read_picture(source, max_side=32), 1, 4),
+      (images.read_picture(source), 2, 0.5)):  # super-resolution
+    values = np.kron(picture.values, np.ones((finer, finer, 1), np.int16))
+    written = pydicom.dcmread(images.write_picture(tmp_path / "out", values, picture))
+    assert written.Rows == values.shape[0]
+    np.testing.assert_allclose(written.PixelSpacing, expected * np.array(before, float), rtol=1e-6)
 
 
 def test_dicom_values_are_clipped_to_their_bits_and_colours_are_rgb(tmp_path):

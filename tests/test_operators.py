@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 import pytest
 from scipy import ndimage
 from skimage import transform
 
+from oes_jax import damage
 from oes_jax import operators
 
 SHAPE = (12, 16, 3)
@@ -15,6 +17,7 @@ CASES = {
     "identity": (operators.identity(), SHAPE),
     "inpainting": (operators.inpainting(SHAPE, kept=0.4), SHAPE),
     "downsampling": (operators.downsampling(SHAPE, factor=4), SHAPE),
+    "bicubic downsampling": (operators.downsampling(SHAPE, factor=2, kernel="bicubic"), SHAPE),
     "blur": (operators.blur(SHAPE, kernel=np.random.default_rng(0).random((3, 5))), SHAPE),
     "mri": (operators.mri((12, 16, 2), coils=COILS), (12, 16, 2)),
     "tomography": (operators.tomography(SHAPE, angles=np.array([0.0, 30.0, 90.0, 145.0])), SHAPE),
@@ -80,7 +83,7 @@ def test_the_unit_is_what_white_noise_in_the_image_makes_of_a_measured_value(rng
   assert values.std() == pytest.approx(operator.unit, rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["identity", "blur", "downsampling"])
+@pytest.mark.parametrize("name", ["identity", "blur", "downsampling", "bicubic downsampling"])
 def test_a_grey_image_is_estimated_exactly(rng, name):
   operator, shape = CASES[name]
   op_params = operator.init(rng)
@@ -111,6 +114,24 @@ def test_downsampling_averages_blocks():
   image = jnp.arange(16.0).reshape(4, 4, 1)
   operator = operators.downsampling((4, 4, 1), factor=2)
   np.testing.assert_array_equal(operator.apply((), image)[..., 0], [[2.5, 4.5], [10.5, 12.5]])
+
+
+@pytest.mark.parametrize("kernel, name", [("bicubic", Image.Resampling.BICUBIC), ("lanczos", Image.Resampling.LANCZOS)])
+def test_downsampling_is_what_image_programs_do(rng, kernel, name):
+  image = rng.random((24, 32)).astype(np.float32)
+  coarse = operators.downsampling((24, 32, 1), factor=4, kernel=kernel).apply((), image[..., None])
+  expected = np.asarray(Image.fromarray(image).resize((8, 6), name))
+  np.testing.assert_allclose(coarse[..., 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", damage.MASKS)
+@pytest.mark.parametrize("shape", [(16, 16), (96, 128), (40, 300)])
+def test_damage_loses_some_pixels_everywhere(name, shape):
+  mask = damage.MASKS[name](shape)
+  assert mask.shape == shape and set(np.unique(mask)) == {0, 1} and 0.02 < 1 - mask.mean() < 0.2
+  np.testing.assert_array_equal(mask, damage.MASKS[name](shape))
+  if name == "text":  # from edge to edge
+    assert (mask[:, :shape[1] // 4] == 0).any() and (mask[:, -shape[1] // 4:] == 0).any()
 
 
 def test_full_sampling_and_unit_coils_keep_the_energy(rng):

@@ -176,6 +176,7 @@ def test_a_batch_goes_on_after_a_row_failed_and_a_stop(tmp_path, monkeypatch):
   assert _restored(tmp_path / "run") == _restored(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_mended_file_is_restored_and_its_failure_forgotten(tmp_path):
   image = tmp_path / "frame.npy"
   image.write_bytes(b"no image")
@@ -257,6 +258,7 @@ def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
   assert [path.name for path in (folder / "batches").iterdir()] == ["going on"]
 
 
+@pytest.mark.slow
 def test_a_collapsed_case_is_a_failure_without_a_restored_image(tmp_path):
   config = _config(sweep__mask_sources=("random",), sweep__keep_fractions=(0.001, 0.5), data__source="camera")
   folder, complete = sweep.run_all(config, str(tmp_path / "run"))
@@ -277,6 +279,7 @@ def test_one_program_needs_all_its_variables(monkeypatch):
     main._join_program()
 
 
+@pytest.mark.slow
 def test_shares_split_the_cases_and_meet_in_one_table(whole, tmp_path):
   for share in (1, 0):
     assert sweep.run_all(_config(), str(tmp_path / "run"), (share, 2))[1]
@@ -315,6 +318,7 @@ def test_a_faulty_share_is_named(flag):
     main.find_shard(flag, {})
 
 
+@pytest.mark.slow
 def test_another_config_in_the_folder_is_refused_but_more_seeds_are_not(whole, tmp_path):
   folder = tmp_path / "run"
   shutil.copytree(whole, folder)
