@@ -309,43 +309,54 @@ def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> ForwardOper
   side = int(np.ceil(np.sqrt(2) * max(height, width)))
   # As scikit-image pads: the old centre, side // 2, comes to the new one.
   before = [side // 2 - length // 2 for length in (height, width)]
-  pads = [(first, side - length - first) for first, length in zip(before, (height, width))]
   centre = side // 2
-  rows, columns = np.meshgrid(np.arange(side) - centre, np.arange(side) - centre, indexing="ij")
+  rows, columns = np.meshgrid(*(np.arange(length, dtype=np.float32) + first - centre
+                                for length, first in zip((height, width), before)), indexing="ij")
   def init(rng):
     del rng
     radians = np.radians(np.asarray(angles, np.float64))
     return np.sin(radians).astype(np.float32), np.cos(radians).astype(np.float32)
   def apply(op_params, image):
-    padded = jnp.pad(image, (*pads, (0, 0)))
-    @jax.checkpoint  # else the gradient keeps weights and indices of every angle
+    @jax.checkpoint  # else the gradient keeps the weights of every angle
     def project(sine, cosine):
-      column = cosine * columns + sine * rows + centre
-      row = -sine * columns + cosine * rows + centre
-      return jnp.sum(_bilinear(padded, row, column), 0)
+      detector = cosine * columns - sine * rows
+      nearest = jnp.round(detector)
+      weights = _pixel_in_detectors(nearest - detector, sine * columns + cosine * rows, sine, cosine,
+                                    (-centre, side - 1 - centre))
+      total = jnp.zeros((side + 2, image.shape[2]), image.dtype)
+      for number, weight in enumerate(weights):
+        total = total.at[nearest.astype(int) + centre + number].add(weight[..., None] * image)
+      return total[1:-1]
     return jnp.moveaxis(jax.lax.map(lambda turn: project(*turn), op_params), 0, 1)
   def estimate(op_params, measurement):  # filtered back-projection
     del op_params
     square = np.stack([transform.iradon(
         np.asarray(measurement[..., channel], np.float64), angles, output_size=side, circle=False)
                        for channel in range(measurement.shape[-1])], -1)
-    return square[pads[0][0]:pads[0][0] + height, pads[1][0]:pads[1][0] + width]
+    return square[before[0]:before[0] + height, before[1]:before[1] + width]
   return ForwardOperator(init, apply, _all_seen, estimate, math.pi / 4 * math.sqrt(height * width),
-                         12 * 4 * side ** 2 * image_shape[2])
+                         12 * 4 * height * width * (3 + image_shape[2]))
 
 
-def _bilinear(image, row, column):
-  """Interpolate [H, W, C] at rows and columns [...]; 0 outside."""
-  top, left = jnp.floor(row), jnp.floor(column)
-  total = 0.0
-  for down in (0, 1):
-    for right in (0, 1):
-      r, c = top + down, left + right
-      weight = (1 - jnp.abs(row - r)) * (1 - jnp.abs(column - c))
-      inside = (r >= 0) & (r < image.shape[0]) & (c >= 0) & (c < image.shape[1])
-      values = image[jnp.clip(r, 0, image.shape[0] - 1).astype(int), jnp.clip(c, 0, image.shape[1] - 1).astype(int)]
-      total = total + jnp.where(inside, weight, 0)[..., None] * values
-  return total
+def _pixel_in_detectors(offset, ray, sine, cosine, samples):
+  """Return how much of a pixel the detectors before, at and after the nearest one see, three arrays.
+
+  A detector's ray is sampled one pixel apart, and a sample sees a pixel by the bilinear weight of their
+  distances along the image's rows and columns; both together reach less than 1.5 pixels.
+
+  Args:
+    offset: of the nearest detector from the pixel.
+    ray: place of the pixel along the ray.
+    sine: of the angle.
+    cosine: likewise.
+    samples: places of the first and the last sample of a ray.
+  """
+  hat = lambda distance: jnp.maximum(0, 1 - jnp.abs(distance))
+  def seen(across, place):
+    along = place - ray
+    overlap = hat(cosine * across + sine * along) * hat(cosine * along - sine * across)
+    return jnp.where((samples[0] <= place) & (place <= samples[1]), overlap, 0)
+  return [sum(seen(offset + detector, jnp.round(ray) + sample) for sample in (-1, 0, 1)) for detector in (-1, 0, 1)]
 
 
 def gaussian_rows(image_shape: Sequence[int], *, share: float) -> ForwardOperator:
