@@ -86,7 +86,8 @@ class _Stand:
     command = [_LAUNCH / script, *arguments]
     if script.endswith(".sbatch"):
       command.insert(0, "bash")
-    return subprocess.Popen(command, cwd=self.folder, env=self.environment | variables,
+    listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # nohup and "&" pass on that it is ignored
+    return subprocess.Popen(command, cwd=self.folder, env=self.environment | variables, preexec_fn=listening,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
   def run(self, *command, **variables):
