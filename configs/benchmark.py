@@ -18,6 +18,10 @@ CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64,
          ("retina", (600, 600, 64, 64)))
 TUNING_CROPS = (("chelsea", (90, 130, 64, 64)),)
 TRANSFER_CROPS = (("astronaut", (60, 190, 64, 64)), ("hubble_deep_field", (300, 300, 64, 64)))
+TRANSFER_CORRUPTIONS = (
+    ("noise 0.05", (("noise.sigma", 0.05),)), ("noise 0.2", (("noise.sigma", 0.2),)),
+    ("salt and pepper on a tenth", (("noise.model", "salt_and_pepper"),)),
+    ("half of the pixels", (("operator.name", "inpainting"),)))
 TEXTURE_CROPS = (("brick", (100, 100, 64, 64)), ("grass", (100, 100, 64, 64)))
 # Inverse problems: (name, images, what changes in the config). Colour photographs; grey slices and frames.
 COLOUR = (("rocket", (90, 260, 96, 96)), ("immunohistochemistry", (200, 200, 96, 96)),
@@ -74,9 +78,9 @@ def get_config(preset: str = "quick"):
   # Learning rates that are tried for every method on other images; () leaves the second table out.
   benchmark.learning_rates = (0.003, 0.01, 0.03) if preset in ("tuned", "full") else ()
   benchmark.tuning_crops = TUNING_CROPS
-  # Transfer: masks are also learned on these, and at these noise levels.
+  # Transfer: masks are also learned on these, and on other corruptions of the images themselves.
   benchmark.transfer_crops = TRANSFER_CROPS
-  benchmark.transfer_sigmas = (0.05, 0.2)
+  benchmark.transfer_corruptions = TRANSFER_CORRUPTIONS
   # Analyses: densities, noise levels, and textures.
   benchmark.densities = (0.01, 0.03, 0.1, 0.3, 0.6, 0.95)
   benchmark.sigmas = (0.02, 0.1, 0.5)

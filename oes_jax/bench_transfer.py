@@ -1,4 +1,4 @@
-"""Transfer: the mask learned on one image restores another one, another noise level, from other weights."""
+"""Transfer: the mask learned on one image restores another one, another corruption, from other weights."""
 
 import pathlib
 from typing import Any
@@ -42,10 +42,10 @@ def _learn(config, base: pathlib.Path) -> dict[str, dict[Any, str]]:
   for source, _ in everything.benchmark.crops:
     sources[source] = {key: learned[source, key[1]] for key in targets
                        if key[0] != source and (source, key[1]) in learned}
-  for sigma in config.benchmark.transfer_sigmas:
-    sources[f"the image itself, noise {sigma:g}"] = _folders(bench_cases.restore(
-        config, base / f"learned-{sigma:g}", f"{name}, noise {sigma:g}",
-        {key: {"noise.sigma": sigma} for key in targets}))
+  for corruption, pairs in config.benchmark.transfer_corruptions:
+    sources[f"the image itself, {corruption}"] = _folders(bench_cases.restore(
+        config, base / bench_cases.folder_name(f"learned-{corruption}"), f"{name}, {corruption}",
+        {key: dict(pairs) for key in targets}))
   return sources
 
 

@@ -189,7 +189,7 @@ def get_config():
   config.benchmark.update(dict(
       crops=(("astronaut", (60, 190, 24, 24)), ("coffee", (60, 190, 24, 24))), learning_rates=(0.01, 0.02),
       tuning_crops=(("rocket", (60, 190, 24, 24)),), transfer_crops=(("retina", (600, 600, 24, 24)),),
-      transfer_sigmas=(0.2,), densities=(0.1, 0.5), sigmas=(0.1, 0.3),
+      transfer_corruptions=benchmark.TRANSFER_CORRUPTIONS[1:], densities=(0.1, 0.5), sigmas=(0.1, 0.3),
       texture_crops=(("brick", (60, 190, 24, 24)),)))
   config.benchmark.problems = tuple(
       (name, (("rocket", (90, 260, 24, 24)), ("retina", (600, 600, 24, 24))) if images == benchmark.COLOUR else
@@ -231,7 +231,7 @@ def test_masks_are_tried_on_the_other_images(tmp_path, arguments):
   bench_transfer.run_transfer(arguments)
   rows = json.loads((tmp_path / "record.json").read_text())["rows"]
   pairs = [(row["mask from"], row["image"], row["init"]) for row in rows]
-  assert len(set(pairs)) == len(pairs) == 2 * (2 + 2 + 2 + 2)
+  assert len(set(pairs)) == len(pairs) == 2 * 2 * (1 + 2 + 3)
   assert ("astronaut", "coffee", "new") in pairs and ("retina", "astronaut", "of the mask") in pairs
   for image in ("astronaut", "coffee"):  # one measurement for all
     assert len({row["measurement psnr"] for row in rows if row["image"] == image}) == 1
