@@ -251,8 +251,10 @@ def test_inverse_problems_are_solved_by_networks_and_peers(tmp_path, arguments):
 
 
 @pytest.mark.parametrize("name, settings, ahead_of", [
-    ("inpainting", {}, "estimate"), ("deblurring", {}, "estimate"), ("super_resolution", {"operator.factor": 2}, None),
-    ("mri", {"operator.acceleration": 2.0}, "estimate"), ("tomography", {"operator.angles": 20}, "estimate")])
+    ("inpainting", {}, "estimate"), pytest.param("deblurring", {}, "estimate", marks=pytest.mark.slow),
+    pytest.param("super_resolution", {"operator.factor": 2}, None, marks=pytest.mark.slow),
+    ("mri", {"operator.acceleration": 2.0}, "estimate"),
+    pytest.param("tomography", {"operator.angles": 20}, "estimate", marks=pytest.mark.slow)])
 def test_total_variation_explains_a_measurement_and_finds_a_piecewise_constant_image(name, settings, ahead_of):
   config = benchmark.get_config("small").copy_and_resolve_references().unlock()
   del config.benchmark

@@ -20,6 +20,8 @@ _LAUNCH = _ROOT / "launch"
 _SHELL = ("local.sh", "tpu_pod.sh", "slurm.sbatch")
 _SECONDS = 60  # no script takes longer, on a busy machine either; each of these tests takes about one second
 
+# Becomes a command that hears SIGINT: nohup and "&" pass on that it is ignored.
+_LISTENING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
 # Writes down its arguments; waits for SIGTERM or, without the file "wait", ends at once, with the
 # code in "code.i" for share i. Share 0 takes longer to stop.
 _PYTHON = r"""#!/usr/bin/env bash
@@ -83,12 +85,12 @@ class _Stand:
       _write_program(self.folder / "bin" / name, text)
 
   def start(self, script, *arguments, **variables):
-    command = [_LAUNCH / script, *arguments]
+    command = [str(_LAUNCH / script), *arguments]
     if script.endswith(".sbatch"):
       command.insert(0, "bash")
-    listening = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # nohup and "&" pass on that it is ignored
-    return subprocess.Popen(command, cwd=self.folder, env=self.environment | variables, preexec_fn=listening,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", _LISTENING, *command], cwd=self.folder, env=self.environment | variables,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
   def run(self, *command, **variables):
     process = self.start(*command, **variables)

@@ -31,7 +31,7 @@ def test_synaptic_flow_by_hand():
 
 
 @pytest.mark.parametrize("name, scales, channels", [
-    ("hourglass", 2, (4, 6)), pytest.param("deep_decoder", 2, (5, 4, 3), marks=pytest.mark.slow)])
+    pytest.param("hourglass", 2, (4, 6), marks=pytest.mark.slow), ("deep_decoder", 2, (5, 4, 3))])
 def test_synaptic_flow_is_that_of_the_network_without_its_nonlinearities(name, scales, channels, monkeypatch, x64):
   generator = generators.make_generator(name, image_shape=(16, 24, 2), num_scales=scales, channels=channels)
   params = jax.tree.map(lambda p: jax.random.normal(jax.random.key(p.size), p.shape), generator.init(jax.random.key(0))[0])

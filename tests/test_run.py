@@ -223,7 +223,7 @@ def test_divergence_saves_the_last_good_state(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("source, density", [
-    ("dense", 1.0), ("random", 0.4), ("snip", 0.4), ("synflow", 0.4),
+    ("dense", 1.0), ("random", 0.4), ("synflow", 0.4), pytest.param("snip", 0.4, marks=pytest.mark.slow),
     pytest.param("grasp", 0.4, marks=pytest.mark.slow), pytest.param("magnitude", 0.4, marks=pytest.mark.slow)])
 def test_other_mask_sources(tmp_path, source, density):
   summary = _restore(tmp_path / "run", mask__source=source, weights__num_steps=3)
