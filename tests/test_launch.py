@@ -21,7 +21,8 @@ _SHELL = ("local.sh", "tpu_pod.sh", "slurm.sbatch")
 _SECONDS = 60  # no script takes longer, on a busy machine either; each of these tests takes about one second
 
 # Becomes a command that hears SIGINT: nohup and "&" pass on that it is ignored.
-_LISTENING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
+_LISTENING = ("import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+              "os.execvp(sys.argv[1], sys.argv[1:])")
 # Writes down its arguments; waits for SIGTERM or, without the file "wait", ends at once, with the
 # code in "code.i" for share i. Share 0 takes longer to stop.
 _PYTHON = r"""#!/usr/bin/env bash
