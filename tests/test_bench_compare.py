@@ -247,7 +247,7 @@ def test_inverse_problems_are_solved_by_networks_and_peers(tmp_path, arguments):
   for problem in ("half", "Gaussian", "4", "MRI,", "tomography,"):
     assert {(problem, methods.LEARNED), (problem, "total variation, told sigma")} <= found
   assert all(row["average psnr"] > 8 for row in record["rows"])
-  assert record["table"].count("\n") == 1 + len(found) and "rocket, retina" in record["table"]
+  assert record["table"].count("\n") == 2 + len(found) and "rocket, retina" in record["table"]
 
 
 @pytest.mark.parametrize("name, settings, ahead_of", [
