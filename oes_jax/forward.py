@@ -11,6 +11,7 @@ from scipy import ndimage
 from oes_jax import damage
 from oes_jax import images
 from oes_jax import intensity
+from oes_jax import kernels
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax import scans
@@ -151,9 +152,9 @@ def _lost_pixels(config, shape) -> np.ndarray | None:
 def _kernel(config) -> np.ndarray:
   settings = config.operator
   if settings.kernel == "gaussian":
-    return operators.gaussian_kernel(settings.kernel_sigma)
+    return kernels.gaussian(settings.kernel_sigma)
   if settings.kernel == "motion":
-    return operators.motion_kernel(settings.motion_length, settings.motion_angle)
+    return kernels.motion(settings.motion_length, settings.motion_angle)
   kernel = _read_plane(config, "kernel")
   if kernel.sum() <= 0:
     raise ValueError("its sum is not above 0")

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import json
 import logging
-import math
 import pathlib
 import re
 from typing import Any
@@ -41,7 +40,7 @@ _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "d
               "data.max_side", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source", "mask.path",
               "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Job:
   """What `inspect` has checked, read and chosen, before anything is compiled or written.
 
   `shape` is (H, W, C) of what is restored at once: one tile where the image is cut into tiles of
-  side `tile`, else the image. generator, keep_fraction, need and chunk_steps are for that.
+  side `tile`, else the image; `num_measured` counts what is measured of it. generator, keep_fraction, need and chunk_steps are for that.
   """
   config: Any
   workdir: pathlib.Path
@@ -63,13 +62,13 @@ class Job:
   truth: np.ndarray | None
   tile: int | None
   shape: tuple[int, int, int]
+  num_measured: int
   generator: generators.Generator
   need: memory.Need
   given_mask: Any
   keep_fraction: float
   conv: str
   chunk_steps: int
-
 
   @property
   def sigma(self) -> float:
@@ -223,9 +222,10 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   tile, shape, generator, need = _fit_memory(config, whole, choices.get("tile", tile), operator.num_bytes)
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   size = masks.count_weights(params)
+  num_measured = operators.count_measured(operator, shape)
   keep_fraction = config.mask.keep_fraction
   if keep_fraction is None:
-    keep_fraction = restoration.automatic_keep_fraction(math.prod(shape), size)
+    keep_fraction = restoration.automatic_keep_fraction(num_measured, size)
   masks.keep_count(keep_fraction, size)
   if config.mask.source == "imp_oracle" and (truth is None or scan):
     raise ValueError("mask.source='imp_oracle' prunes on the clean image; allowed: with data.truth, or with "
@@ -241,7 +241,8 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   return Job(
       config=config, workdir=folder, identity=identity, picture=picture, limits=limits,
       simulated=simulated, strength=_strength(config, simulated),
-      operator=operator, scan=scan, truth=truth, tile=tile, shape=shape, generator=generator, need=need,
+      operator=operator, scan=scan, truth=truth, tile=tile, shape=shape, num_measured=num_measured,
+      generator=generator, need=need,
       given_mask=given_mask, keep_fraction=keep_fraction,
       conv=convolution.resolve_implementation(config.compute.conv, jax.default_backend()),
       chunk_steps=steps_of_chunk(config, shape))

@@ -196,7 +196,7 @@ def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float
   """
   fraction, automatic = job.keep_fraction ** share, job.config.mask.keep_fraction is None
   if automatic:
-    target = restoration.acting_target(int(np.prod(job.shape)))
+    target = restoration.acting_target(job.num_measured)
     fraction = restoration.fraction_that_acts(generator, scores, target, scope=job.config.mask.scope)
     print(f"{100 * fraction:.2f} % of the weights are kept, so that about {target:,} can act")
   while True:

@@ -50,6 +50,15 @@ def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shap
   return jax.linear_transpose(lambda x: apply(op_params, x), image)(measurement)[0]
 
 
+def count_measured(operator: ForwardOperator, image_shape: Sequence[int]) -> int:
+  """Return how many real values are measured; at most as many as the image (H, W, C) has."""
+  op_params = operator.init(np.random.default_rng(0))
+  measured = jax.eval_shape(operator.apply, op_params, jax.ShapeDtypeStruct(tuple(image_shape), np.float32))
+  seen = operator.seen(op_params)
+  count = math.prod(measured.shape) if seen is None else int(np.sum(seen)) * measured.shape[-1]
+  return min(count, math.prod(image_shape))
+
+
 def chain(*operators: ForwardOperator) -> ForwardOperator:
   """Return the operator that applies all, the first one to the image; op_params is their tuple.
 
@@ -135,24 +144,6 @@ def downsampling(image_shape: Sequence[int], *, factor: int, kernel: str = "box"
     del op_params
     return jax.image.resize(measurement, (height, width, measurement.shape[2]), "cubic")
   return ForwardOperator(lambda rng: (), apply, _all_seen, estimate)
-
-
-def gaussian_kernel(sigma: float) -> np.ndarray:
-  """Return a normalised [k, k] Gaussian, cut off at three standard deviations (pixels)."""
-  reach = max(1, int(np.ceil(3 * sigma)))
-  line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-  kernel = np.outer(line, line)
-  return kernel / kernel.sum()
-
-
-def motion_kernel(length: int, angle: float) -> np.ndarray:
-  """Return a normalised [k, k] line of `length` pixels at `angle` degrees, anticlockwise from the row."""
-  size = length + 1 - length % 2
-  kernel, centre = np.zeros((size, size)), size // 2
-  for place in (np.arange(8 * length) + 0.5) / 8 - length / 2:
-    row, column = (centre - place * np.sin(np.radians(angle)), centre + place * np.cos(np.radians(angle)))
-    kernel[int(round(row)), int(round(column))] += 1
-  return kernel / kernel.sum()
 
 
 def blur(image_shape: Sequence[int], *, kernel: np.ndarray) -> ForwardOperator:

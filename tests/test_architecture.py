@@ -8,7 +8,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 FLOORS = [
     {"convolution", "draws", "metrics", "parallel", "peers", "tiles", "zs_n2n", "operators", "noise", "dicom", "intensity", "scans",
-     "damage"},
+     "damage", "kernels"},
     {"masks", "generators", "classical", "inverse_peers"},
     {"compaction", "objectives", "guards", "methods"},
     {"engine", "pruning"},

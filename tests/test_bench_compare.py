@@ -19,6 +19,7 @@ from oes_jax import classical
 from oes_jax import generators
 from oes_jax import inverse_peers
 from oes_jax import jobs
+from oes_jax import kernels
 from oes_jax import masks
 from oes_jax import members
 from oes_jax import methods
@@ -276,7 +277,7 @@ def test_total_variation_explains_a_measurement_and_finds_a_piecewise_constant_i
 def test_deconvolution_reflects_the_edges_as_the_operator_does(peer):
   rows, columns = np.meshgrid(*(np.linspace(0.2, 0.8, 32),) * 2, indexing="ij")
   truth = np.float32((rows + columns) / 2)[..., None]
-  operator = operators.blur(truth.shape, kernel=operators.gaussian_kernel(1.6))
+  operator = operators.blur(truth.shape, kernel=kernels.gaussian(1.6))
   op_params = operator.init(np.random.default_rng(0))
   given = inverse_peers.Given(operator, op_params, np.asarray(operator.apply(op_params, truth)), truth.shape,
                               np.zeros(0), 1e-3)

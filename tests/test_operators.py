@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage import transform
 
 from oes_jax import damage
+from oes_jax import kernels
 from oes_jax import operators
 
 SHAPE = (12, 16, 3)
@@ -23,7 +24,7 @@ CASES = {
     "tomography": (operators.tomography(SHAPE, angles=np.array([0.0, 30.0, 90.0, 145.0])), SHAPE),
     "gaussian rows": (operators.gaussian_rows(SHAPE, share=0.3), SHAPE),
     "fourier rows": (operators.fourier_rows(SHAPE, share=0.3), SHAPE),
-    "chain": (operators.chain(operators.blur(SHAPE, kernel=operators.gaussian_kernel(0.8)),
+    "chain": (operators.chain(operators.blur(SHAPE, kernel=kernels.gaussian(0.8)),
                               operators.downsampling(SHAPE, factor=2),
                               operators.inpainting((6, 8, 3), kept=0.5)), SHAPE),
 }
@@ -81,6 +82,13 @@ def test_the_unit_is_what_white_noise_in_the_image_makes_of_a_measured_value(rng
   seen = operator.seen(op_params)
   values = measured if seen is None else measured[np.broadcast_to(seen > 0, measured.shape)]
   assert values.std() == pytest.approx(operator.unit, rel=0.1)
+
+
+@pytest.mark.parametrize("name, count", [
+    ("identity", 576), ("inpainting", 77 * 3), ("downsampling", 36), ("mri", 3 * 48 * 2), ("fourier rows", 348),
+    ("tomography", 23 * 4 * 3), ("chain", 24 * 3)])
+def test_measured_values_are_counted_up_to_those_of_the_image(name, count):
+  assert operators.count_measured(*CASES[name]) == count
 
 
 @pytest.mark.parametrize("name", ["identity", "blur", "downsampling", "bicubic downsampling"])
@@ -156,11 +164,11 @@ def test_lines_are_as_many_as_asked_for_with_the_middle_among_them(rng, width, a
 
 @pytest.mark.parametrize("sigma", [0.5, 2.0])
 def test_kernels_are_normalised_and_centred(sigma):
-  for kernel in (operators.gaussian_kernel(sigma), operators.motion_kernel(7, 30.0)):
+  for kernel in (kernels.gaussian(sigma), kernels.motion(7, 30.0)):
     assert kernel.sum() == pytest.approx(1) and kernel.shape[0] % 2 == 1
     rows, columns = np.indices(kernel.shape) - (np.array(kernel.shape) // 2)[:, None, None]
     assert abs(np.sum(rows * kernel)) < 0.1 and abs(np.sum(columns * kernel)) < 0.1
-  np.testing.assert_allclose(operators.motion_kernel(5, 0.0)[2], 0.2)
+  np.testing.assert_allclose(kernels.motion(5, 0.0)[2], 0.2)
 
 
 @pytest.mark.parametrize("make, said", [
