@@ -73,7 +73,8 @@ def get_config() -> config_dict.ConfigDict:
   # strength below, which a measured file needs then).
   noise.model = "gaussian"
   # Standard deviation, in the (0, 1) range (speckle: of the factor; an operator that sums pixels: of such a sum
-  # to one pixel); a noisy image is clipped to the range [OES]. None: 0.1 where noise is simulated. 0: none.
+  # to one pixel); a noisy image is clipped to the range [OES]. None: 0.1 where noise is simulated, 0.02 with deblurring and
+  # super_resolution. 0: none.
   noise.sigma = config_dict.placeholder(float)
   # poisson, poisson_gaussian: expected counts at the value 1. None: 100 where noise is simulated.
   noise.peak = config_dict.placeholder(float)

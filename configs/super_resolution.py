@@ -12,5 +12,9 @@ def get_config():
   config = denoise.get_config("quick")
   config.experiment = "super-resolution"
   config.operator.name = "super_resolution"
+  # A coarse image says nothing of how a fine one varies between its pixels. The hourglass fills that with noise, and
+  # a sparse one most of all; the deep decoder, which only interpolates and mixes channels, cannot.
+  config.generator.name = "deep_decoder"
+  config.mask.source = "dense"
   config.data.crop = (0, 0, 128, 128)
   return config

@@ -1,4 +1,4 @@
-"""Inverse problems: the learned mask and the dense net against classical methods, on the same measurements."""
+"""Inverse problems: the learned mask and two dense nets against classical methods, on the same measurements."""
 
 import time
 from typing import Any
@@ -19,7 +19,7 @@ from oes_jax import validation
 # What the first estimate of a measurement is called, where it is a method of its own.
 _ESTIMATES = {"mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection",
               "inpainting": "mean of the rest", "deblurring": "the measurement itself"}
-_NETWORKS = (methods.LEARNED, "dense (deep image prior)")
+_NETWORKS = (methods.LEARNED, "dense (deep image prior)", "deep decoder, dense")
 
 
 def _peer_rows(config, changes: dict[bench_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:

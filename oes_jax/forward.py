@@ -18,6 +18,7 @@ from oes_jax import scans
 
 # Noise that is simulated where the config names no strength.
 _DEFAULT_STRENGTH = {"sigma": 0.1, "peak": 100.0, "share": 0.1}
+_DEFAULT_SIGMA = {"super_resolution": 0.02, "deblurring": 0.02}  # of what loses detail before the noise comes
 # Operators whose measurement is an image: a user's file can be one.
 MEASURE_IMAGES = ("identity", "inpainting", "super_resolution", "deblurring")
 _KERNELS = ("gaussian", "motion")
@@ -47,10 +48,10 @@ def is_simulated(config, bundled: bool) -> bool:
 def strength(config, simulated: bool) -> noise.Strength:
   """Return how strong the noise is: as the config says, by default where it is simulated; None where unknown."""
   reads = noise.NOISE_MODELS[config.noise.model].reads if simulated else ()
+  default = {**_DEFAULT_STRENGTH, "sigma": _DEFAULT_SIGMA.get(config.operator.name, _DEFAULT_STRENGTH["sigma"])}
   values = {name: config.noise[name] for name in noise.Strength._fields}
   return noise.Strength(**{
-      name: _DEFAULT_STRENGTH[name] if value is None and name in reads else value
-      for name, value in values.items()})
+      name: default[name] if value is None and name in reads else value for name, value in values.items()})
 
 
 def image_shape(config, measured: tuple[int, int, int], simulated: bool) -> tuple[int, int, int]:
