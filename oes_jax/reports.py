@@ -5,9 +5,8 @@ import json
 import pathlib
 from typing import Any, Sequence
 
-import matplotlib
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from matplotlib import colormaps
+from matplotlib import figure as figures  # not pyplot: the caller's backend and figures are its own
 import numpy as np
 
 from oes_jax import compaction
@@ -31,11 +30,17 @@ def _viewable(image: np.ndarray) -> np.ndarray:
   return image if image.shape[-1] == 3 else image.mean(-1)
 
 
+def _subplots(*args, figsize, squeeze: bool = True):
+  """As pyplot.subplots, without pyplot."""
+  figure = figures.Figure(figsize=figsize)
+  return figure, figure.subplots(*args, squeeze=squeeze)
+
+
 def save_comparison(path: pathlib.Path, panels: Sequence[tuple[str, np.ndarray]]) -> None:
   """Draw images [H, W, C] in (0, 1) side by side, each under its title."""
   height, width = panels[0][1].shape[:2]
-  figure, axes = plt.subplots(1, len(panels), squeeze=False,
-                              figsize=(4 * len(panels), 4 * height / width + 0.5))
+  figure, axes = _subplots(1, len(panels), squeeze=False,
+                           figsize=(4 * len(panels), 4 * height / width + 0.5))
   for axis, (title, image) in zip(axes[0], panels):
     axis.imshow(_viewable(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axis.set_title(title, fontsize=11)
@@ -55,7 +60,7 @@ def save_uncertainty(path: pathlib.Path, mean: np.ndarray, spread: np.ndarray,
   """
   maps = [("spread of the members", spread)] + ([] if error is None else [("absolute error", error)])
   height, width = mean.shape[:2]
-  figure, axes = plt.subplots(1, 1 + len(maps), figsize=(4.6 * (1 + len(maps)), 4 * height / width + 0.5))
+  figure, axes = _subplots(1, 1 + len(maps), figsize=(4.6 * (1 + len(maps)), 4 * height / width + 0.5))
   axes[0].imshow(_viewable(mean), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
   axes[0].set_title("mean of the members", fontsize=11)
   for axis, (title, values) in zip(axes[1:], maps):
@@ -82,7 +87,7 @@ def save_curves(path: pathlib.Path, stages: dict[str, dict[str, np.ndarray]]) ->
             for stage, label, lines, scale in _CURVES
             if stage in stages and any(key in stages[stage] for key in lines)]
   rows = -(-len(panels) // 2)
-  figure, axes = plt.subplots(rows, 2, figsize=(10, 3 * rows), squeeze=False)
+  figure, axes = _subplots(rows, 2, figsize=(10, 3 * rows), squeeze=False)
   for axis in axes.flat[len(panels):]:
     axis.axis("off")
   for axis, (stage, label, lines, scale) in zip(axes.flat, panels):
@@ -96,7 +101,7 @@ def save_curves(path: pathlib.Path, stages: dict[str, dict[str, np.ndarray]]) ->
 
 def save_mask_figure(path: pathlib.Path, report: Sequence[compaction.LayerReport]) -> None:
   """Draw the share of weights kept, and able to act, of every array."""
-  figure, axis = plt.subplots(figsize=(max(6, 0.22 * len(report)), 4.5))
+  figure, axis = _subplots(figsize=(max(6, 0.22 * len(report)), 4.5))
   positions = np.arange(len(report))
   axis.bar(positions, [100 * row.kept / row.size for row in report], label="kept", color="0.75")
   axis.bar(positions, [100 * row.acting / row.size for row in report], label="can act", width=0.5)
@@ -121,9 +126,9 @@ def write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
 def save_traces(path: pathlib.Path, traces: dict[str, np.ndarray], *,
                 ylabel: str = "PSNR of the output, dB") -> None:
   """Draw a value of every weight step, a line for every method."""
-  figure, axis = plt.subplots(figsize=(10, 6))
+  figure, axis = _subplots(figsize=(10, 6))
   for i, (name, trace) in enumerate(traces.items()):
-    axis.plot(np.arange(1, trace.size + 1), trace, label=name, linewidth=0.8, color=plt.cm.tab20(i % 20))
+    axis.plot(np.arange(1, trace.size + 1), trace, label=name, linewidth=0.8, color=colormaps["tab20"](i % 20))
   axis.set(xlabel="weight step", ylabel=ylabel, xscale="log")
   axis.grid(alpha=0.3)
   axis.legend(fontsize=7)
@@ -133,10 +138,10 @@ def save_traces(path: pathlib.Path, traces: dict[str, np.ndarray], *,
 def save_lines(path: pathlib.Path, lines: dict[str, Sequence[tuple[float, float, bool]]], *, xlabel: str,
                ylabel: str) -> None:
   """Draw lines of (x, y, whether a mask has collapsed there), x in logarithms; a cross marks a collapse."""
-  figure, axis = plt.subplots(figsize=(9, 5.5))
+  figure, axis = _subplots(figsize=(9, 5.5))
   for i, (name, points) in enumerate(lines.items()):
     x, y, collapsed = (np.asarray(values) for values in zip(*points))
-    axis.plot(x, y, label=name, marker="o", markersize=4, linewidth=1, color=plt.cm.tab20(i % 20))
+    axis.plot(x, y, label=name, marker="o", markersize=4, linewidth=1, color=colormaps["tab20"](i % 20))
     axis.plot(x[collapsed], y[collapsed], "kx", markersize=9)
   axis.set(xlabel=xlabel, ylabel=ylabel, xscale="log")
   axis.grid(alpha=0.3)
@@ -147,7 +152,7 @@ def save_lines(path: pathlib.Path, lines: dict[str, Sequence[tuple[float, float,
 def save_spectra(path: pathlib.Path, images: dict[str, np.ndarray],
                  spectra: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
   """Draw images in a row, and under them the share of power against spatial frequency."""
-  figure = plt.figure(figsize=(2.6 * len(images), 6))
+  figure = figures.Figure(figsize=(2.6 * len(images), 6))
   for i, (name, image) in enumerate(images.items()):
     axis = figure.add_subplot(2, len(images), i + 1)
     axis.imshow(_viewable(image), cmap="gray", vmin=0, vmax=1)
@@ -165,7 +170,7 @@ def save_spectra(path: pathlib.Path, images: dict[str, np.ndarray],
 def save_densities(path: pathlib.Path, masks: dict[str, Sequence[compaction.LayerReport]]) -> None:
   """Draw the share of weights kept of every array, a line for every mask."""
   names = [row.name for row in next(iter(masks.values()))]
-  figure, axis = plt.subplots(figsize=(max(6, 0.22 * len(names)), 4.5))
+  figure, axis = _subplots(figsize=(max(6, 0.22 * len(names)), 4.5))
   for name, report in masks.items():
     axis.plot([100 * row.kept / row.size for row in report], marker=".", linewidth=1, label=name)
   axis.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=6)
@@ -178,7 +183,7 @@ def save_densities(path: pathlib.Path, masks: dict[str, Sequence[compaction.Laye
 
 def save_overlap(path: pathlib.Path, names: Sequence[str], matrix: np.ndarray) -> None:
   """Draw the IoU of every pair of masks; the diagonal, 1, is left out."""
-  figure, axis = plt.subplots(figsize=(1.2 * len(names) + 3, 1.2 * len(names) + 2))
+  figure, axis = _subplots(figsize=(1.2 * len(names) + 3, 1.2 * len(names) + 2))
   shown = axis.imshow(np.where(np.eye(len(names)) > 0, np.nan, matrix), vmin=0)
   for (row, column), value in np.ndenumerate(matrix):
     if row != column:
@@ -193,7 +198,6 @@ def save_overlap(path: pathlib.Path, names: Sequence[str], matrix: np.ndarray) -
 def _save(figure, path: pathlib.Path) -> None:
   figure.tight_layout()
   figure.savefig(path, dpi=120, bbox_inches="tight")
-  plt.close(figure)
 
 
 def format_table(rows: Sequence[Sequence[Any]]) -> str:

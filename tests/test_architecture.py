@@ -48,6 +48,10 @@ def _imports(module: str):
       yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def test_figures_leave_the_callers_backend_alone():
+  assert not [name for module in MODULES for name in _imports(module) if "pyplot" in name or name == "matplotlib"]
+
+
 def test_every_module_has_a_floor():
   assert set(MODULES) == set(FLOOR)
 
