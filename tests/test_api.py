@@ -1,6 +1,7 @@
 """The Python call: layouts, ensembles, lists, faults, and an import that starts nothing."""
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import subprocess
@@ -84,6 +85,26 @@ def test_examples_run(tmp_path, path):
                         env={**os.environ, "PYTHONPATH": str(path.parent.parent.parent)})
   assert done.returncode == 0, done.stderr
   assert "written:" in done.stdout
+
+
+NOTEBOOK = json.loads((pathlib.Path(__file__).parent.parent / "docs" / "restore.ipynb").read_text(encoding="utf-8"))
+CELLS = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_was_run_from_first_to_last_without_a_fault():
+  assert [cell["execution_count"] for cell in CELLS] == list(range(1, len(CELLS) + 1))
+  outputs = [output for cell in CELLS for output in cell["outputs"]]
+  assert not [output for output in outputs if output["output_type"] == "error"]
+  assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path):
+  code = "\n".join("".join(cell["source"]) for cell in CELLS)
+  done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+                        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent.parent), "MPLBACKEND": "Agg"})
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.count("PSNR") == 4
 
 
 @pytest.mark.parametrize("options, said", [
