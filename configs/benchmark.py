@@ -4,7 +4,7 @@
 
 Presets: `:quick` (1 seed; 3 images of 64 x 64 pixels), `:answer` (the same with 3 seeds), `:small` (1 seed, 1
 image), `:tuned` (quick, and a second table with the learning rate tuned per method), `:full` (512 x 512, the
-published schedule; for a GPU).
+published schedule; for a GPU). Inverse problems have images of their own, 64 to 128 pixels wide.
 """
 
 from ml_collections import config_dict

@@ -74,7 +74,7 @@ def main() -> None:
   for name, function, text in (
       ("compare", bench_compare.run_compare,
        "compare the learned mask with other masks, narrow nets and classical denoisers"),
-      ("transfer", bench_transfer.run_transfer, "restore with the masks of other images and noise levels"),
+      ("transfer", bench_transfer.run_transfer, "restore with the masks of other images and corruptions"),
       ("sparsity", bench_analyses.run_sparsity, "PSNR against density, collapse marked"),
       ("limits", bench_analyses.run_limits, "PSNR against the noise level, photographs and textures"),
       ("inverse", bench_inverse.run_inverse, "restore through operators, against classical methods"),

@@ -52,13 +52,13 @@ def _learn(config, base: pathlib.Path) -> dict[str, dict[Any, str]]:
 def tabulate(config, rows) -> list[list[str]]:
   """Return header and cells: averaged PSNR of every target, by where its mask comes from."""
   images = [image for image, _ in config.benchmark.crops]
-  table = [["mask learned on", "initial weights", *images, "mean", "collapsed"]]
+  table = [["mask learned on", "initial weights", *images, "mean", "can act", "collapsed"]]
   for source, init in dict.fromkeys((row["mask from"], row["init"]) for row in rows):
     mine = [row for row in rows if (row["mask from"], row["init"]) == (source, init)]
     collapsed = sum(bool(row["collapse"]) for row in mine)
     table.append([source, init, *(
         bench_cases.spread([row for row in mine if row["image"] == image], "average psnr") for image in images),
-        bench_cases.mean(mine, "average psnr", 2), f"{collapsed} of {len(mine)}" if collapsed else ""])
+        bench_cases.mean(mine, "average psnr", 2), bench_cases.mean(mine, "acting"), f"{collapsed} of {len(mine)}" if collapsed else ""])
   return reports.without_empty_columns(table)
 
 

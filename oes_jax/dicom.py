@@ -36,14 +36,15 @@ def read_slice(name: str) -> bytes:
   return pathlib.Path(pydicom_data.get_testdata_file(SLICES[name], download=False)).read_bytes()
 
 
-def write(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes, pixel_size: float = 1) -> None:
+def write(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes,
+          pixel_size: tuple[float, float] = (1, 1)) -> None:
   """Write stored values under the header of `template`, uncompressed: rescale and window are its own.
 
   Args:
     file: path, or a stream.
     values: [H, W] or [H, W, 3], of the type that `read` gave, of any size; clipped to the bits that are stored.
     template: file that `read` took.
-    pixel_size: side of a pixel, in those of the template.
+    pixel_size: height and width of a pixel, in those of the template. The position of the slice is not changed.
   """
   dataset = pydicom.dcmread(io.BytesIO(template))
   bits, signed = dataset.BitsStored, dataset.PixelRepresentation
@@ -51,7 +52,7 @@ def write(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes, 
   colours = "RGB" if values.ndim == 3 else dataset.PhotometricInterpretation
   dataset.set_pixel_data(np.ascontiguousarray(np.clip(values, low, high).astype(values.dtype)), colours, bits)
   for name in _SPACINGS:
-    if pixel_size != 1 and name in dataset:
-      setattr(dataset, name, [pydicom.valuerep.DSfloat(pixel_size * float(spacing), auto_format=True)
-                              for spacing in dataset[name].value])
+    if pixel_size != (1, 1) and name in dataset and dataset[name].VM == 2:  # an emptied one stays empty
+      setattr(dataset, name, [pydicom.valuerep.DSfloat(scale * float(spacing), auto_format=True)
+                              for scale, spacing in zip(pixel_size, dataset[name].value)])
   dataset.save_as(file)

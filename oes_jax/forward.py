@@ -89,6 +89,11 @@ def intensity_range(config, values: np.ndarray) -> tuple[float, float]:
   return 0.0, high
 
 
+def is_mask_file(config) -> bool:
+  """Whether operator.mask names a file."""
+  return config.operator.mask not in (None, *damage.MASKS)
+
+
 def fill_lost(config, picture: images.Picture) -> images.Picture:
   """Put the nearest measured pixel where operator.mask says that one is lost: a file may hold anything there.
 
@@ -220,7 +225,7 @@ def make_operator(config, shape: tuple[int, int, int], simulated: bool,
     raise ValueError(f"operator.name={settings.name!r} measures no image, so data.source={config.data.source!r} is no "
                      "measurement of it; allowed: an .npz file of mri or tomography, or operator.simulate=True, to "
                      "simulate one of a clean image.")
-  if not simulated and settings.name == "inpainting" and settings.mask in (None, *damage.MASKS):
+  if not simulated and settings.name == "inpainting" and not is_mask_file(config):
     raise ValueError(f"operator.name='inpainting' needs operator.mask={settings.mask!r} to be a file; allowed: an image "
                      "that is 0 where pixels are lost.")
   try:

@@ -57,7 +57,7 @@ class Picture:
     digest: sha256 of the file or of the data set's item, or the bundled image's name.
     bundled: whether it is a clean photograph of scikit-image, or a slice of pydicom.
     template: the file itself where a restored one is written under its header (DICOM).
-    pixel_size: side of a pixel, in those of the file.
+    pixel_size: height and width of a pixel, in those of the file.
   """
   values: np.ndarray
   alpha: np.ndarray | None
@@ -66,7 +66,7 @@ class Picture:
   digest: str
   bundled: bool
   template: bytes | None = None
-  pixel_size: float = 1
+  pixel_size: tuple[float, float] = (1, 1)
 
 
 def _read_pillow(data: bytes):
@@ -352,13 +352,13 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
       raise ValueError(f"data.crop={tuple(crop)} does not lie inside the image of "
                        f"{values.shape[0]}x{values.shape[1]}; allowed: (top, left, height, width).")
     values = values[top:top + height, left:left + width]
-  full = values.shape[0]
+  full = values.shape[:2]
   if max_side is not None:
     values = _shrink(values, max_side)
   return Picture(values=values[..., :-1] if alpha else values,
                  alpha=values[..., -1] if alpha else None,
                  squeezed=squeezed, suffix=suffix, digest=digest, bundled=bundled, template=template,
-                 pixel_size=full / values.shape[0])
+                 pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]))
 
 
 def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) -> pathlib.Path:
@@ -377,7 +377,8 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) ->
   if suffix == ".npy":
     np.save(path, array)
   elif suffix == ".dcm":
-    dicom.write(path, array, like.template, like.pixel_size * like.values.shape[0] / values.shape[0])
+    dicom.write(path, array, like.template, tuple(
+        size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape)))
   elif suffix == ".png" and values.dtype == np.uint16:
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     png.from_array(full.reshape(full.shape[0], -1), f"{mode};16").save(path)

@@ -10,7 +10,7 @@ from skimage import transform
 from oes_jax import operators
 
 # Weight of total variation, in units of the noise in the image that the adjoint gives: of 1/4, 1/2, 1, 2 and 4 the
-# best on a crop of chelsea (mri, tomography: of camera), which is in no table.
+# best on a crop of chelsea (mri, tomography: of camera), which are not among the problems' images.
 _TV_WEIGHTS = {"inpainting": 0.5, "super_resolution": 2.0, "deblurring": 1.0, "mri": 0.5, "tomography": 2.0}
 _TV_ITERATIONS = 100
 

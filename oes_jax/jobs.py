@@ -204,7 +204,7 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   validation.check_config(config)
   scan = forward.read_scan(config)
   simulated = forward.is_simulated(config, images.is_bundled(config.data.source))
-  lost = config.operator.name == "inpainting" and not simulated and config.operator.mask is not None
+  lost = config.operator.name == "inpainting" and not simulated and forward.is_mask_file(config)
   picture = forward.picture_of(config, scan) if scan else images.read_picture(
       config.data.source, config.data.crop, max_side=config.data.max_side, finite=not lost)
   if lost:

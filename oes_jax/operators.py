@@ -24,7 +24,7 @@ class ForwardOperator(NamedTuple):
     init: (NumPy random generator) -> op_params, NumPy arrays; what is random in them is drawn there.
     apply: (op_params, image [H, W, C]) -> measurement.
     seen: op_params -> which values of the measurement were made, [..., 1] of 0 and 1; or None: all.
-    estimate: (op_params, measurement) -> a first image [H, W, C], for the eye only.
+    estimate: (op_params, measurement) -> a first image [H, W, C], to show and to compare with.
     unit: change of a measured value that weighs as one of 1 in the image: 1 where a measured value is a
       mean of pixels, the norm of its row where it is a sum with random signs.
     num_bytes: of memory that its parameters and its gradient need, where that is much.

@@ -22,6 +22,7 @@ BAD_MEASUREMENTS = [
     ({"operator.name": "tomography", "operator.simulate": False}, "measures no image"),
     ({"operator.name": "inpainting", "operator.simulate": False}, "needs operator.mask=None to be a file"),
     ({"operator.name": "inpainting", "operator.simulate": False, "operator.mask": "text"}, "needs operator.mask='text'"),
+    ({"operator.name": "inpainting", "operator.simulate": False, "operator.mask": "lines"}, "needs operator.mask='lines'"),
     ({"operator.downsampling": "nearest"}, "operator.downsampling='nearest' is unknown; allowed: box, bicubic, lanczos"),
     ({"operator.name": "inpainting", "operator.mask": "missing.png"}, "operator.mask='missing.png' does not exist"),
     ({"operator.name": "deblurring", "operator.kernel": "box"}, "operator.kernel='box'"),

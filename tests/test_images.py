@@ -545,6 +545,17 @@ def test_dicom_says_how_large_the_pixels_are_that_are_written(tmp_path):
     np.testing.assert_allclose(written.PixelSpacing, expected * np.array(before, float), rtol=1e-6)
 
 
+@pytest.mark.parametrize("spacing, expected", [(None, None), ([2.0, 3.0], (4.0, 9.0))])
+def test_an_emptied_dicom_spacing_stays_empty_and_both_sides_have_their_own(tmp_path, spacing, expected):
+  dataset = pydicom.dcmread(io.BytesIO(dicom.read_slice("ct_slice")))
+  dataset.PixelSpacing = spacing
+  dataset.save_as(tmp_path / "slice.dcm")
+  values = dicom.read((tmp_path / "slice.dcm").read_bytes())
+  dicom.write(tmp_path / "out.dcm", values, (tmp_path / "slice.dcm").read_bytes(), (2, 3))
+  written = pydicom.dcmread(tmp_path / "out.dcm").PixelSpacing
+  assert (written and tuple(map(float, written))) == expected
+
+
 def test_dicom_values_are_clipped_to_their_bits_and_colours_are_rgb(tmp_path):
   data = dicom.read_slice("ct_slice")
   dataset = pydicom.dcmread(io.BytesIO(data))

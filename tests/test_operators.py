@@ -109,13 +109,13 @@ def test_blur_is_the_convolution_with_reflected_edges(rng):
 
 @pytest.mark.parametrize("shape", [(24, 24), (17, 22)])
 def test_tomography_is_scikit_images_radon(rng, shape):
-  image = ndimage.gaussian_filter(rng.random(shape), 1)
+  image = rng.random(shape)
   angles = np.array([0.0, 20.0, 45.0, 90.0, 133.0])
   operator = operators.tomography((*shape, 1), angles=angles)
   sinogram = operator.apply(operator.init(rng), jnp.asarray(image[..., None], jnp.float32))
   expected = transform.radon(image, angles, circle=False)
   assert sinogram.shape == (*expected.shape, 1)
-  np.testing.assert_allclose(sinogram[..., 0], expected, atol=0.02 * expected.max())
+  np.testing.assert_allclose(sinogram[..., 0], expected, atol=1e-4)
 
 
 def test_downsampling_averages_blocks():
