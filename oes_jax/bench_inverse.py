@@ -30,7 +30,7 @@ def _peer_rows(config, changes: dict[bench_cases.Key, dict[str, Any]]) -> list[d
     measured, name = members.measure(job), case.config.operator.name
     given = inverse_peers.Given(
         job.operator, measured.op_params, measured.values, job.shape,
-        np.linspace(0, 180, case.config.operator.angles, endpoint=False), job.strength.sigma)
+        forward.angles_of(case.config), job.strength.sigma)
     truth = np.asarray(forward.to_view(case.config, measured.truth))
     for method in (_ESTIMATES[name], *inverse_peers.PEERS[name]):
       began = time.perf_counter()

@@ -89,6 +89,11 @@ def intensity_range(config, values: np.ndarray) -> tuple[float, float]:
   return 0.0, high
 
 
+def angles_of(config) -> np.ndarray:
+  """Return the angles of a simulated tomography, in degrees."""
+  return np.linspace(0, 180, config.operator.angles, endpoint=False)
+
+
 def is_mask_file(config) -> bool:
   """Whether operator.mask names a file."""
   return config.operator.mask not in (None, *damage.MASKS)
@@ -245,7 +250,7 @@ _OPERATORS = {
         shape, coils=operators.simulated_coils(shape, config.operator.coils), acceleration=config.operator.acceleration,
         centre=config.operator.centre),
     "tomography": lambda config, shape: operators.tomography(
-        shape, angles=np.linspace(0, 180, config.operator.angles, endpoint=False)),
+        shape, angles=angles_of(config)),
     "fourier_rows": lambda config, shape: operators.fourier_rows(shape, share=config.operator.rows),
     "gaussian_rows": lambda config, shape: operators.gaussian_rows(shape, share=config.operator.rows),
 }

@@ -48,7 +48,8 @@ class Job:
   """What `inspect` has checked, read and chosen, before anything is compiled or written.
 
   `shape` is (H, W, C) of what is restored at once: one tile where the image is cut into tiles of
-  side `tile`, else the image; `num_measured` counts what is measured of it. generator, keep_fraction, need and chunk_steps are for that.
+  side `tile`, else the image; `num_measured` counts what is measured of it. generator, keep_fraction,
+  need and chunk_steps are for that.
   """
   config: Any
   workdir: pathlib.Path
