@@ -9,26 +9,14 @@ import numpy as np
 from oes_jax import bench_cases
 from oes_jax import checkpoints
 from oes_jax import methods
-from oes_jax import records
 from oes_jax import reports
 from oes_jax import run
-from oes_jax import validation
 
 _NARROW = "narrow dense, as many weights as kept"
 _DENSE = "dense (deep image prior)"
 # What is compared with the learned mask here; more would hide it in the figure.
 _COMPARED = (_DENSE, _NARROW, "deep decoder, dense")
 _PEER = "non-local means, told sigma"
-
-
-def _finish(base: pathlib.Path, output: str, config, name: str, rows, table) -> None:
-  """Print a table, write rows as CSV beside the figure, and the record."""
-  print(f"\n{reports.format_table(table)}")
-  header = list(dict.fromkeys(column for row in rows for column in row))
-  reports.write_csv(base / f"{name}.csv", header, [
-      [row.get(column, "") for column in header] for row in rows])
-  records.write_benchmark(output, {
-      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
 
 
 def run_sparsity(arguments) -> None:
@@ -56,7 +44,7 @@ def run_sparsity(arguments) -> None:
                   f"{collapsed} of {len(mine)}" if collapsed else ""])
     lines.setdefault(f"{source}ed mask" if source == "learn" else f"{source} mask", []).append(
         (100 * fraction, float(np.mean([row["average psnr"] for row in mine])), collapsed > 0))
-  _finish(base, output, config, "sparsity", rows, reports.without_empty_columns(table))
+  bench_cases.finish(base, output, config, "sparsity", rows, reports.without_empty_columns(table))
   reports.save_lines(base / "sparsity.png", lines, xlabel="weights kept, %", ylabel="averaged PSNR, dB")
 
 
@@ -90,7 +78,7 @@ def run_limits(arguments) -> None:
     for name in table[0][3:]:
       lines.setdefault(f"{name}, {kind}s", []).append(
           (sigma, float(np.mean([row["average psnr"] for row in of[name]])), False))
-  _finish(base, output, config, "limits", rows, [table[0], *sorted(table[1:], key=lambda line: line[0])])
+  bench_cases.finish(base, output, config, "limits", rows, [table[0], *sorted(table[1:], key=lambda line: line[0])])
   reports.save_lines(base / "limits.png", lines, xlabel="standard deviation of the noise",
                      ylabel="averaged PSNR, dB")
 
@@ -143,5 +131,5 @@ def run_noise(arguments) -> None:
   steps = [step for step in (100, 300, 1000, 3000, 10000) if step <= config.weights.num_steps]
   table = [["share of the noise's variance fitted after", *(f"{step:,} steps" for step in steps)]]
   table += [[name, *(f"{100 * trace[step - 1]:.1f} %" for step in steps)] for name, trace in traces.items()]
-  _finish(base, output, config, "noise", rows, table)
+  bench_cases.finish(base, output, config, "noise", rows, table)
   reports.save_traces(base / "noise.png", traces, ylabel="share of the noise's variance fitted")

@@ -9,12 +9,16 @@ import statistics
 import time
 from typing import Any, Callable, Sequence
 
+import numpy as np
+
 from oes_jax import cases
 from oes_jax import classical
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import methods
 from oes_jax import outputs
+from oes_jax import records
+from oes_jax import reports
 from oes_jax import sweep
 from oes_jax import validation
 
@@ -149,6 +153,28 @@ def classical_rows(config, changes: dict[Key, dict[str, Any]], names: Sequence[s
           **{f"average {score}": value for score, value in quality.items()}, "collapse": [],
           "seconds": {"all": seconds}})
   return rows
+
+
+def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[dict[str, Any]],
+           table: Sequence[Sequence[str]]) -> None:
+  """Print a table; write the single values of its rows as CSV, beside the figure `name`.png, and the record."""
+  print(f"\n{reports.format_table(table)}")
+  header = list(dict.fromkeys(
+      column for row in rows for column, value in row.items() if not isinstance(value, (dict, list))))
+  reports.write_csv(base / f"{name}.csv", header, [[row.get(column, "") for column in header] for row in rows])
+  records.write_benchmark(output, {
+      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
+
+
+def averages(rows: Sequence[dict[str, Any]], row_of: Callable[[dict[str, Any]], str],
+             column_of: Callable[[dict[str, Any]], str]) -> tuple[list[str], list[str], np.ndarray]:
+  """Return (names of rows, names of columns, mean averaged PSNR of every cell, NaN where none has it)."""
+  found: dict[tuple[str, str], list[float]] = {}
+  for row in rows:
+    found.setdefault((row_of(row), column_of(row)), []).append(row["average psnr"])
+  names, columns = (list(dict.fromkeys(place[i] for place in found)) for i in range(2))
+  return names, columns, np.array([[np.mean(found.get((name, column), [np.nan])) for column in columns]
+                                   for name in names])
 
 
 def spread(rows: Sequence[dict[str, Any]], value: str | Callable[[dict[str, Any]], float], digits: int = 2) -> str:

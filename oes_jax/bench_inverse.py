@@ -12,9 +12,7 @@ from oes_jax import jobs
 from oes_jax import members
 from oes_jax import methods
 from oes_jax import outputs
-from oes_jax import records
 from oes_jax import reports
-from oes_jax import validation
 
 # What the first estimate of a measurement is called, where it is a method of its own.
 _ESTIMATES = {"mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection",
@@ -91,7 +89,6 @@ def run_inverse(arguments) -> None:
       for key, summary in restored.items():
         row = bench_cases.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
-  table = tabulate(rows)
-  print(f"\n{reports.format_table(table)}")
-  records.write_benchmark(output, {
-      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
+  bench_cases.finish(base, output, config, "inverse", rows, tabulate(rows))
+  reports.save_matrix(base / "inverse.png", *bench_cases.averages(
+      rows, lambda row: row["method"], lambda row: row["problem"]), title="averaged PSNR, dB")

@@ -109,5 +109,6 @@ def run_overlap(arguments) -> None:
       (a, b, f"{iou:.4f}", f"{expected:.4f}") for a, b, iou, expected in rows)]))
   path = pathlib.Path(arguments.folder) / "overlap.csv"
   reports.write_csv(path, ("mask", "other_mask", "iou", "iou_if_independent"), rows)
-  matrix = np.array([[overlap(a.mask, b.mask)[0] for b in found] for a in found])
-  reports.save_overlap(path.with_suffix(".png"), [one.name for one in found], matrix)
+  matrix = np.array([[np.nan if a is b else overlap(a.mask, b.mask)[0] for b in found] for a in found])
+  names = [one.name for one in found]
+  reports.save_matrix(path.with_suffix(".png"), names, names, matrix, title="overlap of masks (IoU)")

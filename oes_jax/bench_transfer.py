@@ -5,9 +5,7 @@ from typing import Any
 
 from oes_jax import bench_cases
 from oes_jax import methods
-from oes_jax import records
 from oes_jax import reports
-from oes_jax import validation
 
 # Initial weights and network input: those that the mask was learned with, or others.
 INITS = ("of the mask", "new")
@@ -73,6 +71,6 @@ def run_transfer(arguments) -> None:
           config, base / bench_cases.folder_name(name), name, _changes(config, folders, init))
       rows += [{"mask from": source, "init": init, **bench_cases.row(name, *item)} for item in restored.items()]
   table = tabulate(config, rows)
-  print(f"\n{reports.format_table(table)}")
-  records.write_benchmark(output, {
-      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
+  bench_cases.finish(base, output, config, "transfer", rows, table)
+  reports.save_matrix(base / "transfer.png", *bench_cases.averages(
+      rows, lambda row: f"{row['mask from']}; {row['init']}", lambda row: row["image"]), title="averaged PSNR, dB")

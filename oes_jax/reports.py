@@ -6,6 +6,7 @@ import pathlib
 from typing import Any, Sequence
 
 from matplotlib import colormaps
+from matplotlib import patheffects
 from matplotlib import figure as figures  # not pyplot: the caller's backend and figures are its own
 import numpy as np
 
@@ -181,16 +182,18 @@ def save_densities(path: pathlib.Path, masks: dict[str, Sequence[compaction.Laye
   _save(figure, path)
 
 
-def save_overlap(path: pathlib.Path, names: Sequence[str], matrix: np.ndarray) -> None:
-  """Draw the IoU of every pair of masks; the diagonal, 1, is left out."""
-  figure, axis = _subplots(figsize=(1.2 * len(names) + 3, 1.2 * len(names) + 2))
-  shown = axis.imshow(np.where(np.eye(len(names)) > 0, np.nan, matrix), vmin=0)
+def save_matrix(path: pathlib.Path, rows: Sequence[str], columns: Sequence[str], matrix: np.ndarray, *,
+                title: str) -> None:
+  """Draw a matrix [rows, columns] as coloured cells with their values; where it is NaN nothing is shown."""
+  figure, axis = _subplots(figsize=(1.2 * len(columns) + 3, 0.5 * len(rows) + 2))
+  shown = axis.imshow(matrix, aspect="auto")
   for (row, column), value in np.ndenumerate(matrix):
-    if row != column:
-      axis.text(column, row, f"{value:.3f}", ha="center", va="center", color="w", fontsize=8)
-  axis.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=8)
-  axis.set_yticks(np.arange(len(names)), names, fontsize=8)
-  axis.set_title("overlap of masks (IoU)")
+    if np.isfinite(value):
+      axis.text(column, row, f"{value:.3g}", ha="center", va="center", color="w", fontsize=8,
+                path_effects=[patheffects.withStroke(linewidth=1.5, foreground="0.2")])
+  axis.set_xticks(np.arange(len(columns)), columns, rotation=90, fontsize=8)
+  axis.set_yticks(np.arange(len(rows)), rows, fontsize=8)
+  axis.set_title(title)
   figure.colorbar(shown)
   _save(figure, path)
 

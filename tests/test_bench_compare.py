@@ -108,6 +108,21 @@ def test_recorded_tables_go_to_their_places(tmp_path):
     records.fill_tables("<!-- a.json: tuned table -->\n", tmp_path)
 
 
+def test_the_finish_writes_single_values_and_the_matrix_means(tmp_path):
+  rows = [{"mask from": source, "image": image, "average psnr": psnr, "seconds": {"all": 1.0}}
+          for source, image, psnr in (("a", "x", 20.0), ("a", "x", 22.0), ("a", "y", 30.0), ("b", "y", 25.0))]
+  bench_cases.finish(tmp_path, str(tmp_path / "record.json"), benchmark.get_config(), "tried", rows, [["n"], ["4"]])
+  assert (tmp_path / "tried.csv").read_text().splitlines() == [
+      "mask from,image,average psnr", "a,x,20.0", "a,x,22.0", "a,y,30.0", "b,y,25.0"]
+  record = json.loads((tmp_path / "record.json").read_text())
+  assert record["rows"] == rows and record["table"] == "| n |\n| --- |\n| 4 |\n"
+  names, columns, means = bench_cases.averages(rows, lambda row: row["mask from"], lambda row: row["image"])
+  assert (names, columns) == (["a", "b"], ["x", "y"])
+  np.testing.assert_array_equal(means, [[21, 30], [np.nan, 25]])
+  reports.save_matrix(tmp_path / "tried.png", names, columns, means, title="t")
+  assert (tmp_path / "tried.png").stat().st_size > 100
+
+
 @pytest.mark.parametrize("argument, said", [
     ("missing.py", "does not exist"), (str(ROOT / "configs" / "sweep.py"), "has no section `benchmark`")])
 def test_a_faulty_config_is_named(argument, said):
@@ -130,6 +145,19 @@ def test_presets_are_valid(preset):
   config = bench_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:{preset}")
   for case in bench_cases.list_cases(config, {key: {} for key in bench_cases.keys_of(config)}):
     validation.check_config(case.config)
+
+
+def test_the_runs_of_quick_serve_tuned():
+  quick, tuned = (bench_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:{name}") for name in ("quick", "tuned"))
+  of = lambda config: [validation.plain(case.config) for case in bench_cases.list_cases(
+      config, {key: {} for key in bench_cases.keys_of(config)})]
+  assert tuned.experiment == quick.experiment and of(tuned) == of(quick)
+
+
+def test_published_rounds_end_where_learned_masks_do():
+  config = bench_cases.read_config(f"{ROOT / 'configs' / 'paper' / 'lottery_tickets.py'}:published")
+  assert jobs.stage_steps(bench_cases.list_cases(config, {("rocket", 0): {"mask.source": "imp"}})[0].config) == {
+      **{f"round_{number}": config.weights.num_steps for number in range(1, 23)}, "weights": config.weights.num_steps}
 
 
 def test_an_image_may_not_come_twice(tmp_path):
@@ -232,6 +260,8 @@ def test_a_small_comparison_runs_and_is_not_repeated(tmp_path, arguments):
 def test_masks_are_tried_on_the_other_images(tmp_path, arguments):
   bench_transfer.run_transfer(arguments)
   rows = json.loads((tmp_path / "record.json").read_text())["rows"]
+  for suffix in ("csv", "png"):
+    assert (tmp_path / "runs" / f"transfer.{suffix}").stat().st_size > 100
   pairs = [(row["mask from"], row["image"], row["init"]) for row in rows]
   assert len(set(pairs)) == len(pairs) == 2 * 2 * (1 + 2 + 3)
   assert ("astronaut", "coffee", "new") in pairs and ("retina", "astronaut", "of the mask") in pairs
@@ -249,6 +279,8 @@ def test_inverse_problems_are_solved_by_networks_and_peers(tmp_path, arguments):
   for problem in ("half", "Gaussian", "4", "MRI,", "tomography,"):
     assert {(problem, methods.LEARNED), (problem, "total variation, told sigma")} <= found
   assert all(row["average psnr"] > 8 for row in record["rows"])
+  for suffix in ("csv", "png"):
+    assert (tmp_path / "runs" / f"inverse.{suffix}").stat().st_size > 100
   assert record["table"].count("\n") == 2 + len(found) and "rocket, retina" in record["table"]
 
 
