@@ -64,7 +64,7 @@ def windowed_variance(*, window: int, patience: int, fit: Callable | None = None
   """ES-WMV: stop at the least variance of the last `window` outputs (Wang et al. 2021, arXiv 2112.06074).
 
   The variance over the window is averaged over pixels and channels. The paper keeps the window's outputs;
-  so does this, with running sums. `fit` is not needed.
+  so does this, with running sums of all but the oldest. `fit` is not needed.
   """
   del fit
   def init(image_shape, dtype):
@@ -76,11 +76,13 @@ def windowed_variance(*, window: int, patience: int, fit: Callable | None = None
     outputs, total, squares = state.memory
     place = (done - 1) % window
     centred = output - 0.5  # smaller squares round less
-    oldest = outputs[place]
-    total, squares = total + centred - oldest, squares + centred ** 2 - oldest ** 2
+    total, squares = total + centred, squares + centred ** 2
     variance = metrics.mean(jnp.maximum(squares / window - (total / window) ** 2, 0), problem.valid)
     score = jnp.where(done >= window, variance, jnp.inf)
-    return _follow(state, score, output, done, (outputs.at[place].set(centred), total, squares), patience)
+    # Reading after writing: the other way round XLA copies the whole window in every step.
+    outputs = outputs.at[place].set(centred)
+    oldest = outputs[done % window]
+    return _follow(state, score, output, done, (outputs, total - oldest, squares - oldest ** 2), patience)
   return Guard(init, update)
 
 

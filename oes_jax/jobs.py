@@ -40,7 +40,7 @@ _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "d
               "data.max_side", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source", "mask.path",
               "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
-FORMAT = 6
+FORMAT = 7
 
 
 @dataclasses.dataclass(frozen=True)

@@ -200,7 +200,7 @@ def save_matrix(path: pathlib.Path, rows: Sequence[str], columns: Sequence[str],
 
 def _save(figure, path: pathlib.Path) -> None:
   figure.tight_layout()
-  figure.savefig(path, dpi=120, bbox_inches="tight")
+  figure.savefig(path, dpi=120)
 
 
 def format_table(rows: Sequence[Sequence[Any]]) -> str:
