@@ -12,5 +12,5 @@ def get_config():
   config = denoise.get_config("quick")
   config.experiment = "deblur"
   config.operator.name = "deblurring"
-  config.data.crop = (0, 0, 128, 128)
+  config.data.source = "astronaut_face_128"
   return config

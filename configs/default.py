@@ -19,9 +19,11 @@ def get_config() -> config_dict.ConfigDict:
   config.ensemble = 1
 
   config.data = data = config_dict.ConfigDict()
-  # A bundled scikit-image photograph by name (astronaut, camera, coffee, ...; astronaut_face is a
-  # 160 x 160 crop of one), or a path: PNG, JPEG, TIFF or NPY. Many images: a folder, a glob, names or
-  # paths with commas between, or tfds:NAME#SPLIT (a prepared TensorFlow Datasets data set).
+  # A bundled image by name: one of scikit-image's (astronaut, brick, camera, cell, chelsea, coffee, coins, grass,
+  # gravel, hubble_deep_field, immunohistochemistry, microaneurysms, moon, page, retina, rocket, text), a crop of one
+  # (astronaut_face, 160 x 160; astronaut_face_128) or one of pydicom's (ct_slice, mr_slice). Or a path: PNG, JPEG,
+  # TIFF, NPY, DICOM, or an NPZ scan. Many images: a folder, a glob, names or paths with commas between, or
+  # tfds:NAME#SPLIT (a prepared TensorFlow Datasets data set).
   data.source = "astronaut"
   # Path or bundled name of the clean image; only ever scored. None: the bundled original, where
   # noise was simulated; else no truth.
@@ -74,7 +76,8 @@ def get_config() -> config_dict.ConfigDict:
   noise.model = "gaussian"
   # Standard deviation, in the (0, 1) range (speckle: of the factor; an operator that sums pixels: of such a sum
   # to one pixel); a noisy image is clipped to the range [OES]. None: 0.1 where noise is simulated, 0.02 with deblurring and
-  # super_resolution. 0: none.
+  # super_resolution. 0: none. Set for a file it makes that the clean image, and noise is added: leave it None for a
+  # file that is noisy already, but with rician and poisson_gaussian, whose fit reads it.
   noise.sigma = config_dict.placeholder(float)
   # poisson, poisson_gaussian: expected counts at the value 1. None: 100 where noise is simulated.
   noise.peak = config_dict.placeholder(float)

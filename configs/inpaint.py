@@ -1,7 +1,7 @@
 """Fill in lost pixels. By default of a bundled photograph of which half the pixels are measured, at random.
 
   python -m oes_jax.main --config=configs/inpaint.py
-  python -m oes_jax.main --config=configs/inpaint.py --config.data.source=mine.png --config.operator.mask=mask.png
+  python -m oes_jax.main --config=configs/inpaint.py --config.data.source=mine.png --config.operator.mask=measured.png
   python -m oes_jax.main --config=configs/inpaint.py --config.operator.mask=text
 """
 
@@ -13,5 +13,5 @@ def get_config():
   config = denoise.get_config("quick")
   config.experiment = "inpaint"
   config.operator.name = "inpainting"
-  config.data.crop = (0, 0, 128, 128)
+  config.data.source = "astronaut_face_128"
   return config

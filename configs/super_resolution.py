@@ -16,5 +16,5 @@ def get_config():
   # a sparse one most of all; the deep decoder, which only interpolates and mixes channels, cannot.
   config.generator.name = "deep_decoder"
   config.mask.source = "dense"
-  config.data.crop = (0, 0, 128, 128)
+  config.data.source = "astronaut_face_128"
   return config

@@ -1,4 +1,4 @@
-"""The Python call: arrays in, arrays out, with the command line's defaults."""
+"""The Python call: arrays in, arrays out, with the settings of the operator's config in configs/."""
 
 import contextlib
 import io
@@ -9,13 +9,23 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
+from configs import ct
+from configs import deblur
 from configs import denoise
+from configs import inpaint
+from configs import mri
+from configs import super_resolution
 from oes_jax import cases
 from oes_jax import checkpoints
 from oes_jax import jobs
 from oes_jax import reports
 from oes_jax import run
 from oes_jax import sweep
+
+
+# Operators with a config of their own; all others have that of denoising.
+_CONFIGS = {"inpainting": inpaint, "super_resolution": super_resolution, "deblurring": deblur, "mri": mri,
+            "tomography": ct}
 
 
 class Restoration(NamedTuple):
@@ -66,13 +76,14 @@ def _plain(value: Any, folder: pathlib.Path, name: str) -> Any:
 
 def _make_config(measurement, operator, truth, settings, folder: pathlib.Path):
   """Return the config of one measurement, its arrays written into `folder`."""
-  config = denoise.get_config("quick")
-  config.experiment = "call"
-  config.operator.simulate = False
   chosen = {"name": operator} if isinstance(operator, str) else dict(operator)
   if "name" not in chosen:
     raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and with it the "
                      "other keys of config.operator.")
+  config = _CONFIGS.get(str(chosen["name"]), denoise).get_config()
+  config.experiment = "call"
+  config.operator.simulate = False
+  config.noise.sigma = None  # of what a config simulates by default
   known = config.to_dict()
   changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(settings)
   for key, value in changes.items():
@@ -143,7 +154,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *, operator: str |
     truth: the clean image, or a list of them; only ever scored.
     ensemble: restorations of every measurement; their mean is the image, their spread the uncertainty.
     seed: of all draws.
-    settings: other keys of the config by their dotted names, such as {"weights.num_steps": 3000}. A strength of
+    settings: keys of the config by their dotted names, such as {"weights.num_steps": 3000}, that differ from the
+      operator's config: configs/inpaint.py, super_resolution.py, deblur.py, mri.py, ct.py, else denoise.py. A strength of
       noise is that of the measurement: nothing is simulated unless {"operator.simulate": True} asks for it.
     workdir: folder to work in and to keep: the same call goes on there after an interruption. None: a
       temporary one.

@@ -32,7 +32,8 @@ BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "
                   "gravel", "hubble_deep_field", "immunohistochemistry", "microaneurysms", "moon",
                   "page", "retina", "rocket", "text")
 # Named crops of them, (top, left, height, width), small enough for a first run on a CPU.
-BUNDLED_CROPS = {"astronaut_face": ("astronaut", (20, 140, 160, 160))}
+BUNDLED_CROPS = {"astronaut_face": ("astronaut", (20, 140, 160, 160)),
+                 "astronaut_face_128": ("astronaut", (20, 140, 128, 128))}
 _NAMES = (*BUNDLED_IMAGES, *BUNDLED_CROPS, *dicom.SLICES)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

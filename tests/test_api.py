@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import oes_jax
+from oes_jax import api
 from oes_jax import operators
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
@@ -46,6 +47,15 @@ def test_a_strength_of_noise_is_that_of_the_measurement(tmp_path):
   restored = oes_jax.restore(jnp.asarray(_image((16, 18))), settings={**TINY, **settings}, workdir=tmp_path)
   assert restored.summary["quality"] is None and restored.summary["noise"]["sigma"] == 0.05
   assert restored.summary["limits"][0] == 0 and restored.image.shape == (16, 18)
+
+
+@pytest.mark.parametrize("operator, source, generator", [
+    ("identity", "learn", "hourglass"), ({"name": "mri", "coils": 2}, "dense", "hourglass"),
+    ("super_resolution", "dense", "deep_decoder")])
+def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(tmp_path, operator, source, generator):
+  config = api._make_config(_image((16, 16)), operator, None, {"weights.num_steps": 3}, tmp_path)
+  assert (config.mask.source, config.generator.name, config.weights.num_steps) == (source, generator, 3)
+  assert config.noise.sigma is None and config.data.crop is None and not config.operator.simulate
 
 
 def test_another_thread_may_restore(tmp_path):

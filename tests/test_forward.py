@@ -5,7 +5,11 @@ from PIL import Image
 import pytest
 from skimage import transform
 
+from configs import deblur
 from configs import default
+from configs import denoise
+from configs import inpaint
+from configs import super_resolution
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import operators
@@ -46,6 +50,19 @@ def _config(**changes):
 
 def _restore(folder, changes):
   return run.run(jobs.prepare(_config(**changes), str(folder)))
+
+
+@pytest.mark.parametrize("module", [denoise, inpaint, super_resolution, deblur], ids=lambda module: module.__name__)
+def test_a_config_takes_the_whole_of_ones_own_file(tmp_path, module):
+  config = module.get_config()
+  assert jobs.inspect(config).simulated
+  rng = np.random.default_rng(0)
+  for name in ("mine", "measured"):
+    Image.fromarray(rng.integers(0, 2, (40, 36), np.uint8)).save(tmp_path / f"{name}.png")
+  config.data.source = str(tmp_path / "mine.png")
+  config.operator.mask = str(tmp_path / "measured.png")
+  job = jobs.inspect(config)
+  assert job.picture.values.shape == (40, 36, 1) and not job.simulated
 
 
 @pytest.mark.parametrize("name, changes", [

@@ -8,6 +8,6 @@ What we found, and at which scale: README.md in this folder. Presets as in confi
 from configs import benchmark
 
 
-def get_config(preset: str = "quick"):
+def get_config(preset: str = "small"):
   """Return the config of a preset of the benchmark."""
   return benchmark.of_methods(preset, "paper-collapse", ())

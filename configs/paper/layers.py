@@ -7,11 +7,14 @@
 What we found, and at which scale: README.md in this folder.
 """
 
+from configs import benchmark
 from configs import denoise
 
 
 def get_config():
-  """Return the config of one restoration with the constants of the default run."""
+  """Return the config of one of the restorations of configs/benchmark.py, but for its noise draw."""
   config = denoise.get_config("quick")
   config.experiment = "paper-layers"
+  config.data.source, config.data.crop = benchmark.CROPS[0]
+  config.generator.num_scales = 4
   return config
