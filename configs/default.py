@@ -104,7 +104,7 @@ def get_config() -> config_dict.ConfigDict:
   # For sources "file" and "shuffled": the mask/ folder of another run, or a mask pickle of the authors.
   mask.path = config_dict.placeholder(str)
   # Share of all weights that is kept, in (0, 1], and the prior of the KL. OES: 0.05. None: a prior of
-  # 5 % or more, and as many weights as let 0.19 per measured value act; see README, "How many weights".
+  # 5 % or more, and as many weights as let 0.19 per measured value act; see docs/results.md, "How many weights".
   mask.keep_fraction = config_dict.placeholder(float)
   # Where the largest logits are taken: global (over all weights) [OES] or layerwise.
   mask.scope = "global"

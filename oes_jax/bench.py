@@ -19,10 +19,10 @@ from oes_jax import records
 from oes_jax import run
 
 
-def _fill_readme(arguments) -> None:
-  path = pathlib.Path(arguments.file)
-  text = records.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
-  checkpoints.write_atomically(path, text.encode())
+def _fill_pages(arguments) -> None:
+  for path in map(pathlib.Path, arguments.file):
+    text = records.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
+    checkpoints.write_atomically(path, text.encode())
 
 
 def _positive(text: str) -> int:
@@ -94,9 +94,9 @@ def main() -> None:
                   "what a run's mask makes of the untrained network, and its power spectrum")
   spectrum.add_argument("--run", required=True, help="folder of a finished run")
   spectrum.add_argument("--folder", default="runs/bench_spectrum", help="where CSV and figure go")
-  readme = _add(commands, "readme", _fill_readme, "put the recorded tables into the README")
-  readme.add_argument("--file", default="README.md")
-  readme.add_argument("--records", default="docs/records")
+  pages = _add(commands, "readme", _fill_pages, "put the recorded tables into the README and docs/results.md")
+  pages.add_argument("--file", nargs="+", default=["README.md", "docs/results.md"])
+  pages.add_argument("--records", default="docs/records")
   batch = _add(commands, "batch", bench_batch.run_batch, folder=True,
                text="time many restorations together against one alone, compilation apart")
   batch.add_argument("--size", type=_positive, default=96, help="longer side of the image, pixels")

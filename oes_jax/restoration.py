@@ -234,7 +234,7 @@ def dense_mask(params):
 
 
 def automatic_keep_fraction(num_values: int, num_weights: int) -> float:
-  """Return the KL's prior for `mask.keep_fraction=None`; see README, "How many weights"."""
+  """Return the KL's prior for `mask.keep_fraction=None`; see docs/results.md, "How many weights"."""
   fraction = _WEIGHTS_PER_VALUE * num_values / num_weights
   return min(max(fraction, SMALLEST_AUTO_FRACTION), LARGEST_AUTO_FRACTION)
 

@@ -86,16 +86,24 @@ def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
   assert table[0][-2:] == ["tuning, 0.01", "tuning, 0.1"]
 
 
-@pytest.mark.parametrize("record", sorted((ROOT / "docs" / "records").glob("compare_*.json")), ids=lambda p: p.stem)
-def test_the_readme_shows_the_recorded_tables(record):
-  stored, readme = json.loads(record.read_text(encoding="utf-8")), (ROOT / "README.md").read_text(encoding="utf-8")
+RECORDS = ROOT / "docs" / "records"
+
+
+@pytest.mark.parametrize("record", sorted(RECORDS.glob("compare_*.json")), ids=lambda path: path.stem)
+def test_recorded_tables_follow_from_their_rows(record):
+  stored = json.loads(record.read_text(encoding="utf-8"))
   assert stored["table"] == reports.format_markdown(bench_compare.tabulate(stored["rows"]))
-  assert stored["table"] in readme
   if "tuned" in stored:
     assert stored["tuned table"] == reports.format_markdown(
         bench_compare.tabulate_tuned(stored["tuned"], stored["tuning"]))
-    assert stored["tuned table"] in readme
-  assert records.fill_tables(readme, record.parent) == readme
+
+
+def test_the_pages_show_the_recorded_tables():
+  pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")]
+  assert [records.fill_tables(page, RECORDS) for page in pages] == pages
+  assert "<!-- compare_answer.json: table -->" in pages[0]
+  for name in ("inverse", "sparsity_small", "noise_small"):
+    assert f"<!-- {name}.json: table -->" in pages[1]
 
 
 def test_recorded_tables_go_to_their_places(tmp_path):
