@@ -60,6 +60,7 @@ def get_config(preset: str = "quick"):
   config.experiment = f"benchmark-{'quick' if preset == 'tuned' else preset}"  # what one has run serves the other
   config.weights.guard = "variance"  # one more output; changes nothing else
   config.checkpoint.every_steps = 5000
+  config.output.figures = False  # of every case; the benchmark's own are drawn
   config.compute.tile = 0  # an image that does not fit the memory is refused
   if preset == "full":
     config.mask.rounds = 14  # of 20 % each, as published: 0.8^14 = 4.4 %

@@ -160,6 +160,8 @@ def get_config() -> config_dict.ConfigDict:
   # Which image is the result: average (of the outputs), last (the last step's output) [OES], or guarded
   # (weights.guard's choice).
   output.image = "average"
+  # Whether before_after.png, curves.png, mask.png and uncertainty.png are drawn: two to three seconds a case.
+  output.figures = True
 
   config.checkpoint = checkpoint = config_dict.ConfigDict()
   # Steps between checkpoints; one is also written at each stage's end and on SIGTERM or SIGINT.

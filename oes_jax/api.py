@@ -180,7 +180,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *, operator: str |
     for number, (array, clean) in enumerate(zip(arrays, truths)):
       folder = base / f"{number:04d}" if several else base
       (folder / "arrays").mkdir(parents=True, exist_ok=True)
-      config = _make_config(array, operator, clean, {"ensemble": ensemble, "seed": seed, **(settings or {})},
-                            folder / "arrays")
+      told = {"ensemble": ensemble, "seed": seed, "output.figures": workdir is not None, **(settings or {})}
+      config = _make_config(array, operator, clean, told, folder / "arrays")
       restored.append(_restore_one(config, folder))
   return restored if several else restored[0]

@@ -45,7 +45,8 @@ def write(folder: pathlib.Path, job: jobs.Job, parts: Sequence[pathlib.Path]) ->
   written = outputs.write_images(folder, job, measured, measured.truth, mean, quality)
   low, high = job.limits
   np.save(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
-  reports.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
+  if job.config.output.figures:
+    reports.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
   summary = {"output": written, "members": [part.name for part in parts], "quality": quality,
              "mean_spread": float(spread.mean())}
   checkpoints.write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())

@@ -57,9 +57,10 @@ def write(job: jobs.Job, measured, truth, mask, collapse, last, average, seconds
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
   written = write_images(
       job.workdir, job, measured, truth, choices[config.output.image], quality)
-  reports.save_curves(workdir / "curves.png", curves)
   report = jobs.density_report(job, mask)
-  reports.save_mask_figure(workdir / "mask.png", report)
+  if config.output.figures:
+    reports.save_curves(workdir / "curves.png", curves)
+    reports.save_mask_figure(workdir / "mask.png", report)
   return _write_summary(job, {
       "output": written, "quality": quality, "seconds": seconds, "peak_bytes": memory,
       "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
@@ -115,15 +116,19 @@ def write_images(workdir: pathlib.Path, job: jobs.Job, measured, truth, restored
     images.write_picture(workdir / "measurement", kept, _layout(job, kept))
   else:
     np.save(workdir / "measurement.npy", measured.values)
+  if job.config.output.figures:
+    _save_comparison(workdir / "before_after.png", job, view(measured.estimate), restored,
+                     None if truth is None else view(truth), quality)
+  return written.name
+
+
+def _save_comparison(path: pathlib.Path, job: jobs.Job, measured, restored, truth, quality) -> None:
   titles = {"measurement": "measurement", "restored": "restored"}
   if quality is not None:
     for title, entry in (("measurement", "measurement"), ("restored", job.config.output.image)):
       titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
-  panels = [(titles["measurement"], view(measured.estimate)), (titles["restored"], restored)]
-  if truth is not None:
-    panels.append(("truth", view(truth)))
-  reports.save_comparison(workdir / "before_after.png", panels)
-  return written.name
+  panels = [(titles["measurement"], measured), (titles["restored"], restored)]
+  reports.save_comparison(path, panels if truth is None else [*panels, ("truth", truth)])
 
 
 def _layout(job: jobs.Job, values) -> images.Picture:

@@ -42,11 +42,12 @@ def test_an_array_comes_back_in_its_layout_type_and_range(tmp_path):
       oes_jax.restore(other, settings=TINY, workdir=str(tmp_path))
 
 
-def test_a_strength_of_noise_is_that_of_the_measurement(tmp_path):
-  settings = {"noise.model": "rician", "noise.sigma": 0.05, "weights.num_steps": np.int64(2)}
+def test_a_strength_of_noise_is_that_of_the_measurement_and_figures_can_be_left_out(tmp_path):
+  settings = {"noise.model": "rician", "noise.sigma": 0.05, "weights.num_steps": np.int64(2), "output.figures": False}
   restored = oes_jax.restore(jnp.asarray(_image((16, 18))), settings={**TINY, **settings}, workdir=tmp_path)
   assert restored.summary["quality"] is None and restored.summary["noise"]["sigma"] == 0.05
   assert restored.summary["limits"][0] == 0 and restored.image.shape == (16, 18)
+  assert not list(tmp_path.rglob("*.png"))
 
 
 @pytest.mark.parametrize("operator, source, generator", [
