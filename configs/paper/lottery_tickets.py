@@ -3,7 +3,7 @@
   python -m oes_jax.bench compare --config=configs/paper/lottery_tickets.py
 
 What we found, and at which scale: README.md in this folder. `:quick`, `:answer` and `:full` as in
-configs/benchmark.py; `:published` is quick with rounds as in the publications: each prunes 20 % and is as long as
+configs/benchmark.py; `:published` is small with rounds as in the publications: each prunes 20 % and is as long as
 the weight stage.
 """
 
@@ -20,7 +20,7 @@ def get_config(preset: str = "answer"):
   """Return the config of a preset of the benchmark, restricted to the methods of this claim."""
   if preset != "published":
     return benchmark.of_methods(preset, "paper-lottery-tickets", METHODS)
-  config = benchmark.of_methods("quick", "paper-lottery-tickets", METHODS).unlock()
+  config = benchmark.of_methods("small", "paper-lottery-tickets", METHODS).unlock()
   config.experiment = "paper-lottery-tickets-published"
   config.mask.rounds, config.mask.round_steps = 22, None  # 0.8^22 = 0.7 %, where the learned masks are
   return config.lock()
