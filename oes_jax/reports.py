@@ -186,7 +186,7 @@ def save_matrix(path: pathlib.Path, rows: Sequence[str], columns: Sequence[str],
                 title: str) -> None:
   """Draw a matrix [rows, columns] as coloured cells with their values; where it is NaN nothing is shown."""
   figure, axis = _subplots(figsize=(1.2 * len(columns) + 3, 0.5 * len(rows) + 2))
-  shown = axis.imshow(matrix, aspect="auto")
+  axis.imshow(matrix, aspect="auto")
   for (row, column), value in np.ndenumerate(matrix):
     if np.isfinite(value):
       axis.text(column, row, f"{value:.3g}", ha="center", va="center", color="w", fontsize=8,
@@ -194,13 +194,12 @@ def save_matrix(path: pathlib.Path, rows: Sequence[str], columns: Sequence[str],
   axis.set_xticks(np.arange(len(columns)), columns, rotation=90, fontsize=8)
   axis.set_yticks(np.arange(len(rows)), rows, fontsize=8)
   axis.set_title(title)
-  figure.colorbar(shown)
   _save(figure, path)
 
 
 def _save(figure, path: pathlib.Path) -> None:
   figure.tight_layout()
-  figure.savefig(path, dpi=120)
+  figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 def format_table(rows: Sequence[Sequence[Any]]) -> str:
