@@ -80,12 +80,13 @@ def _make_config(measurement, operator, truth, settings, folder: pathlib.Path):
   if "name" not in chosen:
     raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and with it the "
                      "other keys of config.operator.")
-  config = _CONFIGS.get(str(chosen["name"]), denoise).get_config()
+  changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(settings)
+  config = _CONFIGS.get(str(changes["operator.name"]), denoise).get_config()
   config.experiment = "call"
   config.operator.simulate = False
-  config.noise.sigma = None  # of what a config simulates by default
+  if not changes.get("operator.simulate"):
+    config.noise.sigma = None  # of what the config simulates
   known = config.to_dict()
-  changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(settings)
   for key, value in changes.items():
     section, _, name = key.rpartition(".")
     there = known.get(section, {}) if section else known
@@ -155,10 +156,10 @@ def restore(measurement: Measurement | Sequence[Measurement], *, operator: str |
     ensemble: restorations of every measurement; their mean is the image, their spread the uncertainty.
     seed: of all draws.
     settings: keys of the config by their dotted names, such as {"weights.num_steps": 3000}, that differ from the
-      operator's config: configs/inpaint.py, super_resolution.py, deblur.py, mri.py, ct.py, else denoise.py. A strength of
-      noise is that of the measurement: nothing is simulated unless {"operator.simulate": True} asks for it.
+      operator's config: configs/inpaint.py, super_resolution.py, deblur.py, mri.py, ct.py, else denoise.py. A
+      strength of noise is that of the measurement: nothing is simulated unless {"operator.simulate": True} asks for it.
     workdir: folder to work in and to keep: the same call goes on there after an interruption. None: a
-      temporary one.
+      temporary one, without figures.
 
   Returns:
     A Restoration, or a list of them.

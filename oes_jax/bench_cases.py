@@ -19,6 +19,7 @@ from oes_jax import methods
 from oes_jax import outputs
 from oes_jax import records
 from oes_jax import reports
+from oes_jax import run
 from oes_jax import sweep
 from oes_jax import validation
 
@@ -157,7 +158,13 @@ def classical_rows(config, changes: dict[Key, dict[str, Any]], names: Sequence[s
 
 def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[dict[str, Any]],
            table: Sequence[Sequence[str]]) -> None:
-  """Print a table; write the single values of its rows as CSV, beside the figure `name`.png, and the record."""
+  """Print a table; write the single values of its rows as CSV, beside the figure `name`.png, and the record.
+
+  Raises:
+    run.Failed: there are no rows.
+  """
+  if not rows:
+    raise run.Failed(f"{name}: no case ended with a result")
   print(f"\n{reports.format_table(table)}")
   header = list(dict.fromkeys(
       column for row in rows for column, value in row.items() if not isinstance(value, (dict, list))))
@@ -168,13 +175,19 @@ def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[di
 
 def averages(rows: Sequence[dict[str, Any]], row_of: Callable[[dict[str, Any]], str],
              column_of: Callable[[dict[str, Any]], str]) -> tuple[list[str], list[str], np.ndarray]:
-  """Return (names of rows, names of columns, mean averaged PSNR of every cell, NaN where none has it)."""
+  """Return (names of rows, names of columns, mean averaged PSNR of every cell).
+
+  A cell with fewer results than another one of its column is NaN: a case of it has failed.
+  """
   found: dict[tuple[str, str], list[float]] = {}
   for row in rows:
     found.setdefault((row_of(row), column_of(row)), []).append(row["average psnr"])
   names, columns = (list(dict.fromkeys(place[i] for place in found)) for i in range(2))
-  return names, columns, np.array([[np.mean(found.get((name, column), [np.nan])) for column in columns]
-                                   for name in names])
+  most = {column: max(len(values) for place, values in found.items() if place[1] == column) for column in columns}
+  def mean_of(name, column):
+    values = found.get((name, column), [])
+    return np.mean(values) if len(values) == most[column] else np.nan
+  return names, columns, np.array([[mean_of(name, column) for column in columns] for name in names])
 
 
 def spread(rows: Sequence[dict[str, Any]], value: str | Callable[[dict[str, Any]], float], digits: int = 2) -> str:

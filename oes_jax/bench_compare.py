@@ -144,6 +144,8 @@ def _best_rates(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 def run_compare(arguments) -> None:
   """Restore with every method; print the tables, record every run, and draw PSNR against the step."""
   config, base, output = bench_cases.read_arguments(arguments, "compare")
+  if config.benchmark.learning_rates and not arguments.output:
+    output = f"{base}_tuned.json"  # beside what a preset without them has recorded
   rows, traces = _run(config, base, {})
   rows += bench_cases.classical_rows(config, {key: {} for key in bench_cases.keys_of(config)})
   table = tabulate(rows)

@@ -30,7 +30,7 @@ def quality_of(image, truth) -> dict[str, float]:
 
 def write(job: jobs.Job, measured, truth, mask, collapse, last, average, seconds, memory,
           guarded: guards.Choice | None = None) -> dict[str, Any]:
-  """Write images, figures and, last of all, summary.json; return the summary.
+  """Write images, figures where output.figures asks for them, and last of all summary.json; return the summary.
 
   Args:
     job: that is finished.
@@ -93,7 +93,7 @@ def write_tiled(job: jobs.Job, measured, restored, parts) -> dict[str, Any]:
 
 
 def write_images(workdir: pathlib.Path, job: jobs.Job, measured, truth, restored, quality) -> str:
-  """Write the images of a job and their comparison; return the name of the restored one.
+  """Write the images of a job and, with output.figures, their comparison; return the name of the restored one.
 
   Args:
     workdir: folder to write into.

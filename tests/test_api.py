@@ -59,6 +59,12 @@ def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(tmp_path,
   assert config.noise.sigma is None and config.data.crop is None and not config.operator.simulate
 
 
+def test_an_operator_of_the_settings_has_its_config_and_a_simulation_its_noise(tmp_path):
+  settings = {"operator.name": "tomography", "operator.simulate": True}
+  config = api._make_config(_image((16, 16)), "identity", None, settings, tmp_path)
+  assert config.mask.source == "dense" and config.noise.sigma == 0.03 and config.operator.simulate
+
+
 def test_another_thread_may_restore(tmp_path):
   with concurrent.futures.ThreadPoolExecutor() as pool:
     restored = pool.submit(oes_jax.restore, _image((16, 18)), settings=TINY, workdir=tmp_path).result()

@@ -28,6 +28,7 @@ from oes_jax import metrics
 from oes_jax import operators
 from oes_jax import records
 from oes_jax import reports
+from oes_jax import run
 from oes_jax import validation
 from oes_jax import zs_n2n
 
@@ -102,7 +103,7 @@ def test_the_pages_show_the_recorded_tables():
   pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")]
   assert [records.fill_tables(page, RECORDS) for page in pages] == pages
   assert "<!-- compare_answer.json: table -->" in pages[0]
-  for name in ("inverse", "sparsity_small", "noise_small"):
+  for name in ("inverse", "transfer_quick", "sparsity_small", "noise_small"):
     assert f"<!-- {name}.json: table -->" in pages[1]
 
 
@@ -124,7 +125,10 @@ def test_the_finish_writes_single_values_and_the_matrix_means(tmp_path):
       "mask from,image,average psnr", "a,x,20.0", "a,x,22.0", "a,y,30.0", "b,y,25.0"]
   record = json.loads((tmp_path / "record.json").read_text())
   assert record["rows"] == rows and record["table"] == "| n |\n| --- |\n| 4 |\n"
-  names, columns, means = bench_cases.averages(rows, lambda row: row["mask from"], lambda row: row["image"])
+  with pytest.raises(run.Failed, match="tried: no case"):
+    bench_cases.finish(tmp_path, str(tmp_path / "other.json"), benchmark.get_config(), "tried", [], [["n"]])
+  part = [*rows, {"mask from": "b", "image": "x", "average psnr": 28.0}]  # its other case has failed
+  names, columns, means = bench_cases.averages(part, lambda row: row["mask from"], lambda row: row["image"])
   assert (names, columns) == (["a", "b"], ["x", "y"])
   np.testing.assert_array_equal(means, [[21, 30], [np.nan, 25]])
   reports.save_matrix(tmp_path / "tried.png", names, columns, means, title="t")
@@ -162,10 +166,14 @@ def test_the_runs_of_quick_serve_tuned():
   assert tuned.experiment == quick.experiment and of(tuned) == of(quick)
 
 
-def test_published_rounds_end_where_learned_masks_do():
+def test_published_rounds_prune_a_fifth_and_are_as_long_as_the_weight_stage():
   config = bench_cases.read_config(f"{ROOT / 'configs' / 'paper' / 'lottery_tickets.py'}:published")
-  assert jobs.stage_steps(bench_cases.list_cases(config, {("rocket", 0): {"mask.source": "imp"}})[0].config) == {
-      **{f"round_{number}": config.weights.num_steps for number in range(1, 23)}, "weights": config.weights.num_steps}
+  case, = bench_cases.list_cases(config, {("rocket", 0): methods.METHODS["iterative magnitude pruning"](
+      LEARNED._replace(kept=8399, size=1_072_739))})  # means of compare_answer.json
+  validation.check_config(case.config)
+  steps = jobs.stage_steps(case.config)
+  assert set(steps.values()) == {config.weights.num_steps}
+  assert case.config.mask.keep_fraction ** (1 / (len(steps) - 1)) == pytest.approx(0.8, abs=0.01)
 
 
 def test_an_image_may_not_come_twice(tmp_path):
