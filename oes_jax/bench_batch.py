@@ -44,7 +44,7 @@ def run_batch(arguments: argparse.Namespace) -> None:
 
   The first restoration warms up and is not counted: it compiles what every later one finds.
   """
-  folder = pathlib.Path(arguments.folder)
+  folder = pathlib.Path(arguments.folder) / "timed"  # it is emptied every time
   _restore(folder, 1, 1, arguments)
   plans = [(1, 1), *((arguments.cases, width) for width in arguments.width)]
   rounds = [[_restore(folder, *plan, arguments) for plan in plans] for _ in range(arguments.rounds)]

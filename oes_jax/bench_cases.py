@@ -41,7 +41,7 @@ def read_config(argument: str):
   if "benchmark" not in config:
     raise ValueError(f"--config={argument!r} has no section `benchmark`; allowed: configs/benchmark.py.")
   names = [image for image, _ in config.benchmark.crops]
-  for key in ("transfer_crops", "texture_crops"):
+  for key in ("transfer_crops", "texture_crops", "tuning_crops"):
     both = [*names, *(image for image, _ in config.benchmark[key])]
     if len(set(both)) < len(both):
       raise ValueError(f"benchmark.crops and benchmark.{key} hold {both}; allowed: every image once.")

@@ -155,10 +155,11 @@ def run_compare(arguments) -> None:
       for step, psnr in enumerate(trace, start=1)])
   reports.save_traces(base / "traces.png", traces)
   print(f"\n{reports.format_table(table)}")
+  records.write_benchmark(output, record)
   if config.benchmark.learning_rates:
     tuning = _tune(config, base)
     tuned = _run(config, base, _best_rates(tuning))[0]
     table = tabulate_tuned(tuned, tuning)
     record |= {"tuning": tuning, "tuned": tuned, "tuned table": reports.format_markdown(table)}
     print(f"\nlearning rate tuned on other images\n{reports.format_table(table)}")
-  records.write_benchmark(output, record)
+    records.write_benchmark(output, record)
