@@ -36,6 +36,13 @@ PROBLEMS = (
      (("operator.name", "mri"), ("noise.sigma", 0.03))),
     ("tomography, 60 angles, noise 0.03", (("ct_slice", (0, 0, 128, 128)), *GREY),
      (("operator.name", "tomography"), ("noise.sigma", 0.03))))
+# One of each kind, without the controls that tell apart why one is ahead.
+QUICK_METHODS = (
+    "learned mask (OES)", "learned mask, kernels only", "dense (deep image prior)", "dense, plain mean",
+    "dense, SGLD, posterior mean", "deep decoder, dense", "narrow dense, as many weights as kept",
+    "narrow dense, as many weights as can act", "learned mask shuffled inside arrays", "random", "random, kernels only",
+    "random, 50 %", "magnitude", "SNIP", "GraSP", "SynFlow", "SynFlow, as many as can act",
+    "iterative magnitude pruning", "iterative magnitude pruning on the clean image (oracle)")
 # For the full preset; few bundled images are as large.
 FULL = {"crops": (("astronaut", (0, 0, 512, 512)), ("immunohistochemistry", (0, 0, 512, 512)),
                   ("retina", (400, 400, 512, 512))),
@@ -78,9 +85,9 @@ def get_config(preset: str = "quick"):
   benchmark.crops = CROPS[:1] if preset == "small" else CROPS
   benchmark.seeds = (0, 1, 2) if preset in ("answer", "full") else (0,)
   # Names of methods.METHODS; () is all.
-  benchmark.methods = ()
+  benchmark.methods = QUICK_METHODS if preset in ("quick", "tuned") else ()
   # Learning rates that are tried for every method on other images; () leaves the second table out.
-  benchmark.learning_rates = (0.003, 0.01, 0.03) if preset in ("tuned", "full") else ()
+  benchmark.learning_rates = (0.001, 0.003, 0.01, 0.03, 0.1) if preset in ("tuned", "full") else ()
   benchmark.tuning_crops = TUNING_CROPS
   # Transfer: masks are also learned on these, and on other corruptions of the images themselves.
   benchmark.transfer_crops = TRANSFER_CROPS

@@ -103,6 +103,9 @@ def get_config() -> config_dict.ConfigDict:
   mask.source = "learn"
   # For sources "file" and "shuffled": the mask/ folder of another run, or a mask pickle of the authors.
   mask.path = config_dict.placeholder(str)
+  # What a mask may prune: all weights [OES], or the kernels of convolutions alone: norms and biases are kept, and
+  # count as kept. None: all for "learn" and "random", kernels for the criteria and imp, as in their publications.
+  mask.prune = config_dict.placeholder(str)
   # Share of all weights that is kept, in (0, 1], and the prior of the KL. OES: 0.05. None: a prior of
   # 5 % or more, and as many weights as let 0.19 per measured value act; see docs/results.md, "How many weights".
   mask.keep_fraction = config_dict.placeholder(float)

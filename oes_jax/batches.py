@@ -27,6 +27,7 @@ from oes_jax import objectives
 from oes_jax import outputs
 from oes_jax import parallel
 from oes_jax import processes
+from oes_jax import pruning
 from oes_jax import records
 from oes_jax import restoration
 
@@ -270,7 +271,7 @@ def _run_mask_stage(session: _Session):
     priors = [objectives.Prior(
         image.params, number.type((image.job or batch.template).keep_fraction),
         number.type((image.job or batch.template).config.mask.kl_weight)) for image in session.images]
-    logits = [jax.tree.map(np.zeros_like, image.params) for image in session.images]
+    logits = [pruning.initial_logits(config, image.params) for image in session.images]
     return restoration.make_mask_stage(
         batch.generator, _lay_out(batch, logits), _lay_out(batch, priors),
         num_steps=config.num_steps, temperature=config.temperature,

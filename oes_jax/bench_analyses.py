@@ -2,15 +2,15 @@
 
 import io
 import pathlib
-from typing import Any, Sequence
+from typing import Sequence
 
 import numpy as np
 
 from oes_jax import bench_cases
 from oes_jax import checkpoints
+from oes_jax import jobs
 from oes_jax import methods
 from oes_jax import reports
-from oes_jax import run
 
 _NARROW = "narrow dense, as many weights as kept"
 _DENSE = "dense (deep image prior)"
@@ -34,14 +34,15 @@ def run_sparsity(arguments) -> None:
         rows.append({"source": source, "density": fraction, **{
             column: row[column] for column in ("image", "seed", "last psnr", "average psnr", "best psnr",
                                                "kept", "acting")}, "collapsed": bool(row["collapse"])})
-  table = [["mask", "density", "averaged PSNR", "last PSNR", "can act", "collapsed"]]
+  most = len(bench_cases.keys_of(config))
+  table = [["mask", "density", "averaged PSNR", "last PSNR", "can act", "collapsed", "failed"]]
   lines: dict[str, list[tuple[float, float, bool]]] = {}
   for source, fraction in dict.fromkeys((row["source"], row["density"]) for row in rows):
     mine = [row for row in rows if (row["source"], row["density"]) == (source, fraction)]
     collapsed = sum(row["collapsed"] for row in mine)
     table.append([source, f"{100 * fraction:g} %", bench_cases.spread(mine, "average psnr"),
                   bench_cases.spread(mine, "last psnr"), bench_cases.mean(mine, "acting"),
-                  f"{collapsed} of {len(mine)}" if collapsed else ""])
+                  bench_cases.share_of(collapsed, len(mine)), bench_cases.share_of(most - len(mine), most)])
     lines.setdefault(f"{source}ed mask" if source == "learn" else f"{source} mask", []).append(
         (100 * fraction, float(np.mean([row["average psnr"] for row in mine])), collapsed > 0))
   bench_cases.finish(base, output, config, "sparsity", rows, reports.without_empty_columns(table))
@@ -51,8 +52,7 @@ def run_sparsity(arguments) -> None:
 def run_limits(arguments) -> None:
   """PSNR against the noise level, on photographs and on pure textures."""
   config, base, output = bench_cases.read_arguments(arguments, "limits")
-  both = config.copy_and_resolve_references().unlock()
-  both.benchmark.crops = (*config.benchmark.crops, *config.benchmark.texture_crops)
+  both = bench_cases.of_crops(config, (*config.benchmark.crops, *config.benchmark.texture_crops))
   textures = [image for image, _ in config.benchmark.texture_crops]
   rows, lines = [], {}
   for sigma in config.benchmark.sigmas:
@@ -62,23 +62,27 @@ def run_limits(arguments) -> None:
     for name in _COMPARED:
       restored = bench_cases.restore(
           both, base / f"{bench_cases.folder_name(name)}-{sigma:g}", f"{name}, noise {sigma:g}",
-          {key: {**changes[key], **methods.METHODS[name](bench_cases.learned_of(both, key[0], summary))}
-           for key, summary in learned.items()})
+          bench_cases.changes_of(both, name, learned, {"noise.sigma": sigma}))
       found += [bench_cases.row(name, *item) for item in restored.items()]
-    found += bench_cases.classical_rows(both, changes, [_PEER])
+    found += bench_cases.classical_rows(both, base / "classical", changes, [_PEER])
     rows += [{"sigma": sigma, "kind": "texture" if row["image"] in textures else "photograph", **{
         column: row.get(column, "") for column in ("method", "image", "seed", "measurement psnr", "last psnr",
                                                    "average psnr", "best psnr")}} for row in found]
-  table = [["images", "noise", "measurement", methods.LEARNED, *_COMPARED, _PEER]]
+  shown = (methods.LEARNED, *_COMPARED, _PEER)
+  table = [["images", "noise", "measurement", *shown, "failed"]]
   for kind, sigma in dict.fromkeys((row["kind"], row["sigma"]) for row in rows):
     mine = [row for row in rows if (row["kind"], row["sigma"]) == (kind, sigma)]
-    of = {name: [row for row in mine if row["method"] == name] for name in table[0][3:]}
+    of = {name: [row for row in mine if row["method"] == name] for name in shown}
+    most = max(map(len, of.values()))
     table.append([kind, f"{sigma:g}", bench_cases.mean(mine, "measurement psnr", 2),
-                  *(bench_cases.spread(of[name], "average psnr") for name in table[0][3:])])
-    for name in table[0][3:]:
-      lines.setdefault(f"{name}, {kind}s", []).append(
-          (sigma, float(np.mean([row["average psnr"] for row in of[name]])), False))
-  bench_cases.finish(base, output, config, "limits", rows, [table[0], *sorted(table[1:], key=lambda line: line[0])])
+                  *(bench_cases.spread(of[name], "average psnr") for name in shown),
+                  ", ".join(f"{name}: {most - len(of[name])}" for name in shown if len(of[name]) < most)])
+    for name in shown:
+      if of[name]:
+        lines.setdefault(f"{name}, {kind}s", []).append(
+            (sigma, float(np.mean([row["average psnr"] for row in of[name]])), False))
+  bench_cases.finish(base, output, config, "limits", rows, reports.without_empty_columns(
+      [table[0], *sorted(table[1:], key=lambda line: line[0])]))
   reports.save_lines(base / "limits.png", lines, xlabel="standard deviation of the noise",
                      ylabel="averaged PSNR, dB")
 
@@ -103,26 +107,25 @@ def run_noise(arguments) -> None:
   """
   config, base, output = bench_cases.read_arguments(arguments, "noise")
   sigma, (image, crop) = 0.1, config.benchmark.crops[0]
-  shape = (*crop[2:], 3)
-  learned = bench_cases.restore(config, base / "learned", methods.LEARNED,
-                                {(image, seed): {} for seed in config.benchmark.seeds})
-  paths = {seed: _write_noise(base, shape, seed, sigma) for _, seed in learned}
-  alone = config.copy_and_resolve_references().unlock()
-  alone.benchmark.crops = tuple((path, (0, 0, *crop[2:])) for path in paths.values())
+  first = bench_cases.of_crops(config, config.benchmark.crops[:1])
+  keys = bench_cases.keys_of(first)
+  learned = bench_cases.restore(first, base / "learned", methods.LEARNED, {key: {} for key in keys})
+  shape = jobs.inspect(bench_cases.list_cases(first, {keys[0]: {}})[0].config).shape
+  paths = {seed: _write_noise(base, shape, seed, sigma) for _, seed in keys}
+  alone = bench_cases.of_crops(config, [(path, (0, 0, *crop[2:])) for path in paths.values()])
   common = {"data.range": (0.0, 1.0), "noise.sigma": 0.0}
   fitted = {}
   for name in (methods.LEARNED, *_COMPARED):
-    changes: dict[Any, dict[str, Any]] = {}
-    for (_, seed), summary in learned.items():
-      told = bench_cases.learned_of(config, image, summary)
-      changes[paths[seed], seed] = {**common, **(
-          {"mask.source": "file", "mask.path": told.folder} if name == methods.LEARNED
-          else methods.METHODS[name](told))}
-    fitted[name] = bench_cases.restore(alone, base / bench_cases.folder_name(f"noise, {name}"), name, changes)
+    changes = bench_cases.changes_of(first, name, learned, common)
+    if name == methods.LEARNED:
+      changes = {key: {**common, **methods.given(bench_cases.learned_of(first, image, summary))}
+                 for key, summary in learned.items()}
+    fitted[name] = bench_cases.restore(alone, base / bench_cases.folder_name(f"noise, {name}"), name, {
+        (paths[seed], seed): change for (_, seed), change in changes.items()})
   traces, rows = {}, []
   for name, found in fitted.items():
     if not found:
-      raise run.Failed(f"{name}: no case ended with a result")
+      continue
     losses = [reports.read_metrics(pathlib.Path(summary["folder"]) / "metrics.jsonl")["weights"]["mse"]
               for summary in found.values()]
     traces[name] = 1 - np.mean(losses, 0) / sigma ** 2
@@ -130,6 +133,8 @@ def run_noise(arguments) -> None:
              for step, share in enumerate(traces[name], start=1)]
   steps = [step for step in (100, 300, 1000, 3000, 10000) if step <= config.weights.num_steps]
   table = [["share of the noise's variance fitted after", *(f"{step:,} steps" for step in steps)]]
-  table += [[name, *(f"{100 * trace[step - 1]:.1f} %" for step in steps)] for name, trace in traces.items()]
-  bench_cases.finish(base, output, config, "noise", rows, table)
+  table[0].append("failed")
+  table += [[name, *(f"{100 * trace[step - 1]:.1f} %" for step in steps),
+             bench_cases.share_of(len(keys) - len(fitted[name]), len(keys))] for name, trace in traces.items()]
+  bench_cases.finish(base, output, config, "noise", rows, reports.without_empty_columns(table))
   reports.save_traces(base / "noise.png", traces, ylabel="share of the noise's variance fitted")

@@ -12,11 +12,13 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from oes_jax import cases
+from oes_jax import checkpoints
 from oes_jax import classical
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import methods
 from oes_jax import outputs
+from oes_jax import plans
 from oes_jax import records
 from oes_jax import reports
 from oes_jax import run
@@ -81,6 +83,13 @@ def list_cases(config, changes: dict[Key, dict[str, Any]]) -> list[cases.Case]:
   return listed
 
 
+def of_crops(config, crops: Sequence[Any]):
+  """Return the config of a benchmark with other images, ((name, (top, left, height, width)), ...)."""
+  config = config.copy_and_resolve_references().unlock()
+  config.benchmark.crops = tuple(crops)
+  return config.lock()
+
+
 def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str, Any]]) -> dict[Key, dict[str, Any]]:
   """Restore cases of one kind; return the summaries of those that ended with one, and say which did not.
 
@@ -98,8 +107,8 @@ def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str
   print(f"\n{name}", flush=True)
   sweep.run_cases(listed, folder, identity, config.compute)
   found = {}
-  for case, key in zip(listed, changes):
-    path = jobs.inspect(case.config, parent=folder / "cases").workdir / "summary.json"
+  for planned, key in zip(plans.make_plan(listed, folder / "cases"), changes):
+    path = folder / "cases" / planned.name / "summary.json"
     if path.is_file():
       found[key] = {**json.loads(path.read_text(encoding="utf-8")), "folder": str(path.parent)}
     else:
@@ -121,6 +130,24 @@ def learned_of(config, image: str, summary: dict[str, Any]) -> methods.Learned:
       (height, width, spec["image_channels"]), config.weights.num_steps)
 
 
+def changes_of(config, name: str, learned: dict[Key, dict[str, Any]], common: dict[str, Any]) -> dict[Key, dict[str, Any]]:
+  """Return what a method changes for every image and seed; a case without the learned mask it needs is left out.
+
+  Args:
+    config: of the benchmark.
+    name: of the method.
+    learned: summaries of the learned masks.
+    common: changes of every method.
+  """
+  found = {}
+  for key in keys_of(config):
+    told = learned_of(config, key[0], learned[key]) if key in learned else None
+    changes = methods.changes_of(name, config.weights.num_steps, told)
+    if changes is not None:
+      found[key] = {**common, **changes}
+  return found
+
+
 def row(method: str, key: Key, summary: dict[str, Any]) -> dict[str, Any]:
   """Return what a table needs of one finished case."""
   quality, mask = summary["quality"], summary["mask"]
@@ -136,29 +163,39 @@ def row(method: str, key: Key, summary: dict[str, Any]) -> dict[str, Any]:
           "peak bytes": max(summary["peak_bytes"].values())}
 
 
-def classical_rows(config, changes: dict[Key, dict[str, Any]], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-  """Score the denoisers of `classical`, all or those named, on the measurements of cases."""
+def classical_rows(config, folder: pathlib.Path, changes: dict[Key, dict[str, Any]],
+                   names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+  """Score the denoisers of `classical`, all or those named, on the measurements of cases; the folder keeps the scores."""
+  folder.mkdir(parents=True, exist_ok=True)
   rows = []
   for key, case in zip(changes, list_cases(config, changes)):
-    job = jobs.inspect(case.config)
-    measured = members.measure(job)
-    measurement, truth = measured.values, measured.truth
+    try:
+      job = jobs.inspect(case.config)
+    except (ValueError, OSError) as error:
+      logging.warning("%s, seed %d: %s", *key, error)
+      continue
     for method in names or classical.available():
-      began = time.perf_counter()
-      image = classical.denoise(method, measurement, job.sigma)
-      seconds, quality = time.perf_counter() - began, outputs.quality_of(image, truth)
-      measured = outputs.quality_of(measurement, truth)
-      rows.append({
-          "method": method, "image": key[0], "seed": key[1],
-          **{f"measurement {score}": value for score, value in measured.items()},
-          **{f"average {score}": value for score, value in quality.items()}, "collapse": [],
-          "seconds": {"all": seconds}})
+      told = json.dumps([method, job.identity], sort_keys=True)
+      path = folder / f"{folder_name(method)}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.json"
+      if not path.is_file():
+        checkpoints.write_atomically(path, json.dumps(_denoise(method, job)).encode())
+      rows.append({"method": method, "image": key[0], "seed": key[1],
+                   **json.loads(path.read_text(encoding="utf-8")), "collapse": []})
   return rows
 
 
-def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[dict[str, Any]],
-           table: Sequence[Sequence[str]]) -> None:
-  """Print a table; write the single values of its rows as CSV, beside the figure `name`.png, and the record.
+def _denoise(method: str, job: jobs.Job) -> dict[str, Any]:
+  """Return scores and seconds of a method of `classical`."""
+  measured = members.measure(job)
+  began = time.perf_counter()
+  image = classical.denoise(method, measured.values, job.sigma)
+  seconds = time.perf_counter() - began
+  return {f"{name} {score}": value for name, shown in (("measurement", measured.values), ("average", image))
+          for score, value in outputs.quality_of(shown, measured.truth).items()} | {"seconds": {"all": seconds}}
+
+
+def show(base: pathlib.Path, name: str, rows: Sequence[dict[str, Any]], table: Sequence[Sequence[str]]) -> None:
+  """Print a table; write the single values of its rows as CSV, beside the figure `name`.png.
 
   Raises:
     run.Failed: there are no rows.
@@ -169,6 +206,16 @@ def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[di
   header = list(dict.fromkeys(
       column for row in rows for column, value in row.items() if not isinstance(value, (dict, list))))
   reports.write_csv(base / f"{name}.csv", header, [[row.get(column, "") for column in header] for row in rows])
+
+
+def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[dict[str, Any]],
+           table: Sequence[Sequence[str]]) -> None:
+  """Show a table, and record it with its rows.
+
+  Raises:
+    run.Failed: there are no rows.
+  """
+  show(base, name, rows, table)
   records.write_benchmark(output, {
       "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
 
@@ -198,6 +245,28 @@ def spread(rows: Sequence[dict[str, Any]], value: str | Callable[[dict[str, Any]
     return ""
   deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
   return f"{statistics.mean(values):,.{digits}f}{deviation}"
+
+
+def paired(mine: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> str:
+  """Return the mean difference of the averaged PSNR on the cases that both have, and its standard error.
+
+  Seeds of one image are averaged first: the error is over the images.
+  """
+  psnr = {(row["image"], row["seed"]): row["average psnr"] for row in others}
+  of_image: dict[str, list[float]] = {}
+  for row in mine:
+    if (row["image"], row["seed"]) in psnr:
+      of_image.setdefault(row["image"], []).append(row["average psnr"] - psnr[row["image"], row["seed"]])
+  means = [statistics.mean(differences) for differences in of_image.values()]
+  if not means:
+    return ""
+  error = f" ± {statistics.stdev(means) / len(means) ** 0.5:.2f}" if len(means) > 1 else ""
+  return f"{statistics.mean(means):+.2f}{error}"
+
+
+def share_of(count: int, most: int) -> str:
+  """Return "1 of 9", or "" for none."""
+  return f"{count} of {most}" if count else ""
 
 
 def mean(rows: Sequence[dict[str, Any]], value: str | Callable[[dict[str, Any]], float], digits: int = 0) -> str:

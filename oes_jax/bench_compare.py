@@ -4,7 +4,6 @@ The learned mask comes first. Masks at "the same density" keep as many weights, 
 all methods restore the same measurements, and draw initial weights and network input from the same seeds.
 """
 
-import collections
 import pathlib
 import statistics
 from typing import Any, Sequence
@@ -15,6 +14,7 @@ from oes_jax import bench_cases
 from oes_jax import methods
 from oes_jax import records
 from oes_jax import reports
+from oes_jax import run
 from oes_jax import validation
 
 
@@ -31,38 +31,32 @@ def _of_methods(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str
   return sorted(groups, key=lambda group: -statistics.mean(row["average psnr"] for row in group[1]))
 
 
-def _against(mine: Sequence[dict[str, Any]], learned: Sequence[dict[str, Any]]) -> str:
-  """Return the mean difference of the averaged PSNR to the learned mask's on the same cases, and its standard error."""
-  others = {(row["image"], row["seed"]): row["average psnr"] for row in learned}
-  differences = [row["average psnr"] - others[row["image"], row["seed"]] for row in mine
-                 if (row["image"], row["seed"]) in others]
-  if not differences or mine is learned:
-    return ""
-  error = f" ± {statistics.stdev(differences) / len(differences) ** 0.5:.2f}" if len(differences) > 1 else ""
-  return f"{statistics.mean(differences):+.2f}{error}"
-
-
-def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+def tabulate(rows: Sequence[dict[str, Any]], most: int) -> list[list[str]]:
   """Return header and cells: mean and standard deviation of each method over images and seeds.
 
-  Ranks are by the averaged output, the default one, among the networks that do not see the truth; peers
-  that are no deep image priors and the oracle stand at their places without one, and so does a method of
-  which a case has failed. A collapsed run counts like any other: a method that collapses has lost.
+  Ranks are by the averaged output among the networks that do not see the truth; peers that are no deep image
+  priors and the oracle stand at their places without one, and so does a method of which a case has failed or
+  every case has collapsed. A collapsed case counts like any other: it has lost.
+
+  Args:
+    rows: of all methods.
+    most: cases of a method none of which has failed.
   """
   groups = _of_methods(rows)
-  most, learned = max(len(mine) for _, mine in groups), dict(groups).get(methods.LEARNED, [])
-  table = [["rank", "method", "averaged PSNR (default output)", "against the learned mask", "SSIM", "last PSNR", "SSIM", "guarded PSNR", "SSIM",
+  learned = dict(groups).get(methods.LEARNED, [])
+  table = [["rank", "method", "averaged PSNR", "against the learned mask", "SSIM", "last PSNR", "SSIM", "guarded PSNR", "SSIM",
             "guard's step", "best PSNR (oracle)", "kept", "can act", "mask stage, s", "weight stage, s", "peak MB",
             "collapsed", "failed"]]
   rank = 0
   for name, mine in groups:
-    ranked = name != methods.ORACLE and "last psnr" in mine[0] and len(mine) == most
-    rank += ranked
     collapsed = sum(bool(row["collapse"]) for row in mine)
+    ranked = name != methods.ORACLE and "last psnr" in mine[0] and len(mine) == most and collapsed < most
+    rank += ranked
     mask_seconds = lambda row: (sum(s for stage, s in row["seconds"].items() if stage not in ("weights", "all"))
                                 if len(row["seconds"]) > 1 else None)
     table.append([
-        str(rank) if ranked else "", name, bench_cases.spread(mine, "average psnr"), _against(mine, learned),
+        str(rank) if ranked else "", name, bench_cases.spread(mine, "average psnr"),
+        "" if mine is learned else bench_cases.paired(mine, learned),
         bench_cases.mean(mine, "average ssim", 3), bench_cases.spread(mine, "last psnr"),
         bench_cases.mean(mine, "last ssim", 3), bench_cases.spread(mine, "guarded psnr"),
         bench_cases.mean(mine, "guarded ssim", 3), bench_cases.mean(mine, "guard step"),
@@ -70,33 +64,32 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
         bench_cases.mean(mine, mask_seconds, 1),
         bench_cases.mean(mine, lambda row: row["seconds"].get("weights", row["seconds"].get("all")), 1),
         bench_cases.mean(mine, lambda row: row["peak bytes"] / 1e6 if "peak bytes" in row else None),
-        f"{collapsed} of {len(mine)}" if collapsed else "", f"{most - len(mine)} of {most}" if len(mine) < most else ""])
+        bench_cases.share_of(collapsed, len(mine)), bench_cases.share_of(most - len(mine), most)])
   return reports.without_empty_columns(table)
 
 
-def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, Any]]) -> list[list[str]]:
-  """Return header and cells: every method at the learning rate that was best for it on other images."""
-  table = [["method", "learning rate", "averaged PSNR", "last PSNR", "best PSNR (oracle)"]]
-  for name, mine in _of_methods(rows):
-    table.append([name, f"{mine[0]['learning rate']:g}", *(
-        bench_cases.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr"))])
+def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, Any]], most: int) -> list[list[str]]:
+  """Return header and cells: every method at the learning rate that was best for it on other images.
+
+  Args:
+    rows: on the images of the comparison.
+    tuning: on those for tuning.
+    most: cases of a method none of which has failed.
+  """
   rates = sorted({row["learning rate"] for row in tuning})
-  table[0] += [f"tuning, {rate:g}" for rate in rates]
-  for line in table[1:]:
-    line += [bench_cases.mean([row for row in tuning if (row["method"], row["learning rate"]) == (line[0], rate)],
-                              "average psnr", 2) for rate in rates]
-  return table
-
-
-def _changes(config, name: str, learned: dict[Any, dict[str, Any]], rate: float) -> dict[Any, dict[str, Any]]:
-  """Return what a method changes, for every image and seed; a learned mask is not learned again."""
-  changes = {}
-  for key, summary in learned.items():
-    told = bench_cases.learned_of(config, key[0], summary)
-    changes[key] = {**methods.METHODS[name](told), "weights.learning_rate": rate}
-    if name == methods.LEARNED:
-      changes[key].update({"mask.source": "file", "mask.path": told.folder})
-  return changes
+  table = [["method", "learning rate", "averaged PSNR", "last PSNR", "best PSNR (oracle)", "collapsed", "failed",
+            *(f"tuning, {rate:g}" for rate in rates)]]
+  for name, mine in _of_methods(rows):
+    rate = mine[0]["learning rate"]
+    edge = " (an end of the range)" if rate in (rates[0], rates[-1]) else ""
+    table.append([
+        name, f"{rate:g}{edge}",
+        *(bench_cases.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr")),
+        bench_cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
+        bench_cases.share_of(most - len(mine), most),
+        *(bench_cases.mean([row for row in tuning if (row["method"], row["learning rate"]) == (name, tried)],
+                           "average psnr", 2) for tried in rates)])
+  return reports.without_empty_columns(table)
 
 
 def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
@@ -106,38 +99,41 @@ def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict
   rows, traces = [], {}
   for name in config.benchmark.methods or methods.METHODS:
     rate = rates.get(name, config.weights.learning_rate)
-    if name == methods.LEARNED and rate == config.weights.learning_rate:
-      restored = learned
-    else:
-      restored = bench_cases.restore(config, base / bench_cases.folder_name(name), name,
-                                     _changes(config, name, learned, rate))
+    restored = learned
+    if name != methods.LEARNED or rate != config.weights.learning_rate:
+      changes = bench_cases.changes_of(config, name, learned, {"weights.learning_rate": rate})
+      if name == methods.LEARNED:  # it is not learned again
+        changes = {key: {**changes[key], **methods.given(bench_cases.learned_of(config, key[0], summary))}
+                   for key, summary in learned.items()}
+      restored = bench_cases.restore(config, base / bench_cases.folder_name(name), name, changes)
     rows += [bench_cases.row(name, *item) for item in restored.items()]
     if restored:
       traces[name] = _mean_trace(restored)
   return rows, traces
 
 
-def _tune(config, base: pathlib.Path) -> list[dict[str, Any]]:
-  """Return rows of every method at every learning rate, on the images that are for tuning only."""
-  other = config.copy_and_resolve_references().unlock()
-  other.benchmark.crops, other.benchmark.seeds = config.benchmark.tuning_crops, config.benchmark.seeds[:1]
-  rows = []
-  for rate in config.benchmark.learning_rates:
-    rows += _run(other, base, dict.fromkeys(methods.METHODS, rate))[0]
-  return rows
+def _of_tuning(config):
+  """Return the config with the images that are for tuning only."""
+  other = bench_cases.of_crops(config, config.benchmark.tuning_crops).unlock()
+  other.benchmark.seeds = config.benchmark.seeds[:1]
+  return other.lock()
 
 
-def _best_rates(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-  """Return, for every method, the learning rate with the best averaged PSNR; one at which a case failed is none."""
+def _best_rates(rows: Sequence[dict[str, Any]], most: int) -> dict[str, float]:
+  """Return, for every method, the learning rate with the best averaged PSNR; one at which a case failed is none.
+
+  Raises:
+    run.Failed: a method has no rate at which none of its `most` cases has failed.
+  """
   best = {}
-  most = max(collections.Counter((row["method"], row["learning rate"]) for row in rows).values())
   for name in dict.fromkeys(row["method"] for row in rows):
     mine = [row for row in rows if row["method"] == name]
     found = {rate: [row["average psnr"] for row in mine if row["learning rate"] == rate]
              for rate in dict.fromkeys(row["learning rate"] for row in mine)}
     whole = {rate: statistics.mean(values) for rate, values in found.items() if len(values) == most}
-    if whole:
-      best[name] = max(whole, key=whole.get)
+    if not whole:
+      raise run.Failed(f"{name}: at every learning rate a case failed; nothing to choose by")
+    best[name] = max(whole, key=whole.get)
   return best
 
 
@@ -146,20 +142,23 @@ def run_compare(arguments) -> None:
   config, base, output = bench_cases.read_arguments(arguments, "compare")
   if config.benchmark.learning_rates and not arguments.output:
     output = f"{base}_tuned.json"  # beside what a preset without them has recorded
+  keys = bench_cases.keys_of(config)
   rows, traces = _run(config, base, {})
-  rows += bench_cases.classical_rows(config, {key: {} for key in bench_cases.keys_of(config)})
-  table = tabulate(rows)
-  record = {"config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)}
+  rows += bench_cases.classical_rows(config, base / "classical", {key: {} for key in keys})
   reports.write_csv(base / "traces.csv", ("method", "step", "psnr"), [
       (method, step, f"{psnr:.3f}") for method, trace in traces.items()
       for step, psnr in enumerate(trace, start=1)])
   reports.save_traces(base / "traces.png", traces)
-  print(f"\n{reports.format_table(table)}")
-  records.write_benchmark(output, record)
+  table = tabulate(rows, len(keys))
+  bench_cases.finish(base, output, config, "compare", rows, table)
   if config.benchmark.learning_rates:
-    tuning = _tune(config, base)
-    tuned = _run(config, base, _best_rates(tuning))[0]
-    table = tabulate_tuned(tuned, tuning)
-    record |= {"tuning": tuning, "tuned": tuned, "tuned table": reports.format_markdown(table)}
-    print(f"\nlearning rate tuned on other images\n{reports.format_table(table)}")
-    records.write_benchmark(output, record)
+    other, tuning = _of_tuning(config), []
+    for rate in config.benchmark.learning_rates:
+      tuning += _run(other, base, dict.fromkeys(methods.METHODS, rate))[0]
+    tuned = _run(config, base, _best_rates(tuning, len(bench_cases.keys_of(other))))[0]
+    tuned_table = tabulate_tuned(tuned, tuning, len(keys))
+    print("\nlearning rate tuned on other images")
+    bench_cases.show(base, "tuned", tuned, tuned_table)
+    records.write_benchmark(output, {
+        "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table), "tuning": tuning,
+        "tuned": tuned, "tuned table": reports.format_markdown(tuned_table)})

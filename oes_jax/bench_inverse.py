@@ -47,45 +47,42 @@ def tabulate(rows: list[dict[str, Any]]) -> list[list[str]]:
             for problem in dict.fromkeys(row["problem"] for row in rows)}
   most = max(map(len, images.values()))
   table = [["problem", "method", "PSNR (averaged output)", *(f"image {number + 1}" for number in range(most)),
-            "SSIM", "last PSNR", "guarded PSNR", "seconds"]]
+            "SSIM", "last PSNR", "guarded PSNR", "seconds", "failed"]]
   for problem, shown in images.items():
     mine = [row for row in rows if row["problem"] == problem]
-    lines = []
+    lines, cases = [], len({(row["image"], row["seed"]) for row in mine})
     for name in dict.fromkeys(row["method"] for row in mine):
       of = [row for row in mine if row["method"] == name]
       each = [bench_cases.mean([row for row in of if row["image"] == image], "average psnr", 2) for image in shown]
       lines.append([f"{problem}: {', '.join(shown)}", name, bench_cases.spread(of, "average psnr"),
                     *each, *[""] * (most - len(each)), bench_cases.mean(of, "average ssim", 3),
                     bench_cases.mean(of, "last psnr", 2), bench_cases.mean(of, "guarded psnr", 2),
-                    bench_cases.mean(of, "seconds", 1)])
+                    bench_cases.mean(of, "seconds", 1), bench_cases.share_of(cases - len(of), cases)])
     lines.sort(key=lambda line: -float(line[2].partition(" ")[0]))
     table += [[line[0] if line is lines[0] else "", *line[1:]] for line in lines]
   return reports.without_empty_columns(table)
 
 
-def _of_problem(config, crops):
-  """Return the config of a benchmark, its images those of a problem."""
-  config = config.copy_and_resolve_references().unlock()
-  config.benchmark.crops = crops
-  return config.lock()
-
-
 def run_inverse(arguments) -> None:
-  """Solve every problem of the config with every method; print and record the table."""
+  """Solve every problem of the config with every method; print and record the table.
+
+  Raises:
+    ValueError: a problem has an operator without classical peers.
+  """
   config, base, output = bench_cases.read_arguments(arguments, "inverse")
+  for problem, _, pairs in config.benchmark.problems:
+    if dict(pairs).get("operator.name") not in _ESTIMATES:
+      raise ValueError(f"benchmark.problems: {problem!r} has operator.name={dict(pairs).get('operator.name')!r}; "
+                       f"allowed: {', '.join(_ESTIMATES)}.")
   rows = []
   for problem, crops, pairs in config.benchmark.problems:
-    mine, shared = _of_problem(config, crops), dict(pairs)
+    mine, shared = bench_cases.of_crops(config, crops), dict(pairs)
     changes = {key: shared for key in bench_cases.keys_of(mine)}
     rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
-    learned: dict[bench_cases.Key, dict[str, Any]] = {}
     for name in _NETWORKS:
-      wanted = changes if name == methods.LEARNED else {
-          key: {**shared, **methods.METHODS[name](bench_cases.learned_of(mine, key[0], summary))}
-          for key, summary in learned.items()}
       restored = bench_cases.restore(
-          mine, base / bench_cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}", wanted)
-      learned = learned or restored
+          mine, base / bench_cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}",
+          bench_cases.changes_of(mine, name, {}, shared))
       for key, summary in restored.items():
         row = bench_cases.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})

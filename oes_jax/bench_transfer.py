@@ -9,6 +9,7 @@ from oes_jax import reports
 
 # Initial weights and network input: those that the mask was learned with, or others.
 INITS = ("of the mask", "new")
+_OWN = "the image itself"
 # Lies this far from the seeds of a config.
 _NEW_SEED = 1000
 
@@ -30,33 +31,44 @@ def _folders(learned: dict[Any, dict[str, Any]]) -> dict[Any, str]:
 
 def _learn(config, base: pathlib.Path) -> dict[str, dict[Any, str]]:
   """Learn all masks; return {where one comes from: its folder for every image and seed it is tried on}."""
-  everything = config.copy_and_resolve_references().unlock()
-  everything.benchmark.crops = (*config.benchmark.crops, *config.benchmark.transfer_crops)
+  everything = bench_cases.of_crops(config, (*config.benchmark.crops, *config.benchmark.transfer_crops))
   name = methods.LEARNED
   learned = _folders(bench_cases.restore(
       everything, base / "learned", name, {key: {} for key in bench_cases.keys_of(everything)}))
   targets, sources = bench_cases.keys_of(config), {}
-  sources["the image itself"] = {key: learned[key] for key in targets if key in learned}
+  sources[_OWN] = {key: learned[key] for key in targets if key in learned}
   for source, _ in everything.benchmark.crops:
     sources[source] = {key: learned[source, key[1]] for key in targets
                        if key[0] != source and (source, key[1]) in learned}
   for corruption, pairs in config.benchmark.transfer_corruptions:
     sources[f"the image itself, {corruption}"] = _folders(bench_cases.restore(
         config, base / bench_cases.folder_name(f"learned-{corruption}"), f"{name}, {corruption}",
-        {key: dict(pairs) for key in targets}))
+        {(image, seed): {**dict(pairs), "noise.seed": bench_cases.noise_seed(f"{image} {corruption}", seed)}
+         for image, seed in targets}))
   return sources
 
 
 def tabulate(config, rows) -> list[list[str]]:
-  """Return header and cells: averaged PSNR of every target, by where its mask comes from."""
-  images = [image for image, _ in config.benchmark.crops]
-  table = [["mask learned on", "initial weights", *images, "mean", "can act", "collapsed"]]
+  """Return header and cells: averaged PSNR of every target, by where its mask comes from.
+
+  The difference is to the image's own mask with the weights it was learned with, on the same cases, with its standard
+  error over the images.
+  """
+  images, seeds = [image for image, _ in config.benchmark.crops], len(config.benchmark.seeds)
+  own = [row for row in rows if (row["mask from"], row["init"]) == (_OWN, INITS[0])]
+  table = [["mask learned on", "initial weights", *images, "against the image's own", "can act", "collapsed", "failed"]]
   for source, init in dict.fromkeys((row["mask from"], row["init"]) for row in rows):
     mine = [row for row in rows if (row["mask from"], row["init"]) == (source, init)]
-    collapsed = sum(bool(row["collapse"]) for row in mine)
+    most = seeds * sum(image != source for image in images)
     table.append([source, init, *(
         bench_cases.spread([row for row in mine if row["image"] == image], "average psnr") for image in images),
-        bench_cases.mean(mine, "average psnr", 2), bench_cases.mean(mine, "acting"), f"{collapsed} of {len(mine)}" if collapsed else ""])
+        "" if mine == own else bench_cases.paired(mine, own), bench_cases.mean(mine, "acting"),
+        bench_cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
+        bench_cases.share_of(most - len(mine), most)])
+  others = dict((*config.benchmark.crops, *config.benchmark.transfer_crops))
+  for init in INITS:
+    mine = [row for row in rows if row["mask from"] in others and row["init"] == init]
+    table.append(["all other images", init, *[""] * len(images), bench_cases.paired(mine, own), "", "", ""])
   return reports.without_empty_columns(table)
 
 

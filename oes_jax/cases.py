@@ -10,7 +10,6 @@ from oes_jax import validation
 # Seeds of an ensemble's members lie this far apart, so that they meet no other seed of a sweep.
 _SEED_STRIDE = 1_000_003
 # What each kind of mask reads; crossing it with the rest would repeat the same case.
-_READS_KEEP_FRACTION = ("learn", "random", *pruning.PRUNING_CRITERIA, "imp", "imp_oracle")
 _READS_KL_WEIGHT = ("learn",)
 
 # The values of `sweep` and the key that each replaces.
@@ -48,7 +47,7 @@ def _settings(config) -> Iterator[dict[str, Any]]:
     setting = {
         "mask.source": source, "noise.sigma": sigma, "seed": seed,
         "mask.path": given.path if source in ("file", "shuffled") else None,
-        "mask.keep_fraction": fraction if source in _READS_KEEP_FRACTION else None,
+        "mask.keep_fraction": fraction if source in pruning.SCORED else None,
         "mask.kl_weight": weight if source in _READS_KL_WEIGHT else given.kl_weight}
     if setting not in seen:
       seen.append(setting)

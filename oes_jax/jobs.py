@@ -21,6 +21,7 @@ from oes_jax import memory
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax import objectives
+from oes_jax import pruning
 from oes_jax import restoration
 from oes_jax import scans
 from oes_jax import tiles
@@ -35,6 +36,8 @@ _CHUNK_WORK = {"cpu": 1_000_000, "gpu": 50_000_000, "tpu": 50_000_000}
 _TILE_SIDES = (2048, 1024, 512, 256)
 
 
+# These prune step by step, down to a density that has to be known.
+_STEPWISE = ("synflow", "imp", "imp_oracle")
 # Keys that may differ between the images of a batch; see `group_key`.
 _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
               "data.max_side", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source", "mask.path",
@@ -225,9 +228,18 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   size = masks.count_weights(params)
   num_measured = operators.count_measured(operator, shape)
   keep_fraction = config.mask.keep_fraction
+  spared = sum(leaf.size for leaf, whole in zip(
+      jax.tree.leaves(params), jax.tree.leaves(pruning.is_spared(config.mask, params))) if whole)
   if keep_fraction is None:
     keep_fraction = restoration.automatic_keep_fraction(num_measured, size)
-  masks.keep_count(keep_fraction, size)
+    if config.mask.source in _STEPWISE:  # what is not pruned, and fewer kernels than should be able to act
+      count = spared + restoration.acting_target(num_measured) / 2
+      keep_fraction = min(count / size, restoration.LARGEST_AUTO_FRACTION)
+  kept = masks.keep_count(keep_fraction, size)
+  if config.mask.source in pruning.SCORED and config.mask.keep_fraction is not None and kept <= spared:
+    raise ValueError(f"mask.keep_fraction={keep_fraction!r} keeps {kept:,} of {size:,} weights, but {spared:,} are norms' and "
+                     f"biases, which mask.source={config.mask.source!r} does not prune; allowed: more than "
+                     f"{spared / size:.3g}, or mask.prune='all'.")
   if config.mask.source == "imp_oracle" and (truth is None or scan):
     raise ValueError("mask.source='imp_oracle' prunes on the clean image; allowed: with data.truth, or with "
                      "noise.sigma above 0.")

@@ -141,21 +141,35 @@ def layerwise_ranks(scores):
   return jax.tree.map(lambda leaf: _rank(leaf.ravel()).reshape(leaf.shape), scores)
 
 
-def layerwise_counts(keep_fraction: float, sizes: Sequence[int]) -> list[int]:
+def layerwise_counts(keep_fraction: float, sizes: Sequence[int], spared: Sequence[bool] | None = None) -> list[int]:
   """How many weights of each array are kept layer-wise: its share, and int(keep_fraction * N) in all.
 
   Every array keeps one weight at least (more in all, then, where there are more arrays than weights to
   keep). Shares are rounded up where most is lost; what the small arrays get too much, the largest give.
+
+  Args:
+    keep_fraction: of all weights, in (0, 1].
+    sizes: of the arrays.
+    spared: which arrays are kept whole; what they take is missing to the others. None: none.
   """
-  shares = keep_fraction * np.asarray(sizes)
-  counts = np.maximum(1, np.floor(shares)).astype(int)
-  missing = int(keep_fraction * sum(sizes)) - counts.sum()
+  sizes, open_ = np.asarray(sizes), ~np.asarray(spared or [False] * len(sizes))
+  counts, total = sizes.copy(), int(keep_fraction * sizes.sum())
+  left = total - sizes[~open_].sum()
+  shares = sizes[open_] * max(0, left) / max(1, sizes[open_].sum())
+  mine = np.maximum(1, np.floor(shares)).astype(int)
+  missing = left - mine.sum()
   if missing > 0:
-    counts[np.argsort(counts - shares, kind="stable")[:missing]] += 1
+    mine[np.argsort(mine - shares, kind="stable")[:missing]] += 1
   for _ in range(-missing):
-    if counts.max() > 1:
-      counts[counts.argmax()] -= 1
+    if mine.max() > 1:
+      mine[mine.argmax()] -= 1
+  counts[open_] = mine
   return counts.tolist()
+
+
+def spared_arrays(scores) -> list[bool]:
+  """Say of every array of a tree whether all its scores are infinite: it is never pruned."""
+  return [bool(np.isposinf(np.asarray(leaf)).all()) for leaf in jax.tree.leaves(scores)]
 
 
 def top_k_mask(scores, count):
@@ -178,7 +192,7 @@ def top_k_mask(scores, count):
 def layerwise_top_k_mask(scores, keep_fraction: float):
   """Keep the largest scores of EACH array, as many as `layerwise_counts` says."""
   leaves, treedef = jax.tree.flatten(scores)
-  counts = layerwise_counts(keep_fraction, [leaf.size for leaf in leaves])
+  counts = layerwise_counts(keep_fraction, [leaf.size for leaf in leaves], spared_arrays(scores))
   return jax.tree.map(lambda rank, leaf, count: (rank < count).astype(leaf.dtype),
                       layerwise_ranks(scores), scores, jax.tree.unflatten(treedef, counts))
 

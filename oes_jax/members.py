@@ -194,7 +194,7 @@ def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float
   Returns:
     (mask, findings): findings is empty unless the mask has collapsed.
   """
-  fraction, automatic = job.keep_fraction ** share, job.config.mask.keep_fraction is None
+  fraction, automatic = job.keep_fraction ** share, job.config.mask.keep_fraction is None and share == 1
   if automatic:
     target = restoration.acting_target(job.num_measured)
     fraction = restoration.fraction_that_acts(generator, scores, target, scope=job.config.mask.scope)
@@ -237,8 +237,10 @@ def _make_mask(generator: generators.Generator, image: Member, scores, share: fl
         restoration.stream_key(job.config.seed, "random_mask"), image.params)
   elif config.source in pruning.PRUNING_CRITERIA:
     scores = pruning.PRUNING_CRITERIA[config.source](
-        generator, image.params, image.problem, jobs.make_fit(job), job.keep_fraction)
+        generator, image.params, image.problem, jobs.make_fit(job), job.keep_fraction,
+        pruning.is_spared(config, image.params))
   if scores is not None:
+    scores = pruning.spare(config, jax.device_get(scores))
     mask, findings = _choose_mask(job, generator, scores, image.params, image.problem, share)
     if image.mask is not None:  # of the round before: rounding must not revive what it has pruned
       mask = jax.tree.map(np.multiply, jax.device_get(mask), jax.device_get(image.mask))

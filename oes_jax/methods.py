@@ -36,7 +36,7 @@ class Learned(NamedTuple):
 
 
 def narrow_channels(spec: dict[str, Any], shape, count: int) -> tuple[int, ...]:
-  """Return the widths of the dense hourglass, narrowed alike, whose weights come closest to `count`."""
+  """Return the widths of a dense generator, narrowed alike, whose weights come closest to `count`."""
   def weights(channels):
     generator = generators.make_generator(
         spec["name"], image_shape=shape, num_scales=spec["num_scales"], channels=channels)
@@ -53,38 +53,61 @@ def _narrow(count: Callable[[Learned], int]) -> Callable[[Learned], dict[str, An
       learned.spec, learned.shape, count(learned))}
 
 
-def _scored(source: str, scope: str = "global") -> Callable[[Learned], dict[str, Any]]:
+def _narrow_decoder(learned: Learned) -> dict[str, Any]:
+  published = generators.make_generator(
+      "deep_decoder", image_shape=learned.shape, num_scales=learned.spec["num_scales"]).spec
+  return {"mask.source": "dense", "generator.name": "deep_decoder", "generator.channels": narrow_channels(
+      published, learned.shape, learned.kept)}
+
+
+def _scored(source: str, **mask: str) -> Callable[[Learned], dict[str, Any]]:
   return lambda learned: {
-      "mask.source": source, "mask.scope": scope,
-      "mask.keep_fraction": (learned.kept + 0.5) / learned.size}  # int() of its product is `kept`
+      "mask.source": source, "mask.keep_fraction": (learned.kept + 0.5) / learned.size,  # int() of its product is `kept`
+      **{f"mask.{key}": value for key, value in mask.items()}}
+
+
+def _plain_mean(steps: int) -> dict[str, Any]:
+  return {"weights.average_decay": 1.0, "weights.average_from": steps // 3}
 
 
 def _langevin(noise: float, steps: int) -> dict[str, Any]:
-  return {"mask.source": "dense", "weights.sgld_noise": noise, "weights.input_noise": 1 / 30,
-          "weights.average_decay": 1.0, "weights.average_from": steps // 3}
+  return {"mask.source": "dense", "weights.sgld_noise": noise, "weights.input_noise": 1 / 30, **_plain_mean(steps)}
 
 
-# Name: (Learned) -> changes. The learned mask comes first, and is what the others are told of.
-METHODS = {
-    LEARNED: lambda learned: {},
-    "learned mask, 5 % of the pixels held out": lambda learned: {"weights.guard": "held_out"},
-    "dense (deep image prior)": lambda learned: {"mask.source": "dense"},
-    "dense, 5 % of the pixels held out": lambda learned: {
-        "mask.source": "dense", "weights.guard": "held_out"},
+# Name: (steps of the weight stage) -> changes. The learned mask comes first, and is what others are told of.
+_ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
+    LEARNED: lambda steps: {},
+    "learned mask, 5 % of the pixels held out": lambda steps: {"weights.guard": "held_out"},
+    # Norms and biases are kept, and are no part of what is learned.
+    "learned mask, kernels only": lambda steps: {"mask.prune": "kernels"},
+    "dense (deep image prior)": lambda steps: {"mask.source": "dense"},
+    "dense, 5 % of the pixels held out": lambda steps: {"mask.source": "dense", "weights.guard": "held_out"},
+    # Langevin averages are such means; this tells them from the noise.
+    "dense, plain mean": lambda steps: {"mask.source": "dense", **_plain_mean(steps)},
     # Cheng et al. 2019 (arXiv 1904.07457), without their weight decay and their going back where the fit drops:
     # the mean of the outputs after a third of the steps, as samples of a posterior.
-    "dense, SGLD, posterior mean": lambda learned: _langevin(2.0, learned.steps),
+    "dense, SGLD, posterior mean": lambda steps: _langevin(2.0, steps),
     # The noise of the authors of OES, who report its last iterate.
-    "dense, SGLD, a quarter of its noise": lambda learned: _langevin(0.5, learned.steps),
-    "deep decoder, dense": lambda learned: {
+    "dense, SGLD, a quarter of its noise": lambda steps: _langevin(0.5, steps),
+    "deep decoder, dense": lambda steps: {
         "mask.source": "dense", "generator.name": "deep_decoder", "generator.channels": None},
-    "narrow dense, as many weights as kept": _narrow(lambda learned: learned.kept),
-    "narrow dense, as many weights as can act": _narrow(lambda learned: learned.acting),
+    "random, 50 %": lambda steps: {"mask.source": "random", "mask.keep_fraction": 0.5},
+    # The automatic density lets as many weights act as in the learned mask, 0.19 per measured value.
+    **{f"{name}, as many as can act": lambda steps, source=source: {"mask.source": source, "mask.prune": "kernels"}
+       for name, source in (("random, kernels only", "random"), ("magnitude", "magnitude"), ("SNIP", "snip"),
+                            ("GraSP", "grasp"), ("SynFlow", "synflow"), ("iterative magnitude pruning", "imp"))}}
+# Name: (Learned) -> changes.
+_TOLD: dict[str, Callable[[Learned], dict[str, Any]]] = {
+    "learned mask, plain mean": lambda learned: {**given(learned), **_plain_mean(learned.steps)},
     "learned mask shuffled inside arrays": lambda learned: {
         "mask.source": "shuffled", "mask.path": learned.folder},
+    "narrow dense, as many weights as kept": _narrow(lambda learned: learned.kept),
+    "narrow dense, as many weights as can act": _narrow(lambda learned: learned.acting),
+    "narrow deep decoder, as many weights as kept": _narrow_decoder,
     "random": _scored("random"),
-    "random, layer-wise": _scored("random", "layerwise"),
-    "random, 50 %": lambda learned: {"mask.source": "random", "mask.keep_fraction": 0.5},
+    # As in the literature on pruning, norms and biases stay; so it is for the criteria.
+    "random, kernels only": _scored("random", prune="kernels"),
+    "random, kernels only, layer-wise": _scored("random", prune="kernels", scope="layerwise"),
     "magnitude": _scored("magnitude"),
     "SNIP": _scored("snip"),
     "GraSP": _scored("grasp"),
@@ -92,3 +115,22 @@ METHODS = {
     "iterative magnitude pruning": _scored("imp"),
     ORACLE: _scored("imp_oracle"),
 }
+METHODS = (*_ALONE, *_TOLD)
+
+
+def given(learned: Learned) -> dict[str, Any]:
+  """Return what takes the learned mask over, without learning it again."""
+  return {"mask.source": "file", "mask.path": learned.folder}
+
+
+def changes_of(name: str, steps: int, learned: Learned | None) -> dict[str, Any] | None:
+  """Return what a method changes in the config of a case; None: it needs a learned mask, and there is none.
+
+  Args:
+    name: of METHODS.
+    steps: of the weight stage.
+    learned: of the same image and seed, or None.
+  """
+  if name in _ALONE:
+    return _ALONE[name](steps)
+  return None if learned is None else _TOLD[name](learned)

@@ -1,6 +1,6 @@
-"""Published criteria for pruning at initialisation: trees of scores, of which the largest are kept.
+"""What may be pruned, and published criteria for pruning at initialisation: scores, of which the largest are kept.
 
-They are what a learned mask is compared with. None sees the ground truth.
+The criteria are what a learned mask is compared with. None sees the ground truth.
 """
 
 from typing import Any, Callable, Sequence
@@ -11,8 +11,33 @@ import numpy as np
 
 from oes_jax import compaction
 from oes_jax import generators
-from oes_jax import masks
 from oes_jax import objectives
+
+# Which weights may be pruned: any, as in OES, or those of convolutions, as in the criteria's publications.
+PRUNED = ("all", "kernels")
+# Sources whose masks prune anything where mask.prune is None.
+_PRUNE_ALL = ("learn", "random")
+# Of a gate that is not learned: it is 1 but for e^-30.
+_OPEN = 30.0
+
+
+def is_spared(mask_config, tree):
+  """Return a tree of one bool an array: whether it is never pruned, a norm's or a bias where only kernels are."""
+  pruned = mask_config.prune or ("all" if mask_config.source in _PRUNE_ALL else "kernels")
+  return jax.tree_util.tree_map_with_path(
+      lambda path, _: pruned == "kernels" and path[-1].key != "kernel", tree)
+
+
+def spare(mask_config, scores):
+  """Give every weight that is never pruned an infinite score."""
+  return jax.tree.map(lambda s, spared: np.full_like(s, np.inf) if spared else s,
+                      scores, is_spared(mask_config, scores))
+
+
+def initial_logits(mask_config, params):
+  """Return the logits that the mask stage starts from: 0, and so large where nothing is pruned that they stay."""
+  return jax.tree.map(lambda p, spared: np.full_like(p, _OPEN if spared else 0),
+                      params, is_spared(mask_config, params))
 
 
 def magnitude(params):
@@ -74,38 +99,42 @@ def synaptic_flow(graph: Sequence[generators.Layer], params):
       lambda path, _: scores[tuple(key.key for key in path[:-1])][path[-1].key], params)
 
 
-def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, *, iterations: int = 100):
+def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, spared=None, *, iterations: int = 100):
   """SynFlow: prune in small exponential steps and score what is left anew (Tanaka et al. 2020, arXiv 2006.05467).
 
   Args:
     graph: of the generator.
     params: at initialisation.
     keep_fraction: of the last step, exact.
+    spared: tree of one bool an array: it is never pruned, and counts as kept. None: none is.
     iterations: steps; the paper's 100.
 
   Returns:
-    Scores whose int(keep_fraction * N) largest are the mask: that of the last step, zero elsewhere.
+    Scores: the place of every weight in the order in which it is pruned, those of one step by what they scored in it.
+    So the int(keep_fraction * N) largest are the mask of the last step, and any more those of an earlier one.
   """
-  count, mask = masks.count_weights(params), jax.tree.map(np.ones_like, params)
+  leaves, treedef = jax.tree.flatten(params)
+  ends = np.cumsum([leaf.size for leaf in leaves])
+  join = lambda arrays: np.concatenate([np.ravel(array) for array in arrays])
+  part = lambda vector: jax.tree.unflatten(treedef, [
+      piece.reshape(leaf.shape) for piece, leaf in zip(np.split(vector, ends[:-1]), leaves)])
+  never = join([np.full(leaf.size, bool(whole)) for leaf, whole in zip(
+      leaves, [False] * len(leaves) if spared is None else jax.tree.leaves(spared))])
+  kept, last = np.ones(ends[-1], bool), np.zeros(ends[-1])
+  survived = np.zeros(ends[-1], int)
   for step in range(1, iterations + 1):
-    scores = synaptic_flow(graph, jax.tree.map(np.multiply, params, mask))
-    kept = max(int(keep_fraction * count), int(keep_fraction ** (step / iterations) * count))
-    mask = _largest(scores, kept)
-  largest = max(leaf.max() for leaf in jax.tree.leaves(scores))
-  return jax.tree.map(lambda s, m: np.float32(m * (1 + s / largest)), scores, mask)
-
-
-def _largest(scores, count: int):
-  """Return the 0/1 mask of the `count` largest scores of a tree, compared in float64.
-
-  SynFlow's scores, products over all layers, leave the range of float32, in which masks.top_k_mask ranks.
-  """
-  leaves, treedef = jax.tree.flatten(scores)
-  flat = np.concatenate([leaf.ravel() for leaf in leaves])
-  mask = np.zeros(flat.size, np.float32)
-  mask[np.argpartition(-flat, count - 1)[:count]] = 1
-  pieces = np.split(mask, np.cumsum([leaf.size for leaf in leaves])[:-1])
-  return jax.tree.unflatten(treedef, [p.reshape(leaf.shape) for p, leaf in zip(pieces, leaves)])
+    # In float64: products over all layers leave the range of float32.
+    scores = join(jax.tree.leaves(synaptic_flow(graph, jax.tree.map(np.multiply, params, part(kept)))))
+    last[kept] = scores[kept]
+    count = max(int(keep_fraction * ends[-1]), int(keep_fraction ** (step / iterations) * ends[-1]))
+    # Weights that an earlier step has pruned do not come back, not even where fewer than `count` score at all.
+    rank = np.where(never, np.inf, np.where(kept, scores, -np.inf))
+    kept = np.zeros_like(kept)
+    kept[np.argpartition(-rank, count - 1)[:count]] = True
+    survived += kept
+  places = np.empty(ends[-1], np.float32)  # exact below 2^24 weights
+  places[np.lexsort((last, survived))] = np.arange(ends[-1])
+  return part(places)
 
 
 def shuffle_within_arrays(key, mask):
@@ -118,9 +147,9 @@ def shuffle_within_arrays(key, mask):
 
 
 def _by_loss(criterion):
-  """Make a criterion of the loss one of (generator, params, problem, fit, keep_fraction)."""
-  def scores(generator, params, problem, fit, keep_fraction):
-    del keep_fraction
+  """Make a criterion of the loss one of PRUNING_CRITERIA."""
+  def scores(generator, params, problem, fit, keep_fraction, spared):
+    del keep_fraction, spared
     objective = objectives.make_weight_objective(generator.apply, fit=fit)
     def run(params, problem):
       kept = jax.tree.map(jnp.ones_like, params)
@@ -129,11 +158,13 @@ def _by_loss(criterion):
   return scores
 
 
-# (generator, params, problem, fit, keep_fraction) -> scores, all at initialisation.
+# (generator, params, problem, fit, keep_fraction, spared) -> scores, all at initialisation.
 PRUNING_CRITERIA = {
-    "magnitude": lambda generator, params, problem, fit, keep_fraction: magnitude(params),
+    "magnitude": lambda generator, params, problem, fit, keep_fraction, spared: magnitude(params),
     "snip": _by_loss(snip),
     "grasp": _by_loss(grasp),
-    "synflow": lambda generator, params, problem, fit, keep_fraction: synflow(
-        generator.graph, params, keep_fraction),
+    "synflow": lambda generator, params, problem, fit, keep_fraction, spared: synflow(
+        generator.graph, params, keep_fraction, spared),
 }
+# Sources whose mask is the largest scores of weights.
+SCORED = ("learn", "random", *PRUNING_CRITERIA, "imp", "imp_oracle")

@@ -243,9 +243,9 @@ def _ranked(scores, scope: str):
   """Return fraction -> mask of booleans, on the host: one sort serves every density."""
   if scope == "layerwise":
     ranks, treedef = jax.tree.flatten(jax.device_get(masks.layerwise_ranks(scores)))
-    sizes = [rank.size for rank in ranks]
+    sizes, spared = [rank.size for rank in ranks], masks.spared_arrays(scores)
     return lambda fraction: jax.tree.unflatten(treedef, [
-        rank < count for rank, count in zip(ranks, masks.layerwise_counts(fraction, sizes))])
+        rank < count for rank, count in zip(ranks, masks.layerwise_counts(fraction, sizes, spared))])
   ranks, size = jax.device_get(_global_ranks(scores)), masks.count_weights(scores)
   return lambda fraction: jax.tree.map(
       lambda rank: rank < masks.keep_count(fraction, size), ranks)
@@ -260,14 +260,15 @@ def fraction_that_acts(generator, scores, target: int, *, scope: str) -> float:
   """Return the smallest keep fraction, to 1 %, whose mask lets `target` weights act.
 
   Kept is not acting: a mask of few steps keeps many weights of channels that lead nowhere. At most
-  LARGEST_AUTO_FRACTION.
+  LARGEST_AUTO_FRACTION, and never less than what is not pruned: weights of infinite score.
   """
-  mask_at = _ranked(scores, scope)
+  mask_at, count = _ranked(scores, scope), masks.count_weights(scores)
   def acting(fraction):
     acts = compaction.acting_weights(
         generator.graph, mask_at(fraction), generator.net_input_shape[-1])
     return sum(int(leaf.sum()) for leaf in jax.tree.leaves(acts))
-  low, high = target / masks.count_weights(scores), LARGEST_AUTO_FRACTION
+  spared = sum(leaf.size for leaf, whole in zip(jax.tree.leaves(scores), masks.spared_arrays(scores)) if whole)
+  low, high = max(target, spared + 1) / count, LARGEST_AUTO_FRACTION
   if low >= high or acting(high) <= target:
     return high
   while high > 1.01 * low:

@@ -23,10 +23,7 @@ from oes_jax import noise
 from oes_jax import operators
 from oes_jax import pruning
 
-MASK_SOURCES = ("learn", "bundled", "file", "dense", "random", "shuffled", *pruning.PRUNING_CRITERIA,
-                "imp", "imp_oracle")
-# These prune step by step, down to a density that has to be given.
-_NEED_KEEP_FRACTION = ("synflow", "imp", "imp_oracle")
+MASK_SOURCES = (*pruning.SCORED, "bundled", "file", "dense", "shuffled")
 _READ_A_FILE = ("file", "shuffled")
 MASK_SCOPES = ("global", "layerwise")
 OUTPUTS = ("average", "last", "guarded")
@@ -145,9 +142,8 @@ def check_config(config) -> None:
   if config.mask.source in _READ_A_FILE and config.mask.path is None:
     raise ValueError(f"mask.source={config.mask.source!r} needs mask.path: the mask/ folder of another "
                      "run, or a mask pickle of the authors of OES.")
-  if config.mask.source in _NEED_KEEP_FRACTION and config.mask.keep_fraction is None:
-    raise ValueError(f"mask.source={config.mask.source!r} needs mask.keep_fraction, in (0, 1]: it prunes "
-                     "step by step down to it.")
+  if config.mask.prune not in (None, *pruning.PRUNED):
+    raise ValueError(f"mask.prune={config.mask.prune!r} is unknown; allowed: {', '.join(pruning.PRUNED)}, or None.")
   if config.compute.tile and config.operator.name != "identity":
     raise ValueError(f"compute.tile={config.compute.tile} cuts an image that operator.name={config.operator.name!r} "
                      "measures as a whole; allowed: None or 0.")
