@@ -92,8 +92,9 @@ _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
     "deep decoder, dense": lambda steps: {
         "mask.source": "dense", "generator.name": "deep_decoder", "generator.channels": None},
     "random, 50 %": lambda steps: {"mask.source": "random", "mask.keep_fraction": 0.5},
-    # The automatic density lets as many weights act as in the learned mask, 0.19 per measured value.
-    **{f"{name}, as many as can act": lambda steps, source=source: {"mask.source": source, "mask.prune": "kernels"}
+    # The automatic density lets as many weights act as in the learned mask, 0.19 per measured value; more where a
+    # criterion opens a whole layer at once.
+    **{f"{name}, at least as many as can act": lambda steps, source=source: {"mask.source": source, "mask.prune": "kernels"}
        for name, source in (("random, kernels only", "random"), ("magnitude", "magnitude"), ("SNIP", "snip"),
                             ("GraSP", "grasp"), ("SynFlow", "synflow"), ("iterative magnitude pruning", "imp"))}}
 # Name: (Learned) -> changes.

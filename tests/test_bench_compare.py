@@ -52,8 +52,35 @@ def test_a_narrow_net_has_about_as_many_weights(count):
 
 def test_masks_of_criteria_keep_as_many_weights_as_the_learned_one():
   for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow", "iterative magnitude pruning"):
-    changes = methods.METHODS[name](LEARNED)
+    changes = methods.changes_of(name, 90, LEARNED)
     assert masks.keep_count(changes["mask.keep_fraction"], LEARNED.size) == LEARNED.kept
+    assert methods.changes_of(name, 90, None) is None  # nothing to go by
+  decoder = methods.changes_of("narrow deep decoder, as many weights as kept", 90, LEARNED)
+  generator = generators.make_generator(
+      "deep_decoder", image_shape=SHAPE, num_scales=2, channels=decoder["generator.channels"])
+  params = jax.eval_shape(generator.init, jax.random.key(0))[0]
+  assert masks.count_weights(params) == pytest.approx(LEARNED.kept, rel=0.1)
+
+
+def test_a_case_without_a_learned_mask_is_lost_to_those_only_that_need_it(tmp_path):
+  config = bench_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:quick")
+  summary = {"folder": str(tmp_path), "mask": {"kept": 2000, "acting": 500, "size": 20000}, "generator": {
+      **LEARNED.spec, "image_channels": 3}}
+  learned = {("rocket", 0): summary}  # those of the two other images have failed
+  of = lambda name: bench_cases.changes_of(config, name, learned, {"noise.sigma": 0.2})
+  assert [list(of(name)) for name in ("dense (deep image prior)", "SynFlow, at least as many as can act", "random, 50 %")] == [
+      bench_cases.keys_of(config)] * 3
+  assert list(of("SNIP")) == list(of("learned mask, plain mean")) == [("rocket", 0)]
+  assert of("SNIP")["rocket", 0]["noise.sigma"] == 0.2
+  assert of("learned mask, plain mean")["rocket", 0]["mask.path"] == str(tmp_path / "mask")
+
+
+def test_differences_are_averaged_over_seeds_and_their_error_is_over_images():
+  row = lambda image, seed, psnr: {"image": image, "seed": seed, "average psnr": psnr}
+  mine = [row("x", 0, 21.0), row("x", 1, 23.0), row("y", 0, 34.0), row("z", 5, 50.0)]
+  others = [row("x", 0, 20.0), row("x", 1, 20.0), row("y", 0, 30.0), row("z", 0, 1.0)]
+  assert bench_cases.paired(mine, others) == "+3.00 ± 1.00"  # of 2 and 4; z has no pair
+  assert bench_cases.paired(mine[:2], others) == "+2.00" and bench_cases.paired(mine, []) == ""
 
 
 def _row(method, seed, psnr, collapse=()):
@@ -68,12 +95,13 @@ def test_the_table_ranks_what_does_not_see_the_truth_and_counts_collapsed_runs()
           "seconds": {"all": 0.25}}
   rows = [_row("a", 0, 20.0), _row("a", 1, 22.0, ["dead"]), peer, _row(methods.LEARNED, 0, 24.0),
           _row(methods.LEARNED, 1, 25.0), _row(methods.ORACLE, 0, 30.0), _row(methods.ORACLE, 1, 30.0),
-          _row("d", 1, 27.0)]
-  table = bench_compare.tabulate(rows)
+          _row("d", 1, 27.0), _row("e", 0, 19.0, ["dead"]), _row("e", 1, 19.0, ["dead"])]
+  table = bench_compare.tabulate(rows, 2)
   assert [line[:2] for line in table[1:]] == [
-      ["", methods.ORACLE], ["", "b"], ["", "d"], ["1", methods.LEARNED], ["2", "a"]]
+      ["", methods.ORACLE], ["", "b"], ["", "d"], ["1", methods.LEARNED], ["2", "a"], ["", "e"]]
   assert table[3][-1] == "1 of 2" and table[3][3] == "+2.00" and table[4][3] == ""
-  assert table[5] == ["2", "a", "21.00 ± 1.41", "-3.50 ± 0.50", "0.500", "20.00 ± 1.41", "0.400", "21.00 ± 1.41", "0.500", "1,000",
+  assert table[6][-2:] == ["2 of 2", ""]  # that every case collapses is no rank
+  assert table[5] == ["2", "a", "21.00 ± 1.41", "-3.50", "0.500", "20.00 ± 1.41", "0.400", "21.00 ± 1.41", "0.500", "1,000",
                       "22.00 ± 1.41", "1,200", "300", "2.0", "3.0", "5", "1 of 2", ""]
   assert table[2] == ["", "b", "28.00", "+4.00", "0.700", *[""] * 9, "0.2", "", "", "1 of 2"]
 
@@ -81,7 +109,7 @@ def test_the_table_ranks_what_does_not_see_the_truth_and_counts_collapsed_runs()
 def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
   rows = [{**_row(name, 0, psnr), "learning rate": rate} for name, rate, psnr in (
       ("a", 0.01, 20.0), ("a", 0.1, 21.0), ("b", 0.01, 25.0), ("b", 0.1, 24.0))]
-  assert bench_compare._best_rates(rows) == {"a": 0.1, "b": 0.01}
+  assert bench_compare._best_rates(rows, 1) == {"a": 0.1, "b": 0.01}
   table = bench_compare.tabulate_tuned(rows[1:3], rows)
   assert table[1] == ["b", "0.01", "25.00", "24.00", "26.00", "25.00", "24.00"]
   assert table[0][-2:] == ["tuning, 0.01", "tuning, 0.1"]
@@ -171,8 +199,8 @@ def test_the_runs_of_quick_serve_tuned():
 
 def test_published_rounds_prune_a_fifth_and_are_as_long_as_the_weight_stage():
   config = bench_cases.read_config(f"{ROOT / 'configs' / 'paper' / 'lottery_tickets.py'}:published")
-  case, = bench_cases.list_cases(config, {("rocket", 0): methods.METHODS["iterative magnitude pruning"](
-      LEARNED._replace(kept=8399, size=1_072_739))})  # means of compare_answer.json
+  case, = bench_cases.list_cases(config, {("rocket", 0): methods.changes_of(
+      "iterative magnitude pruning", 90, LEARNED._replace(kept=8399, size=1_072_739))})  # means of compare_answer.json
   validation.check_config(case.config)
   steps = jobs.stage_steps(case.config)
   assert set(steps.values()) == {config.weights.num_steps}

@@ -5,10 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ml_collections import config_dict
+
 from oes_jax import convolution
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import pruning
+from oes_jax import restoration
 
 # One input of 2 channels, a 1x1 conv to 2, a norm, a 1x1 conv to 1.
 GRAPH = (generators.Layer(("a",), "conv", None, True), generators.Layer(("n",), "norm", 0, True),
@@ -58,6 +61,43 @@ def test_synflow_keeps_the_exact_count_and_no_layer_dies():
     for key in layer.path:
       node = node[key]
     assert node["kernel" if layer.kind == "conv" else "scale"].sum() > 0
+
+
+def test_synflow_orders_all_weights_and_spares_what_is_not_pruned():
+  generator = generators.make_generator("hourglass", image_shape=(32, 32, 3), num_scales=2, channels=(6, 6))
+  params = generator.init(jax.random.key(1))[0]
+  spared = pruning.is_spared(config_dict.ConfigDict({"source": "synflow", "prune": None}), params)
+  scores = pruning.synflow(generator.graph, params, 0.3, spared)
+  places = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(scores)])
+  np.testing.assert_array_equal(np.sort(places), np.arange(places.size))
+  count = int(0.3 * places.size)
+  for leaf, whole in zip(jax.tree.leaves(scores), jax.tree.leaves(spared)):
+    assert not whole or np.all(leaf >= places.size - count)  # kept by every density from 0.3 on
+  # Of the first step alone: what has scored least goes first.
+  once = pruning.synflow(generator.graph, params, 0.9, iterations=1)
+  flow = pruning.synaptic_flow(generator.graph, params)
+  order = np.argsort(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(flow)]), kind="stable")
+  pruned = places.size - int(0.9 * places.size)
+  np.testing.assert_array_equal(
+      np.argsort(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(once)]))[:pruned], order[:pruned])
+
+
+@pytest.mark.parametrize("source, prune, spares", [
+    ("learn", None, False), ("random", None, False), ("snip", None, True), ("imp", None, True),
+    ("random", "kernels", True), ("magnitude", "all", False)])
+@pytest.mark.parametrize("scope", ["global", "layerwise"])
+def test_norms_and_biases_are_spared_where_only_kernels_are_pruned(source, prune, spares, scope):
+  tree = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), PARAMS)
+  tree["a"]["kernel"] = np.arange(90, dtype=np.float32).reshape(3, 3, 2, 5)
+  config = config_dict.ConfigDict({"source": source, "prune": prune})
+  scores = pruning.spare(config, tree)
+  mask = restoration.threshold_scores(scores, 0.2, scope=scope)
+  size = masks.count_weights(tree)
+  assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(mask)) == int(0.2 * size)
+  others = [mask["n"]["scale"], mask["n"]["offset"], mask["head"]["bias"]]
+  assert all(leaf.all() for leaf in others) == spares
+  logits = pruning.initial_logits(config, tree)
+  assert np.all(logits["a"]["kernel"] == 0) and np.all((logits["n"]["scale"] > 20) == spares)
 
 
 def test_loss_criteria_by_hand():

@@ -51,6 +51,22 @@ def test_rounds_prune_to_the_exact_density_and_never_revive(whole):
   assert all(value > 0 for value in summary["peak_bytes"].values())
 
 
+@pytest.mark.slow
+def test_the_last_round_finds_the_density_at_which_enough_weights_can_act(tmp_path):
+  summary = _restore(tmp_path / "run", **{"mask.keep_fraction": None})["mask"]
+  target = restoration.acting_target(24 * 24)
+  assert target <= summary["acting"] < 1.5 * target and not summary["collapse"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["learn", "snip", "imp"])
+def test_masks_of_kernels_only_keep_every_norm_and_bias(tmp_path, source):
+  _restore(tmp_path / "run", **{"mask.source": source, "mask.prune": "kernels", "mask.num_steps": 20})
+  mask = checkpoints.load_mask(tmp_path / "run" / "mask")[0]
+  for path, leaf in jax.tree_util.tree_leaves_with_path(mask):
+    assert np.all(leaf) if path[-1].key != "kernel" else not np.all(leaf)
+
+
 def test_rounds_start_from_the_initial_weights(whole, tmp_path):
   folder, _ = whole
   traces = reports.read_metrics(folder / "metrics.jsonl")
@@ -107,8 +123,10 @@ def test_the_oracle_fits_the_clean_image_in_its_rounds_only(whole, tmp_path):
 def test_an_oracle_needs_a_truth(tmp_path):
   with pytest.raises(ValueError, match="mask.source='imp_oracle'.*data.truth"):
     _restore(tmp_path / "run", **{"mask.source": "imp_oracle", "noise.sigma": 0.0})
-  with pytest.raises(ValueError, match="mask.source='imp' needs mask.keep_fraction"):
-    _restore(tmp_path / "run", **{"mask.keep_fraction": None})
+  with pytest.raises(ValueError, match=r"mask.keep_fraction=0.01 keeps .* mask.source='imp' .*mask.prune='all'"):
+    _restore(tmp_path / "run", **{"mask.keep_fraction": 0.01})
+  with pytest.raises(ValueError, match="mask.prune='norms' is unknown; allowed: all, kernels"):
+    _restore(tmp_path / "run", **{"mask.prune": "norms"})
   assert not (tmp_path / "run").exists()
 
 
