@@ -82,6 +82,8 @@ def _read_all(arguments) -> list[Read]:
     if one.generator.spec != found[0].generator.spec:
       raise ValueError(f"--mask {one.name} is for {one.generator.spec}, {found[0].name} for "
                        f"{found[0].generator.spec}; allowed: masks of one generator.")
+  if len({one.name for one in found}) < len(found):
+    found = [one._replace(name=path) for one, path in zip(found, arguments.mask)]
   return found
 
 

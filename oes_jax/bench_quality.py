@@ -7,19 +7,20 @@ and what was interrupted resumes.
 import json
 import pathlib
 import shutil
-import statistics
 import time
 from typing import Any, Iterable, Sequence
 
 import tqdm
 
 from configs import denoise
+from oes_jax import bench_cases
 from oes_jax import bench_steps
 from oes_jax import bundled
 from oes_jax import checkpoints
 from oes_jax import generators
 from oes_jax import jobs
 from oes_jax import records
+from oes_jax import reports
 from oes_jax import run
 
 # 64 x 64 crops, the size at which masks of many steps are affordable.
@@ -56,29 +57,23 @@ def _rows(folder: pathlib.Path, methods: dict[str, dict[str, Any]], crops: dict[
   return rows
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-  """Table of methods: mean and standard deviation over all images and seeds, then per image."""
+def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+  """Return header and cells: mean and standard deviation over all images and seeds, then per image."""
   images = list(dict.fromkeys(row["image"] for row in rows))
-  lines = ["| mask | last | averaged | " + " | ".join(f"{image}, averaged" for image in images)
-           + " | kept | can act |", "| --- " * (len(images) + 5) + "|"]
+  table = [["mask", "last", "averaged", *(f"{image}, averaged" for image in images), "kept", "can act"]]
   for method in dict.fromkeys(row["method"] for row in rows):
     mine = [row for row in rows if row["method"] == method]
-    def spread(name):
-      values = [row[name] for row in mine]
-      return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
-    def mean(name, image=None):
-      return statistics.mean(row[name] for row in mine if image in (None, row["image"]))
-    lines.append(" | ".join(
-        [f"| {method}", spread("last psnr"), spread("average psnr"),
-         *(f"{mean('average psnr', image):.2f}" for image in images),
-         f"{100 * mean('kept') / mean('size'):.1f} %", f"{mean('acting'):,.0f} |"]))
-  return "\n".join(lines)
+    kept, size = (sum(row[name] for row in mine) for name in ("kept", "size"))
+    table.append([method, bench_cases.spread(mine, "last psnr"), bench_cases.spread(mine, "average psnr"), *(
+        bench_cases.mean([row for row in mine if row["image"] == image], "average psnr", 2) for image in images),
+        f"{100 * kept / size:.1f} %", bench_cases.mean(mine, "acting")])
+  return table
 
 
 def _finish(arguments, rows, **settings) -> None:
-  table = markdown(rows)
-  print(table)
-  records.write_benchmark(arguments.output, {**settings, "rows": rows, "table": table})
+  table = tabulate(rows)
+  print(reports.format_table(table))
+  records.write_benchmark(arguments.output, {**settings, "rows": rows, "table": reports.format_markdown(table)})
 
 
 def run_schedule(arguments) -> None:
@@ -136,16 +131,15 @@ def run_time_to_quality(arguments) -> None:
   (seed 1), which finds some programs compiled.
   """
   folder = pathlib.Path(arguments.folder)
+  timed = folder / "timed"  # it is emptied every time
+  shutil.rmtree(timed, ignore_errors=True)
   common = {"data.source": "astronaut_face", "data.crop": (16, 16, 128, 128),
             "generator.num_scales": 5}
   walls, summaries = {}, {}
   for name in ("first", "second"):
-    shutil.rmtree(folder / name, ignore_errors=True)  # its time is taken anew
-    if name == "first":
-      shutil.rmtree(folder / "cache", ignore_errors=True)
     began = time.perf_counter()
-    summaries[name] = _restore(folder / name, "quick", {
-        **common, "seed": int(name == "second"), "compute.compilation_cache": str(folder / "cache")})
+    summaries[name] = _restore(timed / name, "quick", {
+        **common, "seed": int(name == "second"), "compute.compilation_cache": str(timed / "cache")})
     walls[name] = time.perf_counter() - began
   if arguments.faithful_record:
     record = pathlib.Path(arguments.faithful_record)

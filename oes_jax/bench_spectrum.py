@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from configs import default
+from oes_jax import forward
 from oes_jax import jobs
 from oes_jax import members
 from oes_jax import metrics
@@ -43,8 +44,8 @@ def read_job(run: pathlib.Path) -> jobs.Job:
 def run_spectrum(arguments) -> None:
   """Write spectrum.csv and spectrum.png: share of power against frequency, beside the images.
 
-  They are of the masked untrained network, the dense untrained one, the restored image, the
-  measurement, and the truth where the run has one.
+  They are of the masked untrained network, the dense untrained one, the measurement, the truth where the
+  run has one, and the restored image; magnitudes where the image is complex.
   """
   run, folder = pathlib.Path(arguments.run), pathlib.Path(arguments.folder)
   job = read_job(run)
@@ -54,9 +55,11 @@ def run_spectrum(arguments) -> None:
       job.generator, image.params, kept, image.problem.net_input)
   pictures = {"masked, untrained": untrained(mask),
               "dense, untrained": untrained(jax.tree.map(np.ones_like, mask)),
-              "restored": np.load(run / "output.npy"), "measurement": image.measured.estimate}
+              "measurement": image.measured.estimate}
   if image.truth is not None:
     pictures["truth"] = image.truth
+  pictures = {name: np.asarray(forward.to_view(job.config, picture)) for name, picture in pictures.items()}
+  pictures[f"restored ({job.config.output.image})"] = np.load(run / "output.npy")  # what is seen of it
   spectra = {name: metrics.radial_power_spectrum(picture) for name, picture in pictures.items()}
   rows = [(name, f"{frequency:.6f}", f"{share:.6e}")
           for name, (frequencies, shares) in spectra.items()
@@ -64,8 +67,8 @@ def run_spectrum(arguments) -> None:
   low = {name: shares[frequencies < 0.1].sum() for name, (frequencies, shares) in spectra.items()}
   cells = [("image", "power below 0.1 cycles per pixel", "PSNR")]
   for name, picture in pictures.items():
-    score = "" if image.truth is None or name == "truth" else f"{float(metrics.psnr(np.asarray(picture), image.truth)):.2f}"
+    score = "" if name == "truth" or "truth" not in pictures else f"{float(metrics.psnr(picture, pictures['truth'])):.2f}"
     cells.append((name, f"{100 * low[name]:.1f} %", score))
   print(reports.format_table(cells))
   reports.write_csv(folder / "spectrum.csv", ("image", "cycles_per_pixel", "share_of_power"), rows)
-  reports.save_spectra(folder / "spectrum.png", {k: np.asarray(p) for k, p in pictures.items()}, spectra)
+  reports.save_spectra(folder / "spectrum.png", pictures, spectra)

@@ -89,6 +89,7 @@ _CHOICES = {
     "compute.precision": PRECISIONS,
     "compute.dtype": DTYPES,
 }
+_FLAGS = ("output.figures", "compute.compaction")
 _TUPLES = {  # key: (length or None, allowed)
     "data.crop": (4, int, "(top, left, height, width), whole numbers"),
     "data.range": (2, (int, float), "(low, high)"),
@@ -116,6 +117,9 @@ def check_config(config) -> None:
     value = _value(config, key)
     if value not in allowed:
       raise ValueError(f"{key}={value!r} is unknown; allowed: {', '.join(allowed)}.")
+  for key in _FLAGS:
+    if not isinstance(_value(config, key), bool):
+      raise ValueError(f"{key}={_value(config, key)!r} is not allowed; allowed: True or False.")
   for key, (length, kind, allowed) in _TUPLES.items():
     value = _value(config, key)
     if value is not None and ((length is not None and len(value) != length)

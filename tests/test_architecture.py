@@ -20,9 +20,9 @@ FLOORS = [
     {"outputs", "members", "plans"},
     {"batches", "ensembles"},
     {"run", "bench_steps", "bench_masks", "bench_spectrum"},
-    {"bench_quality", "sweep"},
+    {"sweep"},
     {"bench_batch", "bench_cases", "main", "api"},
-    {"bench_compare", "bench_transfer", "bench_analyses", "bench_inverse"},
+    {"bench_compare", "bench_transfer", "bench_analyses", "bench_inverse", "bench_quality"},
     {"bench"},
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

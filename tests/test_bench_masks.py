@@ -60,6 +60,11 @@ def test_commands_write_csv_and_figure(tmp_path, capsys):
     row, = csv.DictReader(file)
   assert float(row["iou"]) == pytest.approx(bench_masks.overlap(masks["a"], masks["b"])[0])
   assert "if independent" in capsys.readouterr().out
+  _store(tmp_path / "other" / "a", 2)  # runs of one name are told apart by their paths
+  arguments.mask = [str(tmp_path / "a" / "mask"), str(tmp_path / "other" / "a" / "mask")]
+  bench_masks.run_density(arguments)
+  with open(tmp_path / "out" / "density.csv", encoding="utf-8") as file:
+    assert {row["mask"] for row in csv.DictReader(file)} == set(arguments.mask)
 
 
 def test_masks_of_two_generators_are_refused(tmp_path):
@@ -92,10 +97,11 @@ def test_power_spectrum_of_a_wave():
 
 
 @pytest.mark.slow
-def test_the_spectrum_of_a_run(tmp_path):
+@pytest.mark.parametrize("operator", ["identity", "mri"])  # an MR image is complex, and seen as its magnitude
+def test_the_spectrum_of_a_run(tmp_path, operator):
   config = denoise.get_config()
   config.update_from_flattened_dict({
-      "data.source": "coins", "data.crop": (100, 150, 24, 30), "generator.num_scales": 1,
+      "data.source": "coins", "data.crop": (100, 150, 24, 30), "generator.num_scales": 1, "operator.name": operator,
       "generator.channels": (8,), "mask.num_steps": 12, "mask.keep_fraction": 0.4, "weights.num_steps": 15,
       "compute.compilation_cache": ""})
   run.run(jobs.prepare(config, str(tmp_path / "run")))
@@ -103,7 +109,7 @@ def test_the_spectrum_of_a_run(tmp_path):
   with open(tmp_path / "out" / "spectrum.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
   assert {row["image"] for row in rows} == {
-      "masked, untrained", "dense, untrained", "restored", "measurement", "truth"}
+      "masked, untrained", "dense, untrained", "restored (average)", "measurement", "truth"}
   assert sum(float(row["share_of_power"]) for row in rows) == pytest.approx(5, abs=1e-3)
   assert (tmp_path / "out" / "spectrum.png").is_file()
 

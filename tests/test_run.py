@@ -405,7 +405,7 @@ BAD = {
     "output.image": ["best", "guarded"], "weights.guard": ["truth"], "weights.held_out": [0.0],
     "weights.guard_window": [1], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
     "checkpoint.every_steps": [0], "compute.chunk_steps": [0], "seed": [-1],
-    "compute.dtype": ["float16"], "compute.tile": [32, -1], "compute.tile_overlap": [-1, 129],
+    "output.figures": [None], "compute.compaction": [None], "mask.prune": ["norms"], "compute.dtype": ["float16"], "compute.tile": [32, -1], "compute.tile_overlap": [-1, 129],
 }
 
 
@@ -460,7 +460,7 @@ def test_command_line(tmp_path):
 @pytest.mark.parametrize("flags, said", [
     (["--config.data.sorce=x"], 'Did you mean "source"'),
     (["--config.seed=abc"], "config.seed"),
-    (["--config.mask.source=learned"], "learn, bundled, file, dense, random"),
+    (["--config.mask.source=learned"], "learn, random, magnitude, snip"),
     (["--config.data.source=missing.png"], "data.source='missing.png' does not exist"),
 ])
 def test_command_line_faults_are_one_line(tmp_path, flags, said):

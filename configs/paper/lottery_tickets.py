@@ -12,6 +12,7 @@ from configs import benchmark
 METHODS = (
     "learned mask (OES)",
     "iterative magnitude pruning",
+    "iterative magnitude pruning, at least as many as can act",
     "iterative magnitude pruning on the clean image (oracle)",
 )
 

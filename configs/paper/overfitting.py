@@ -11,7 +11,9 @@ from configs import benchmark
 
 METHODS = (
     "learned mask (OES)",
+    "learned mask, plain mean",
     "dense (deep image prior)",
+    "dense, plain mean",
     "dense, SGLD, posterior mean",
     "dense, SGLD, a quarter of its noise",
     "learned mask, 5 % of the pixels held out",

@@ -10,12 +10,19 @@ from configs import benchmark
 
 METHODS = (
     "learned mask (OES)",
+    "learned mask, kernels only",
     "random",
-    "random, layer-wise",
+    "random, kernels only",
+    "random, kernels only, layer-wise",
+    "random, kernels only, at least as many as can act",
     "magnitude",
+    "magnitude, at least as many as can act",
     "SNIP",
+    "SNIP, at least as many as can act",
     "GraSP",
+    "GraSP, at least as many as can act",
     "SynFlow",
+    "SynFlow, at least as many as can act",
 )
 
 

@@ -11,7 +11,7 @@ from configs import benchmark
 METHODS = (
     "learned mask (OES)",
     "learned mask shuffled inside arrays",
-    "random, layer-wise",
+    "random, kernels only, layer-wise",
     "random, 50 %",
 )
 

@@ -11,6 +11,7 @@ from configs import benchmark
 METHODS = (
     "learned mask (OES)",
     "deep decoder, dense",
+    "narrow deep decoder, as many weights as kept",
     "narrow dense, as many weights as kept",
     "narrow dense, as many weights as can act",
 )
