@@ -130,6 +130,14 @@ def test_recorded_tables_follow_from_their_rows(record):
         bench_compare.tabulate_tuned(stored["tuned"], stored["tuning"], cases))
 
 
+def test_the_recorded_transfer_follows_from_its_rows():
+  stored = json.loads((RECORDS / "transfer_quick.json").read_text(encoding="utf-8"))
+  table = bench_transfer.tabulate(benchmark.get_config("quick"), stored["rows"])
+  assert stored["table"] == reports.format_markdown(table)
+  # What is left of the own mask's rows says what other initial weights cost; the last rows are of all other images.
+  assert table[1][5] == "" and table[-2][:2] == ["all other images", "of the mask"] and "±" in table[-1][5]
+
+
 def test_the_pages_show_the_recorded_tables():
   pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")]
   assert [records.fill_tables(page, RECORDS) for page in pages] == pages
