@@ -101,6 +101,9 @@ def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str
     name: of the kind, for the log.
     changes: of the config, for each image and seed.
   """
+  if not changes:
+    logging.warning("%s: there is no learned mask to go by", name)
+    return {}
   listed = list_cases(config, changes)
   identity = {"format": jobs.FORMAT, "many": True, "benchmark": name}
   folder = validation.find_workdir(str(folder), config.experiment, identity)[0]

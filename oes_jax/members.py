@@ -198,7 +198,7 @@ def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float
   if automatic:
     target = restoration.acting_target(job.num_measured)
     fraction = restoration.fraction_that_acts(generator, scores, target, scope=job.config.mask.scope)
-    print(f"{100 * fraction:.2f} % of the weights are kept, so that about {target:,} can act")
+    print(f"{100 * fraction:.2f} % of the weights are kept, so that {target:,} or more can act")
   while True:
     mask = restoration.threshold_scores(scores, fraction, scope=job.config.mask.scope)
     image = restoration.masked_output(generator, params, mask, problem.net_input)
