@@ -111,7 +111,7 @@ def get_config() -> config_dict.ConfigDict:
   mask.keep_fraction = config_dict.placeholder(float)
   # Where the largest logits are taken: global (over all weights) [OES] or layerwise.
   mask.scope = "global"
-  # Rounds of "imp". Each keeps the same share of what the one before kept.
+  # Rounds of "imp". Each keeps the same share of the weights that may be pruned and the one before kept.
   mask.rounds = 10
   # Weight steps of every round. None: weights.num_steps.
   mask.round_steps = config_dict.placeholder(int)

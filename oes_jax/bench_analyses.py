@@ -1,6 +1,7 @@
 """Where the prior holds and where it fails: density, noise level, texture, and noise alone."""
 
 import io
+import itertools
 import pathlib
 from typing import Sequence
 
@@ -37,14 +38,15 @@ def run_sparsity(arguments) -> None:
   most = len(bench_cases.keys_of(config))
   table = [["mask", "density", "averaged PSNR", "last PSNR", "can act", "collapsed", "failed"]]
   lines: dict[str, list[tuple[float, float, bool]]] = {}
-  for source, fraction in dict.fromkeys((row["source"], row["density"]) for row in rows):
+  for source, fraction in itertools.product(("learn", "random"), config.benchmark.densities):
     mine = [row for row in rows if (row["source"], row["density"]) == (source, fraction)]
     collapsed = sum(row["collapsed"] for row in mine)
     table.append([source, f"{100 * fraction:g} %", bench_cases.spread(mine, "average psnr"),
                   bench_cases.spread(mine, "last psnr"), bench_cases.mean(mine, "acting"),
                   bench_cases.share_of(collapsed, len(mine)), bench_cases.share_of(most - len(mine), most)])
-    lines.setdefault(f"{source}ed mask" if source == "learn" else f"{source} mask", []).append(
-        (100 * fraction, float(np.mean([row["average psnr"] for row in mine])), collapsed > 0))
+    if mine:
+      lines.setdefault(f"{source}ed mask" if source == "learn" else f"{source} mask", []).append(
+          (100 * fraction, float(np.mean([row["average psnr"] for row in mine])), collapsed > 0))
   bench_cases.finish(base, output, config, "sparsity", rows, reports.without_empty_columns(table))
   reports.save_lines(base / "sparsity.png", lines, xlabel="weights kept, %", ylabel="averaged PSNR, dB")
 
@@ -73,7 +75,7 @@ def run_limits(arguments) -> None:
   for kind, sigma in dict.fromkeys((row["kind"], row["sigma"]) for row in rows):
     mine = [row for row in rows if (row["kind"], row["sigma"]) == (kind, sigma)]
     of = {name: [row for row in mine if row["method"] == name] for name in shown}
-    most = max(map(len, of.values()))
+    most = sum((key[0] in textures) == (kind == "texture") for key in bench_cases.keys_of(both))
     table.append([kind, f"{sigma:g}", bench_cases.mean(mine, "measurement psnr", 2),
                   *(bench_cases.spread(of[name], "average psnr") for name in shown),
                   ", ".join(f"{name}: {most - len(of[name])}" for name in shown if len(of[name]) < most)])
@@ -134,7 +136,7 @@ def run_noise(arguments) -> None:
   steps = [step for step in (100, 300, 1000, 3000, 10000) if step <= config.weights.num_steps]
   table = [["share of the noise's variance fitted after", *(f"{step:,} steps" for step in steps)]]
   table[0].append("failed")
-  table += [[name, *(f"{100 * trace[step - 1]:.1f} %" for step in steps),
-             bench_cases.share_of(len(keys) - len(fitted[name]), len(keys))] for name, trace in traces.items()]
+  table += [[name, *(f"{100 * traces[name][step - 1]:.1f} %" if found else "" for step in steps),
+             bench_cases.share_of(len(keys) - len(found), len(keys))] for name, found in fitted.items()]
   bench_cases.finish(base, output, config, "noise", rows, reports.without_empty_columns(table))
   reports.save_traces(base / "noise.png", traces, ylabel="share of the noise's variance fitted")

@@ -4,6 +4,7 @@ The learned mask comes first. Masks at "the same density" keep as many weights, 
 all methods restore the same measurements, and draw initial weights and network input from the same seeds.
 """
 
+import logging
 import pathlib
 import statistics
 from typing import Any, Sequence
@@ -14,7 +15,6 @@ from oes_jax import bench_cases
 from oes_jax import methods
 from oes_jax import records
 from oes_jax import reports
-from oes_jax import run
 from oes_jax import validation
 
 
@@ -31,7 +31,7 @@ def _of_methods(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str
   return sorted(groups, key=lambda group: -statistics.mean(row["average psnr"] for row in group[1]))
 
 
-def tabulate(rows: Sequence[dict[str, Any]], most: int) -> list[list[str]]:
+def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = ()) -> list[list[str]]:
   """Return header and cells: mean and standard deviation of each method over images and seeds.
 
   Ranks are by the averaged output among the networks that do not see the truth; peers that are no deep image
@@ -41,6 +41,7 @@ def tabulate(rows: Sequence[dict[str, Any]], most: int) -> list[list[str]]:
   Args:
     rows: of all methods.
     most: cases of a method none of which has failed.
+    wanted: methods that have a line even where every case has failed.
   """
   groups = _of_methods(rows)
   learned = dict(groups).get(methods.LEARNED, [])
@@ -65,6 +66,8 @@ def tabulate(rows: Sequence[dict[str, Any]], most: int) -> list[list[str]]:
         bench_cases.mean(mine, lambda row: row["seconds"].get("weights", row["seconds"].get("all")), 1),
         bench_cases.mean(mine, lambda row: row["peak bytes"] / 1e6 if "peak bytes" in row else None),
         bench_cases.share_of(collapsed, len(mine)), bench_cases.share_of(most - len(mine), most)])
+  table += [["", name, *[""] * (len(table[0]) - 3), bench_cases.share_of(most, most)]
+            for name in wanted if name not in dict(groups)]
   return reports.without_empty_columns(table)
 
 
@@ -93,12 +96,11 @@ def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, An
 
 
 def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-  """Restore with every method at a learning rate of its own; return the rows and the traces."""
+  """Restore with the methods of `rates`, each at its learning rate; return the rows and the traces."""
   learned = bench_cases.restore(config, base / "learned", methods.LEARNED,
                                 {key: {} for key in bench_cases.keys_of(config)})
   rows, traces = [], {}
-  for name in config.benchmark.methods or methods.METHODS:
-    rate = rates.get(name, config.weights.learning_rate)
+  for name, rate in rates.items():
     restored = learned
     if name != methods.LEARNED or rate != config.weights.learning_rate:
       changes = bench_cases.changes_of(config, name, learned, {"weights.learning_rate": rate})
@@ -120,10 +122,9 @@ def _of_tuning(config):
 
 
 def _best_rates(rows: Sequence[dict[str, Any]], most: int) -> dict[str, float]:
-  """Return, for every method, the learning rate with the best averaged PSNR; one at which a case failed is none.
+  """Return the learning rate with the best averaged PSNR of every method that has one.
 
-  Raises:
-    run.Failed: a method has no rate at which none of its `most` cases has failed.
+  A rate at which one of its `most` cases has failed is none.
   """
   best = {}
   for name in dict.fromkeys(row["method"] for row in rows):
@@ -131,9 +132,10 @@ def _best_rates(rows: Sequence[dict[str, Any]], most: int) -> dict[str, float]:
     found = {rate: [row["average psnr"] for row in mine if row["learning rate"] == rate]
              for rate in dict.fromkeys(row["learning rate"] for row in mine)}
     whole = {rate: statistics.mean(values) for rate, values in found.items() if len(values) == most}
-    if not whole:
-      raise run.Failed(f"{name}: at every learning rate a case failed; nothing to choose by")
-    best[name] = max(whole, key=whole.get)
+    if whole:
+      best[name] = max(whole, key=whole.get)
+    else:
+      logging.warning("%s is left out of the tuned table: at every learning rate a case has failed", name)
   return best
 
 
@@ -143,18 +145,19 @@ def run_compare(arguments) -> None:
   if config.benchmark.learning_rates and not arguments.output:
     output = f"{base}_tuned.json"  # beside what a preset without them has recorded
   keys = bench_cases.keys_of(config)
-  rows, traces = _run(config, base, {})
+  names = config.benchmark.methods or methods.METHODS
+  rows, traces = _run(config, base, dict.fromkeys(names, config.weights.learning_rate))
   rows += bench_cases.classical_rows(config, base / "classical", {key: {} for key in keys})
   reports.write_csv(base / "traces.csv", ("method", "step", "psnr"), [
       (method, step, f"{psnr:.3f}") for method, trace in traces.items()
       for step, psnr in enumerate(trace, start=1)])
   reports.save_traces(base / "traces.png", traces)
-  table = tabulate(rows, len(keys))
+  table = tabulate(rows, len(keys), names)
   bench_cases.finish(base, output, config, "compare", rows, table)
   if config.benchmark.learning_rates:
     other, tuning = _of_tuning(config), []
     for rate in config.benchmark.learning_rates:
-      tuning += _run(other, base, dict.fromkeys(methods.METHODS, rate))[0]
+      tuning += _run(other, base, dict.fromkeys(names, rate))[0]
     tuned = _run(config, base, _best_rates(tuning, len(bench_cases.keys_of(other))))[0]
     tuned_table = tabulate_tuned(tuned, tuning, len(keys))
     print("\nlearning rate tuned on other images")

@@ -189,6 +189,11 @@ def top_k_mask(scores, count):
                       global_ranks(scores), scores)
 
 
+def count_spared(scores) -> int:
+  """Return how many weights of a tree are never pruned, by their infinite scores."""
+  return sum(leaf.size for leaf, spared in zip(jax.tree.leaves(scores), spared_arrays(scores)) if spared)
+
+
 def layerwise_top_k_mask(scores, keep_fraction: float):
   """Keep the largest scores of EACH array, as many as `layerwise_counts` says."""
   leaves, treedef = jax.tree.flatten(scores)

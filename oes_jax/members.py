@@ -180,7 +180,7 @@ def make(generator: generators.Generator, frame: tuple[int, int, int], framed: b
       None if job is None else measured, jax.device_get(params))
 
 
-def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float):
+def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float, before=None):
   """Threshold scores; where the density is automatic, find it, and raise it while the mask collapses.
 
   Args:
@@ -189,18 +189,26 @@ def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float
     scores: of every weight.
     params: at initialisation.
     problem: of the image.
-    share: of the pruning that is to be done by now, in (0, 1]; in logarithms of the density.
+    share: of the pruning that is to be done by now, in (0, 1]; see pruning.count_after.
+    before: mask of the round before, beyond which nothing is revived, or None.
 
   Returns:
     (mask, findings): findings is empty unless the mask has collapsed.
   """
-  fraction, automatic = job.keep_fraction ** share, job.config.mask.keep_fraction is None and share == 1
+  fraction, automatic = job.keep_fraction, job.config.mask.keep_fraction is None
+  if share < 1:
+    size = masks.count_weights(params)
+    count = pruning.count_after(share, masks.keep_count(fraction, size), masks.count_spared(scores), size)
+    fraction = (count + 0.5) / size  # int() of its product is `count`
   if automatic:
     target = restoration.acting_target(job.num_measured)
-    fraction = restoration.fraction_that_acts(generator, scores, target, scope=job.config.mask.scope)
+    found = restoration.fraction_that_acts(generator, scores, target, scope=job.config.mask.scope)
+    fraction = found if share == 1 else max(fraction, found)  # no round prunes what the last one needs
     print(f"{100 * fraction:.2f} % of the weights are kept, so that {target:,} or more can act")
   while True:
     mask = restoration.threshold_scores(scores, fraction, scope=job.config.mask.scope)
+    if before is not None:
+      mask = jax.tree.map(np.multiply, jax.device_get(mask), jax.device_get(before))
     image = restoration.masked_output(generator, params, mask, problem.net_input)
     findings = restoration.find_collapse(generator, mask, image)
     if not findings or not automatic or fraction >= restoration.LARGEST_AUTO_FRACTION:
@@ -241,9 +249,7 @@ def _make_mask(generator: generators.Generator, image: Member, scores, share: fl
         pruning.is_spared(config, image.params))
   if scores is not None:
     scores = pruning.spare(config, jax.device_get(scores))
-    mask, findings = _choose_mask(job, generator, scores, image.params, image.problem, share)
-    if image.mask is not None:  # of the round before: rounding must not revive what it has pruned
-      mask = jax.tree.map(np.multiply, jax.device_get(mask), jax.device_get(image.mask))
+    mask, findings = _choose_mask(job, generator, scores, image.params, image.problem, share, image.mask)
   elif config.source in ("file", "bundled", "shuffled"):
     mask = job.given_mask
     if config.source == "shuffled":

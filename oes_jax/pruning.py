@@ -40,6 +40,19 @@ def initial_logits(mask_config, params):
                       params, is_spared(mask_config, params))
 
 
+def count_after(share: float, kept: int, spared: int, size: int) -> int:
+  """Return how many weights are left where `share` of the pruning is done, in equal factors of what may be pruned.
+
+  Args:
+    share: in (0, 1].
+    kept: weights in the end.
+    spared: weights that are never pruned; they count as kept.
+    size: all weights.
+  """
+  prunable = size - spared
+  return max(kept, spared + int(((kept - spared) / prunable) ** share * prunable))
+
+
 def magnitude(params):
   """|w| (Han et al. 2015, arXiv 1506.02626)."""
   return jax.tree.map(jnp.abs, params)
@@ -55,7 +68,7 @@ def snip(loss: Callable[[Any], Any], params):
   return jax.tree.map(lambda w, g: jnp.abs(w * g), params, jax.grad(loss)(params))
 
 
-def grasp(loss: Callable[[Any], Any], params):
+def grasp(loss: Callable[[Any], Any], params, spared=None):
   """w (H g), H the Hessian of the loss: what keeps the gradient's norm (Wang et al. 2020, arXiv 2002.07376).
 
   The paper scores -w (H g) and removes the largest; the sign here is the other one, as the largest are
@@ -64,9 +77,13 @@ def grasp(loss: Callable[[Any], Any], params):
   Args:
     loss: params -> scalar.
     params: at initialisation.
+    spared: tree of one bool an array: it is never pruned, and its gradient's norm does not count. None: none is.
   """
   gradient = jax.grad(loss)
-  product = jax.jvp(gradient, (params,), (gradient(params),))[1]
+  along = gradient(params)
+  if spared is not None:
+    along = jax.tree.map(lambda g, whole: jnp.zeros_like(g) if whole else g, along, spared)
+  product = jax.jvp(gradient, (params,), (along,))[1]
   return jax.tree.map(jnp.multiply, params, product)
 
 
@@ -126,7 +143,7 @@ def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, spa
     # In float64: products over all layers leave the range of float32.
     scores = join(jax.tree.leaves(synaptic_flow(graph, jax.tree.map(np.multiply, params, part(kept)))))
     last[kept] = scores[kept]
-    count = max(int(keep_fraction * ends[-1]), int(keep_fraction ** (step / iterations) * ends[-1]))
+    count = count_after(step / iterations, int(keep_fraction * ends[-1]), int(never.sum()), int(ends[-1]))
     # Weights that an earlier step has pruned do not come back, not even where fewer than `count` score at all.
     rank = np.where(never, np.inf, np.where(kept, scores, -np.inf))
     kept = np.zeros_like(kept)
@@ -149,11 +166,11 @@ def shuffle_within_arrays(key, mask):
 def _by_loss(criterion):
   """Make a criterion of the loss one of PRUNING_CRITERIA."""
   def scores(generator, params, problem, fit, keep_fraction, spared):
-    del keep_fraction, spared
+    del keep_fraction
     objective = objectives.make_weight_objective(generator.apply, fit=fit)
     def run(params, problem):
       kept = jax.tree.map(jnp.ones_like, params)
-      return criterion(lambda p: objective(p, kept, problem, None)[0], params)
+      return criterion(lambda p: objective(p, kept, problem, None)[0], params, spared)
     return jax.jit(run)(params, problem)
   return scores
 
@@ -161,7 +178,7 @@ def _by_loss(criterion):
 # (generator, params, problem, fit, keep_fraction, spared) -> scores, all at initialisation.
 PRUNING_CRITERIA = {
     "magnitude": lambda generator, params, problem, fit, keep_fraction, spared: magnitude(params),
-    "snip": _by_loss(snip),
+    "snip": _by_loss(lambda loss, params, spared: snip(loss, params)),
     "grasp": _by_loss(grasp),
     "synflow": lambda generator, params, problem, fit, keep_fraction, spared: synflow(
         generator.graph, params, keep_fraction, spared),

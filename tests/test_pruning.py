@@ -108,6 +108,9 @@ def test_loss_criteria_by_hand():
   np.testing.assert_allclose(pruning.snip(loss, w)["w"], [60, 60])
   hessian, gradient = np.array([[18., 22.], [22., 8.]]), np.array([30., 20.])
   np.testing.assert_allclose(pruning.grasp(loss, w)["w"], np.array([2., 3.]) * (hessian @ gradient), rtol=1e-6)
+  two = {"a": jnp.array(2.), "b": jnp.array(3.)}  # b is spared: its gradient's norm does not count
+  scores = pruning.grasp(lambda p: loss({"w": jnp.stack([p["a"], p["b"]])}), two, {"a": False, "b": True})
+  assert float(scores["a"]) == pytest.approx(2 * 18 * 30)
 
 
 def test_shuffled_masks_keep_their_densities():
