@@ -102,7 +102,6 @@ def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str
     changes: of the config, for each image and seed.
   """
   if not changes:
-    logging.warning("%s: there is no learned mask to go by", name)
     return {}
   listed = list_cases(config, changes)
   identity = {"format": jobs.FORMAT, "many": True, "benchmark": name}
@@ -146,7 +145,9 @@ def changes_of(config, name: str, learned: dict[Key, dict[str, Any]], common: di
   for key in keys_of(config):
     told = learned_of(config, key[0], learned[key]) if key in learned else None
     changes = methods.changes_of(name, config.weights.num_steps, told)
-    if changes is not None:
+    if changes is None:
+      logging.warning("%s: %s, seed %d, has no learned mask to go by", name, *key)
+    else:
       found[key] = {**common, **changes}
   return found
 

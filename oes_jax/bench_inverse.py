@@ -1,5 +1,6 @@
 """Inverse problems: the learned mask and two dense nets against classical methods, on the same measurements."""
 
+import logging
 import time
 from typing import Any
 
@@ -24,7 +25,11 @@ def _peer_rows(config, changes: dict[bench_cases.Key, dict[str, Any]]) -> list[d
   """Score the first estimate and the classical methods on every measurement."""
   rows = []
   for key, case in zip(changes, bench_cases.list_cases(config, changes)):
-    job = jobs.inspect(case.config)
+    try:
+      job = jobs.inspect(case.config)
+    except (ValueError, OSError) as error:
+      logging.warning("%s, seed %d: %s", *key, error)
+      continue
     measured, name = members.measure(job), case.config.operator.name
     given = inverse_peers.Given(
         job.operator, measured.op_params, measured.values, job.shape,

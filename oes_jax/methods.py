@@ -36,12 +36,12 @@ class Learned(NamedTuple):
 
 
 def narrow_channels(spec: dict[str, Any], shape, count: int) -> tuple[int, ...]:
-  """Return the widths of a dense generator, narrowed alike, whose weights come closest to `count`."""
+  """Return the widths of a dense generator, narrowed (or up to 4 times widened) alike, of closest to `count` weights."""
   def weights(channels):
     generator = generators.make_generator(
         spec["name"], image_shape=shape, num_scales=spec["num_scales"], channels=channels)
     return masks.count_weights(jax.eval_shape(generator.init, jax.random.key(0))[0])
-  shares = np.geomspace(1 / max(spec["channels"]), 1, 200)
+  shares = (*np.geomspace(1 / max(spec["channels"]), 1, 200), *np.geomspace(1, 4, 100))
   widths = list(dict.fromkeys(
       tuple(max(1, round(share * width)) for width in spec["channels"]) for share in shares))
   place = bisect.bisect(widths, count, key=weights)  # more channels, more weights

@@ -61,6 +61,8 @@ def test_masks_of_criteria_keep_as_many_weights_as_the_learned_one():
       "deep_decoder", image_shape=SHAPE, num_scales=2, channels=decoder["generator.channels"])
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   assert masks.count_weights(params) == pytest.approx(LEARNED.kept, rel=0.1)
+  wide = methods.narrow_channels(generator.spec, SHAPE, 3 * masks.count_weights(params))  # as many, where it has fewer
+  assert min(wide) > max(decoder["generator.channels"])
 
 
 def test_a_case_without_a_learned_mask_is_lost_to_those_only_that_need_it(tmp_path):
