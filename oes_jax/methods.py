@@ -94,7 +94,8 @@ _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
     "random, 50 %": lambda steps: {"mask.source": "random", "mask.keep_fraction": 0.5},
     # The automatic density lets as many weights act as in the learned mask, 0.19 per measured value; more where a
     # criterion opens a whole layer at once.
-    **{f"{name}, at least as many as can act": lambda steps, source=source: {"mask.source": source, "mask.prune": "kernels"}
+    **{f"{name}, at least as many as can act": lambda steps, source=source: {
+        "mask.source": source, "mask.prune": "kernels", "mask.keep_fraction": None}
        for name, source in (("random, kernels only", "random"), ("magnitude", "magnitude"), ("SNIP", "snip"),
                             ("GraSP", "grasp"), ("SynFlow", "synflow"), ("iterative magnitude pruning", "imp"))}}
 # Name: (Learned) -> changes.

@@ -75,6 +75,9 @@ def test_a_case_without_a_learned_mask_is_lost_to_those_only_that_need_it(tmp_pa
       bench_cases.keys_of(config)] * 3
   assert list(of("SNIP")) == list(of("learned mask, plain mean")) == [("rocket", 0)]
   assert of("SNIP")["rocket", 0]["noise.sigma"] == 0.2
+  full = benchmark.get_config("full")  # whose own density is fixed
+  assert {change["mask.keep_fraction"] for change in bench_cases.changes_of(
+      full, "SynFlow, at least as many as can act", {}, {}).values()} == {None}
   assert of("learned mask, plain mean")["rocket", 0]["mask.path"] == str(tmp_path / "mask")
 
 
@@ -275,13 +278,18 @@ def test_classical_denoisers_remove_noise(monkeypatch, channels):
 
 SMALL = """
 from configs import benchmark
+METHODS = (
+    "learned mask (OES)", "learned mask, plain mean", "dense (deep image prior)", "narrow deep decoder, as many weights as kept",
+    "learned mask shuffled inside arrays", "random", "magnitude", "SNIP", "GraSP", "SynFlow",
+    "SynFlow, at least as many as can act", "iterative magnitude pruning",
+    "iterative magnitude pruning on the clean image (oracle)")
 def get_config():
   config = benchmark.get_config("tuned")
   config.update_from_flattened_dict({
       "generator.num_scales": 1, "generator.channels": (8,), "mask.num_steps": 30, "mask.keep_fraction": 0.4,
       "weights.num_steps": 110, "weights.guard_window": 10, "mask.round_steps": 30, "compute.compilation_cache": ""})
   config.benchmark.update(dict(
-      crops=(("astronaut", (60, 190, 24, 24)), ("coffee", (60, 190, 24, 24))), learning_rates=(0.01, 0.02),
+      methods=METHODS, crops=(("astronaut", (60, 190, 24, 24)), ("coffee", (60, 190, 24, 24))), learning_rates=(0.01, 0.02),
       tuning_crops=(("rocket", (60, 190, 24, 24)),), transfer_crops=(("retina", (600, 600, 24, 24)),),
       transfer_corruptions=benchmark.TRANSFER_CORRUPTIONS[1:], densities=(0.1, 0.5), sigmas=(0.1, 0.3),
       texture_crops=(("brick", (60, 190, 24, 24)),)))
@@ -305,7 +313,8 @@ def test_a_small_comparison_runs_and_is_not_repeated(tmp_path, arguments):
   record = json.loads((tmp_path / "record.json").read_text())
   rows = [row for row in record["rows"] if row["image"] == "astronaut"]
   by_method = {row["method"]: row for row in rows}
-  assert set(methods.METHODS) < set(by_method)
+  config = bench_cases.read_config(arguments.config)
+  assert set(config.benchmark.methods) < set(by_method)
   kept = by_method[methods.LEARNED]["kept"]
   for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow", "learned mask shuffled inside arrays",
                "iterative magnitude pruning", methods.ORACLE):
@@ -314,7 +323,7 @@ def test_a_small_comparison_runs_and_is_not_repeated(tmp_path, arguments):
   assert (tmp_path / "runs" / "traces.png").is_file() and (tmp_path / "runs" / "traces.csv").is_file()
   assert {row["image"] for row in record["tuning"]} == {"rocket"}
   assert {row["image"] for row in record["tuned"]} == {"astronaut", "coffee"}
-  assert len(record["tuning"]) == 2 * len(methods.METHODS)
+  assert len(record["tuning"]) == 2 * len(config.benchmark.methods)
   written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
   bench_compare.run_compare(arguments)
   assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
