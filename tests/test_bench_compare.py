@@ -44,7 +44,7 @@ def _weights(channels):
   return masks.count_weights(jax.eval_shape(generator.init, jax.random.key(0))[0])
 
 
-@pytest.mark.parametrize("count", [3000, 20000])
+@pytest.mark.parametrize("count", [3000, pytest.param(20000, marks=pytest.mark.slow)])
 def test_a_narrow_net_has_about_as_many_weights(count):
   channels = methods.narrow_channels(LEARNED.spec, SHAPE, count)
   assert len(channels) == 2 and channels[1] / channels[0] == pytest.approx(2, abs=0.5)
@@ -263,7 +263,7 @@ def test_the_pair_of_views_keeps_the_image_and_splits_the_noise():
   assert float(zs_n2n.objective(nothing, rng)) == pytest.approx(np.mean((first - second) ** 2), rel=1e-5)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_classical_denoisers_remove_noise(monkeypatch, channels):
   rng = np.random.default_rng(0)
   truth = np.tile(np.linspace(0.3, 0.7, 48)[:, None, None], (1, 48, channels))

@@ -51,7 +51,7 @@ def test_synaptic_flow_is_that_of_the_network_without_its_nonlinearities(name, s
 
 
 def test_synflow_keeps_the_exact_count_and_no_layer_dies():
-  generator = generators.make_generator("hourglass", image_shape=(32, 32, 3), num_scales=3, channels=(8, 8, 8))
+  generator = generators.make_generator("hourglass", image_shape=(32, 32, 3), num_scales=2, channels=(8, 8))
   params = generator.init(jax.random.key(1))[0]
   scores = pruning.synflow(generator.graph, params, 0.05)
   mask = masks.top_k_mask(jax.tree.map(jnp.asarray, scores), masks.keep_count(0.05, masks.count_weights(params)))
