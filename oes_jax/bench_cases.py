@@ -7,7 +7,7 @@ import pathlib
 import runpy
 import statistics
 import time
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from oes_jax import jobs
 from oes_jax import members
 from oes_jax import methods
 from oes_jax import outputs
-from oes_jax import plans
 from oes_jax import records
 from oes_jax import reports
 from oes_jax import run
@@ -107,10 +106,9 @@ def restore(config, folder: pathlib.Path, name: str, changes: dict[Key, dict[str
   identity = {"format": jobs.FORMAT, "many": True, "benchmark": name}
   folder = validation.find_workdir(str(folder), config.experiment, identity)[0]
   print(f"\n{name}", flush=True)
-  sweep.run_cases(listed, folder, identity, config.compute)
   found = {}
-  for planned, key in zip(plans.make_plan(listed, folder / "cases"), changes):
-    path = folder / "cases" / planned.name / "summary.json"
+  for case, key in zip(sweep.run_cases(listed, folder, identity, config.compute), changes):
+    path = folder / "cases" / case / "summary.json"
     if path.is_file():
       found[key] = {**json.loads(path.read_text(encoding="utf-8")), "folder": str(path.parent)}
     else:
@@ -167,19 +165,23 @@ def row(method: str, key: Key, summary: dict[str, Any]) -> dict[str, Any]:
           "peak bytes": max(summary["peak_bytes"].values())}
 
 
+def inspected(config, changes: dict[Key, dict[str, Any]]) -> Iterator[tuple[Key, jobs.Job]]:
+  """Yield every case that can be run, and say of the others why not."""
+  for key, case in zip(changes, list_cases(config, changes)):
+    try:
+      yield key, jobs.inspect(case.config)
+    except (ValueError, OSError) as error:
+      logging.warning("%s, seed %d: %s", *key, error)
+
+
 def classical_rows(config, folder: pathlib.Path, changes: dict[Key, dict[str, Any]],
                    names: Sequence[str] | None = None) -> list[dict[str, Any]]:
   """Score the denoisers of `classical`, all or those named, on the measurements of cases; the folder keeps the scores."""
   folder.mkdir(parents=True, exist_ok=True)
   rows = []
-  for key, case in zip(changes, list_cases(config, changes)):
-    try:
-      job = jobs.inspect(case.config)
-    except (ValueError, OSError) as error:
-      logging.warning("%s, seed %d: %s", *key, error)
-      continue
+  for key, job in inspected(config, changes):
     for method in names or classical.available():
-      told = json.dumps([method, job.identity], sort_keys=True)
+      told = json.dumps([method, classical.version(method), job.identity], sort_keys=True)
       path = folder / f"{folder_name(method)}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.json"
       if not path.is_file():
         checkpoints.write_atomically(path, json.dumps(_denoise(method, job)).encode())
@@ -212,6 +214,12 @@ def show(base: pathlib.Path, name: str, rows: Sequence[dict[str, Any]], table: S
   reports.write_csv(base / f"{name}.csv", header, [[row.get(column, "") for column in header] for row in rows])
 
 
+def record(output: str, config, rows: Sequence[dict[str, Any]], table: Sequence[Sequence[str]], **further: Any) -> None:
+  """Write the record of a benchmark."""
+  records.write_benchmark(output, {
+      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table), **further})
+
+
 def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[dict[str, Any]],
            table: Sequence[Sequence[str]]) -> None:
   """Show a table, and record it with its rows.
@@ -220,8 +228,7 @@ def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[di
     run.Failed: there are no rows.
   """
   show(base, name, rows, table)
-  records.write_benchmark(output, {
-      "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table)})
+  record(output, config, rows, table)
 
 
 def averages(rows: Sequence[dict[str, Any]], row_of: Callable[[dict[str, Any]], str],

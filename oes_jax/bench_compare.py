@@ -13,9 +13,7 @@ import numpy as np
 
 from oes_jax import bench_cases
 from oes_jax import methods
-from oes_jax import records
 from oes_jax import reports
-from oes_jax import validation
 
 
 def _mean_trace(restored: dict[Any, dict[str, Any]]) -> np.ndarray:
@@ -24,11 +22,12 @@ def _mean_trace(restored: dict[Any, dict[str, Any]]) -> np.ndarray:
                   for summary in restored.values()], 0)
 
 
-def _of_methods(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-  """Group rows by method, the best averaged PSNR first."""
+def _of_methods(rows: Sequence[dict[str, Any]], wanted: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
+  """Group rows by method, the best averaged PSNR first; methods of `wanted` that have no row come last."""
   groups = [(name, [row for row in rows if row["method"] == name])
-            for name in dict.fromkeys(row["method"] for row in rows)]
-  return sorted(groups, key=lambda group: -statistics.mean(row["average psnr"] for row in group[1]))
+            for name in dict.fromkeys((*(row["method"] for row in rows), *wanted))]
+  return sorted(groups, key=lambda group: -statistics.mean(
+      row["average psnr"] for row in group[1]) if group[1] else np.inf)
 
 
 def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = ()) -> list[list[str]]:
@@ -43,7 +42,7 @@ def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = 
     most: cases of a method none of which has failed.
     wanted: methods that have a line even where every case has failed.
   """
-  groups = _of_methods(rows)
+  groups = _of_methods(rows, wanted)
   learned = dict(groups).get(methods.LEARNED, [])
   table = [["rank", "method", "averaged PSNR", "against the learned mask", "SSIM", "last PSNR", "SSIM", "guarded PSNR", "SSIM",
             "guard's step", "best PSNR (oracle)", "kept", "can act", "mask stage, s", "weight stage, s", "peak MB",
@@ -51,7 +50,7 @@ def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = 
   rank = 0
   for name, mine in groups:
     collapsed = sum(bool(row["collapse"]) for row in mine)
-    ranked = name != methods.ORACLE and "last psnr" in mine[0] and len(mine) == most and collapsed < most
+    ranked = name != methods.ORACLE and len(mine) == most and "last psnr" in mine[0] and collapsed < most
     rank += ranked
     mask_seconds = lambda row: (sum(s for stage, s in row["seconds"].items() if stage not in ("weights", "all"))
                                 if len(row["seconds"]) > 1 else None)
@@ -66,27 +65,27 @@ def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = 
         bench_cases.mean(mine, lambda row: row["seconds"].get("weights", row["seconds"].get("all")), 1),
         bench_cases.mean(mine, lambda row: row["peak bytes"] / 1e6 if "peak bytes" in row else None),
         bench_cases.share_of(collapsed, len(mine)), bench_cases.share_of(most - len(mine), most)])
-  table += [["", name, *[""] * (len(table[0]) - 3), bench_cases.share_of(most, most)]
-            for name in wanted if name not in dict(groups)]
   return reports.without_empty_columns(table)
 
 
-def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, Any]], most: int) -> list[list[str]]:
+def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, Any]], most: int,
+                   wanted: Sequence[str] = ()) -> list[list[str]]:
   """Return header and cells: every method at the learning rate that was best for it on other images.
 
   Args:
     rows: on the images of the comparison.
     tuning: on those for tuning.
     most: cases of a method none of which has failed.
+    wanted: methods that have a line even where every case has failed.
   """
   rates = sorted({row["learning rate"] for row in tuning})
   table = [["method", "learning rate", "averaged PSNR", "last PSNR", "best PSNR (oracle)", "collapsed", "failed",
             *(f"tuning, {rate:g}" for rate in rates)]]
-  for name, mine in _of_methods(rows):
-    rate = mine[0]["learning rate"]
+  for name, mine in _of_methods(rows, wanted):
+    rate = mine[0]["learning rate"] if mine else None
     edge = " (an end of the range)" if rate in (rates[0], rates[-1]) else ""
     table.append([
-        name, f"{rate:g}{edge}",
+        name, f"{rate:g}{edge}" if mine else "",
         *(bench_cases.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr")),
         bench_cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
         bench_cases.share_of(most - len(mine), most),
@@ -159,9 +158,8 @@ def run_compare(arguments) -> None:
     for rate in config.benchmark.learning_rates:
       tuning += _run(other, base, dict.fromkeys(names, rate))[0]
     tuned = _run(config, base, _best_rates(tuning, len(bench_cases.keys_of(other))))[0]
-    tuned_table = tabulate_tuned(tuned, tuning, len(keys))
+    tuned_table = tabulate_tuned(tuned, tuning, len(keys), names)
     print("\nlearning rate tuned on other images")
     bench_cases.show(base, "tuned", tuned, tuned_table)
-    records.write_benchmark(output, {
-        "config": validation.plain(config), "rows": rows, "table": reports.format_markdown(table), "tuning": tuning,
-        "tuned": tuned, "tuned table": reports.format_markdown(tuned_table)})
+    bench_cases.record(output, config, rows, table, tuning=tuning, tuned=tuned,
+                       **{"tuned table": reports.format_markdown(tuned_table)})

@@ -1,6 +1,5 @@
 """Inverse problems: the learned mask and two dense nets against classical methods, on the same measurements."""
 
-import logging
 import time
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 from oes_jax import bench_cases
 from oes_jax import forward
 from oes_jax import inverse_peers
-from oes_jax import jobs
 from oes_jax import members
 from oes_jax import methods
 from oes_jax import outputs
@@ -24,46 +22,40 @@ _NETWORKS = (methods.LEARNED, "dense (deep image prior)", "deep decoder, dense")
 def _peer_rows(config, changes: dict[bench_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:
   """Score the first estimate and the classical methods on every measurement."""
   rows = []
-  for key, case in zip(changes, bench_cases.list_cases(config, changes)):
-    try:
-      job = jobs.inspect(case.config)
-    except (ValueError, OSError) as error:
-      logging.warning("%s, seed %d: %s", *key, error)
-      continue
-    measured, name = members.measure(job), case.config.operator.name
+  for key, job in bench_cases.inspected(config, changes):
+    measured, name = members.measure(job), job.config.operator.name
     given = inverse_peers.Given(
         job.operator, measured.op_params, measured.values, job.shape,
-        forward.angles_of(case.config), job.strength.sigma)
-    truth = np.asarray(forward.to_view(case.config, measured.truth))
+        forward.angles_of(job.config), job.strength.sigma)
+    truth = np.asarray(forward.to_view(job.config, measured.truth))
     for method in (_ESTIMATES[name], *inverse_peers.PEERS[name]):
       began = time.perf_counter()
       image = measured.estimate if method == _ESTIMATES[name] else inverse_peers.solve(name, method, given)
       seconds = None if method == _ESTIMATES[name] else time.perf_counter() - began
-      quality = outputs.quality_of(np.asarray(forward.to_view(case.config, image)), truth)
+      quality = outputs.quality_of(np.asarray(forward.to_view(job.config, image)), truth)
       rows.append({"method": method, "image": key[0], "seed": key[1],
                    **{f"average {score}": value for score, value in quality.items()},
                    "seconds": seconds})
   return rows
 
 
-def tabulate(rows: list[dict[str, Any]]) -> list[list[str]]:
+def tabulate(config, rows: list[dict[str, Any]]) -> list[list[str]]:
   """Return header and cells: every problem with all its methods, the best averaged PSNR first."""
-  images = {problem: list(dict.fromkeys(row["image"] for row in rows if row["problem"] == problem))
-            for problem in dict.fromkeys(row["problem"] for row in rows)}
-  most = max(map(len, images.values()))
+  problems = config.benchmark.problems
+  most = max(len(crops) for _, crops, _ in problems)
   table = [["problem", "method", "PSNR (averaged output)", *(f"image {number + 1}" for number in range(most)),
             "SSIM", "last PSNR", "guarded PSNR", "seconds", "failed"]]
-  for problem, shown in images.items():
-    mine = [row for row in rows if row["problem"] == problem]
-    lines, cases = [], len({(row["image"], row["seed"]) for row in mine})
-    for name in dict.fromkeys(row["method"] for row in mine):
-      of = [row for row in mine if row["method"] == name]
+  for problem, crops, pairs in problems:
+    shown, cases = [image for image, _ in crops], len(crops) * len(config.benchmark.seeds)
+    operator, lines = dict(pairs)["operator.name"], []
+    for name in (_ESTIMATES[operator], *inverse_peers.PEERS[operator], *_NETWORKS):
+      of = [row for row in rows if (row["problem"], row["method"]) == (problem, name)]
       each = [bench_cases.mean([row for row in of if row["image"] == image], "average psnr", 2) for image in shown]
       lines.append([f"{problem}: {', '.join(shown)}", name, bench_cases.spread(of, "average psnr"),
                     *each, *[""] * (most - len(each)), bench_cases.mean(of, "average ssim", 3),
                     bench_cases.mean(of, "last psnr", 2), bench_cases.mean(of, "guarded psnr", 2),
                     bench_cases.mean(of, "seconds", 1), bench_cases.share_of(cases - len(of), cases)])
-    lines.sort(key=lambda line: -float(line[2].partition(" ")[0]))
+    lines.sort(key=lambda line: -float(line[2].partition(" ")[0] or -np.inf))
     table += [[line[0] if line is lines[0] else "", *line[1:]] for line in lines]
   return reports.without_empty_columns(table)
 
@@ -91,6 +83,6 @@ def run_inverse(arguments) -> None:
       for key, summary in restored.items():
         row = bench_cases.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
-  bench_cases.finish(base, output, config, "inverse", rows, tabulate(rows))
+  bench_cases.finish(base, output, config, "inverse", rows, tabulate(config, rows))
   reports.save_matrix(base / "inverse.png", *bench_cases.averages(
       rows, lambda row: row["method"], lambda row: row["problem"]), title="averaged PSNR, dB")

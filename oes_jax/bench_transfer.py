@@ -1,5 +1,6 @@
 """Transfer: the mask learned on one image restores another one, another corruption, from other weights."""
 
+import itertools
 import pathlib
 from typing import Any
 
@@ -12,6 +13,11 @@ INITS = ("of the mask", "new")
 _OWN = "the image itself"
 # Lies this far from the seeds of a config.
 _NEW_SEED = 1000
+
+
+def _from(corruption: str) -> str:
+  """Return what a mask from another corruption is called."""
+  return f"{_OWN}, {corruption}"
 
 
 def _changes(config, folders: dict[Any, str], init: str) -> dict[Any, dict[str, Any]]:
@@ -41,7 +47,7 @@ def _learn(config, base: pathlib.Path) -> dict[str, dict[Any, str]]:
     sources[source] = {key: learned[source, key[1]] for key in targets
                        if key[0] != source and (source, key[1]) in learned}
   for corruption, pairs in config.benchmark.transfer_corruptions:
-    sources[f"the image itself, {corruption}"] = _folders(bench_cases.restore(
+    sources[_from(corruption)] = _folders(bench_cases.restore(
         config, base / bench_cases.folder_name(f"learned-{corruption}"), f"{name}, {corruption}",
         {(image, seed): {**dict(pairs), "noise.seed": bench_cases.noise_seed(f"{image} {corruption}", seed)}
          for image, seed in targets}))
@@ -57,7 +63,9 @@ def tabulate(config, rows) -> list[list[str]]:
   images, seeds = [image for image, _ in config.benchmark.crops], len(config.benchmark.seeds)
   own = [row for row in rows if (row["mask from"], row["init"]) == (_OWN, INITS[0])]
   table = [["mask learned on", "initial weights", *images, "against the image's own", "can act", "collapsed", "failed"]]
-  for source, init in dict.fromkeys((row["mask from"], row["init"]) for row in rows):
+  others = dict((*config.benchmark.crops, *config.benchmark.transfer_crops))
+  of_corruptions = (_from(corruption) for corruption, _ in config.benchmark.transfer_corruptions)
+  for source, init in itertools.product((_OWN, *others, *of_corruptions), INITS):
     mine = [row for row in rows if (row["mask from"], row["init"]) == (source, init)]
     most = seeds * sum(image != source for image in images)
     table.append([source, init, *(
@@ -65,7 +73,6 @@ def tabulate(config, rows) -> list[list[str]]:
         "" if mine == own else bench_cases.paired(mine, own), bench_cases.mean(mine, "acting"),
         bench_cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
         bench_cases.share_of(most - len(mine), most)])
-  others = dict((*config.benchmark.crops, *config.benchmark.transfer_crops))
   for init in INITS:
     mine = [row for row in rows if row["mask from"] in others and row["init"] == init]
     table.append(["all other images", init, *[""] * len(images), bench_cases.paired(mine, own), "", "", ""])

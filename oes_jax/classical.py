@@ -3,11 +3,13 @@
 All but ZS-N2N are told the standard deviation of the noise.
 """
 
+import importlib.metadata
 import importlib.util
 
 import numpy as np
 from skimage import restoration
 
+import oes_jax
 from oes_jax import zs_n2n
 
 
@@ -35,6 +37,13 @@ def _bm3d(measurement, sigma):
 def available() -> list[str]:
   """Return the names of the denoisers; BM3D only where it is installed."""
   return [name for name in DENOISERS if name != "BM3D, told sigma" or importlib.util.find_spec("bm3d")]
+
+
+def version(name: str) -> str:
+  """Return the version of the package that a denoiser of `available` comes from."""
+  if name == "ZS-N2N":
+    return oes_jax.__version__
+  return importlib.metadata.version("bm3d" if name == "BM3D, told sigma" else "scikit-image")
 
 
 def denoise(name: str, measurement: np.ndarray, sigma: float) -> np.ndarray:

@@ -228,8 +228,7 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   size = masks.count_weights(params)
   num_measured = operators.count_measured(operator, shape)
   keep_fraction = config.mask.keep_fraction
-  spared = sum(leaf.size for leaf, whole in zip(
-      jax.tree.leaves(params), jax.tree.leaves(pruning.is_spared(config.mask, params))) if whole)
+  spared = masks.count_spared(params, pruning.is_spared(config.mask, params))
   if keep_fraction is None:
     keep_fraction = restoration.automatic_keep_fraction(num_measured, size)
     if config.mask.source in _STEPWISE:  # what is not pruned, and fewer kernels than should be able to act

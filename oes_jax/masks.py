@@ -19,7 +19,15 @@ def init_mask_logits(params, *, value: float = 0.0):
 
   OES starts at 0 and not at the prior's logit [authors' code].
   """
-  return jax.tree.map(lambda p: jnp.full_like(p, value), params)
+  return jax.tree.map(lambda p: np.full(p.shape, value, p.dtype), params)
+
+
+def split_like(tree, vector):
+  """Return the entries of a vector, the arrays of a tree one after another, as such a tree."""
+  leaves, treedef = jax.tree.flatten(tree)
+  ends = np.cumsum([leaf.size for leaf in leaves])
+  return jax.tree.unflatten(treedef, [
+      vector[end - leaf.size:end].reshape(leaf.shape) for end, leaf in zip(ends, leaves)])
 
 
 def keep_probability(mask_logits):
@@ -129,11 +137,7 @@ def _rank(scores):
 
 def global_ranks(scores):
   """Rank every score of a tree, largest first, over ALL arrays; ties in the order of the tree."""
-  leaves, treedef = jax.tree.flatten(scores)
-  ranks = _rank(jnp.concatenate([leaf.ravel() for leaf in leaves]))
-  pieces = jnp.split(ranks, np.cumsum([leaf.size for leaf in leaves])[:-1])
-  return jax.tree.unflatten(treedef, [
-      piece.reshape(leaf.shape) for piece, leaf in zip(pieces, leaves)])
+  return split_like(scores, _rank(jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(scores)])))
 
 
 def layerwise_ranks(scores):
@@ -189,9 +193,9 @@ def top_k_mask(scores, count):
                       global_ranks(scores), scores)
 
 
-def count_spared(scores) -> int:
-  """Return how many weights of a tree are never pruned, by their infinite scores."""
-  return sum(leaf.size for leaf, spared in zip(jax.tree.leaves(scores), spared_arrays(scores)) if spared)
+def count_spared(tree, spared) -> int:
+  """Return how many weights of a tree are in arrays of which `spared`, a tree or list of bools, holds."""
+  return sum(leaf.size for leaf, whole in zip(jax.tree.leaves(tree), jax.tree.leaves(spared)) if whole)
 
 
 def layerwise_top_k_mask(scores, keep_fraction: float):

@@ -198,7 +198,8 @@ def _choose_mask(job: jobs.Job, generator, scores, params, problem, share: float
   fraction, automatic = job.keep_fraction, job.config.mask.keep_fraction is None
   if share < 1:
     size = masks.count_weights(params)
-    count = pruning.count_after(share, masks.keep_count(fraction, size), masks.count_spared(scores), size)
+    spared = masks.count_spared(scores, masks.spared_arrays(scores))
+    count = pruning.count_after(share, masks.keep_count(fraction, size), spared, size)
     fraction = (count + 0.5) / size  # int() of its product is `count`
   if automatic:
     target = restoration.acting_target(job.num_measured)

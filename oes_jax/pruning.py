@@ -11,6 +11,7 @@ import numpy as np
 
 from oes_jax import compaction
 from oes_jax import generators
+from oes_jax import masks
 from oes_jax import objectives
 
 # Which weights may be pruned: any, as in OES, or those of convolutions, as in the criteria's publications.
@@ -36,7 +37,7 @@ def spare(mask_config, scores):
 
 def initial_logits(mask_config, params):
   """Return the logits that the mask stage starts from: 0, and so large where nothing is pruned that they stay."""
-  return jax.tree.map(lambda p, spared: np.full_like(p, _OPEN if spared else 0),
+  return jax.tree.map(lambda p, spared: masks.init_mask_logits(p, value=_OPEN if spared else 0.0),
                       params, is_spared(mask_config, params))
 
 
@@ -130,28 +131,25 @@ def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, spa
     Scores: the place of every weight in the order in which it is pruned, those of one step by what they scored in it.
     So the int(keep_fraction * N) largest are the mask of the last step, and any more those of an earlier one.
   """
-  leaves, treedef = jax.tree.flatten(params)
-  ends = np.cumsum([leaf.size for leaf in leaves])
-  join = lambda arrays: np.concatenate([np.ravel(array) for array in arrays])
-  part = lambda vector: jax.tree.unflatten(treedef, [
-      piece.reshape(leaf.shape) for piece, leaf in zip(np.split(vector, ends[:-1]), leaves)])
-  never = join([np.full(leaf.size, bool(whole)) for leaf, whole in zip(
-      leaves, [False] * len(leaves) if spared is None else jax.tree.leaves(spared))])
-  kept, last = np.ones(ends[-1], bool), np.zeros(ends[-1])
-  survived = np.zeros(ends[-1], int)
+  join = lambda tree: np.concatenate([np.ravel(array) for array in jax.tree.leaves(tree)])
+  if spared is None:
+    spared = jax.tree.map(lambda p: False, params)
+  never = join(jax.tree.map(lambda p, whole: np.full(p.shape, whole), params, spared))
+  size, num_spared = masks.count_weights(params), masks.count_spared(params, spared)
+  kept, last, survived = np.ones(size, bool), np.zeros(size), np.zeros(size, int)
   for step in range(1, iterations + 1):
     # In float64: products over all layers leave the range of float32.
-    scores = join(jax.tree.leaves(synaptic_flow(graph, jax.tree.map(np.multiply, params, part(kept)))))
+    scores = join(synaptic_flow(graph, masks.apply_mask(params, masks.split_like(params, kept))))
     last[kept] = scores[kept]
-    count = count_after(step / iterations, int(keep_fraction * ends[-1]), int(never.sum()), int(ends[-1]))
+    count = count_after(step / iterations, int(keep_fraction * size), num_spared, size)
     # Weights that an earlier step has pruned do not come back, not even where fewer than `count` score at all.
     rank = np.where(never, np.inf, np.where(kept, scores, -np.inf))
     kept = np.zeros_like(kept)
     kept[np.argpartition(-rank, count - 1)[:count]] = True
     survived += kept
-  places = np.empty(ends[-1], np.float32)  # exact below 2^24 weights
-  places[np.lexsort((last, survived))] = np.arange(ends[-1])
-  return part(places)
+  places = np.empty(size, np.float32)  # exact below 2^24 weights
+  places[np.lexsort((last, survived))] = np.arange(size)
+  return masks.split_like(params, places)
 
 
 def shuffle_within_arrays(key, mask):

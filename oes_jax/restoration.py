@@ -267,7 +267,8 @@ def fraction_that_acts(generator, scores, target: int, *, scope: str) -> float:
     acts = compaction.acting_weights(
         generator.graph, mask_at(fraction), generator.net_input_shape[-1])
     return sum(int(leaf.sum()) for leaf in jax.tree.leaves(acts))
-  low, high = max(target, masks.count_spared(scores) + 1) / count, LARGEST_AUTO_FRACTION
+  spared = masks.count_spared(scores, masks.spared_arrays(scores))
+  low, high = max(target, spared + 1) / count, LARGEST_AUTO_FRACTION
   if low >= high or acting(high) <= target:
     return high
   while high > 1.01 * low:

@@ -342,12 +342,13 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1))
   validation.check_config(config)
   listed = [case for case in cases.expand(config) if case.ensemble % shard[1] == shard[0]]
   folder, identity = find_folder(config, workdir)
-  return folder, run_cases(listed, folder, identity, config.compute, average=config.ensemble > 1)
+  names, recorded = run_cases(listed, folder, identity, config.compute, average=config.ensemble > 1), results.read(folder)
+  return folder, not any((recorded.get(name) or {"failure": "busy"})["failure"] for name in names)
 
 
 def run_cases(listed: Sequence[cases.Case], folder: pathlib.Path, identity: dict[str, Any], compute, *,
-              average: bool = False) -> bool:
-  """Restore a list of cases in a folder of `find_workdir`; return whether all ended with a result.
+              average: bool = False) -> list[str]:
+  """Restore a list of cases in a folder of `find_workdir`; return the name of each, in cases/ and on record.
 
   Args:
     listed: cases, which tell themselves apart by their configs.
@@ -377,5 +378,4 @@ def run_cases(listed: Sequence[cases.Case], folder: pathlib.Path, identity: dict
     if average:
       _average_members(sweep)
   parallel.gather(None)  # the others wait here: JAX ends them where its goodbye takes long
-  recorded = results.read(folder)
-  return not any((recorded.get(p.name) or {"failure": "busy"})["failure"] for p in plan)
+  return [planned.name for planned in plan]

@@ -8,6 +8,7 @@ import runpy
 import jax
 import numpy as np
 import pytest
+from ml_collections import config_dict
 from skimage import restoration
 
 from configs import benchmark
@@ -122,6 +123,28 @@ def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
   table = bench_compare.tabulate_tuned(rows[1:3], rows, 1)
   assert table[1] == ["b", "0.01 (an end of the range)", "25.00", "24.00", "26.00", "25.00", "24.00"]
   assert table[0][-2:] == ["tuning, 0.01", "tuning, 0.1"]
+  # Every case of c has failed, at every rate.
+  table = bench_compare.tabulate_tuned(rows[1:3], rows, 1, ["a", "c"])
+  assert table[0][-3] == "failed" and table[-1] == ["c", "", "", "", "", "1 of 1", "", ""]
+
+
+def test_classical_denoisers_score_a_measurement_once(tmp_path, monkeypatch):
+  config = bench_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:quick")
+  names, given = ["total variation, weight sigma"], []
+  denoise = classical.denoise
+  def counted(name, measurement, sigma):
+    given.append(sigma)
+    return denoise(name, measurement, sigma)
+  monkeypatch.setattr(classical, "denoise", counted)
+  rows_at = lambda sigma: bench_cases.classical_rows(
+      config, tmp_path, {key: {"noise.sigma": sigma} for key in bench_cases.keys_of(config)[:1]}, names)
+  first = rows_at(0.1)
+  assert rows_at(0.1) == first and given == [0.1]  # kept, with the seconds it took
+  assert first[0]["average psnr"] > first[0]["measurement psnr"] > rows_at(0.2)[0]["measurement psnr"]
+  assert given == [0.1, 0.2]  # another measurement is another file
+  assert all(classical.version(name) for name in classical.available())
+  monkeypatch.setattr(classical, "version", lambda name: "next")
+  assert rows_at(0.1)[0]["average psnr"] == first[0]["average psnr"] and len(given) == 3
 
 
 RECORDS = ROOT / "docs" / "records"
@@ -143,6 +166,21 @@ def test_the_recorded_transfer_follows_from_its_rows():
   assert stored["table"] == reports.format_markdown(table)
   # What is left of the own mask's rows says what other initial weights cost; the last rows are of all other images.
   assert table[1][5] == "" and table[-2][:2] == ["all other images", "of the mask"] and "±" in table[-1][5]
+  # A mask whose every case has failed keeps its line.
+  part = bench_transfer.tabulate(benchmark.get_config("quick"), [
+      row for row in stored["rows"] if row["mask from"] != "astronaut"])
+  assert [line[0] for line in part] == [line[0] for line in table] and part[0][-1] == "failed"
+  assert {line[0] for line in part if line[-1]} == {"mask learned on", "astronaut"}
+
+
+def test_the_recorded_inverse_problems_follow_from_their_rows():
+  stored = json.loads((RECORDS / "inverse.json").read_text(encoding="utf-8"))
+  config = config_dict.ConfigDict(stored["config"])
+  table = bench_inverse.tabulate(config, stored["rows"])
+  assert stored["table"] == reports.format_markdown(table)
+  part = bench_inverse.tabulate(config, [row for row in stored["rows"] if row["method"] != "zero-filled"])
+  failed, = [line for line in part[1:] if line[-1]]
+  assert failed[1] == "zero-filled" and failed[-1] == "3 of 3" and len(part) == len(table)
 
 
 def test_the_pages_show_the_recorded_tables():
