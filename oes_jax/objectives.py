@@ -72,7 +72,8 @@ def make_mask_objective(apply, *, temperature: float, fit: Fit = Fit()):
 
   The fit is a MEAN over measured values, the KL a SUM over weights; `kl_weight` (1e-9 in
   the authors' code) has its meaning only with that pairing. The trainable tree is the mask
-  logits, the frozen one a Prior.
+  logits, the frozen one a Prior. Gates that are held open (`pruning.initial_logits`) add a constant to the
+  KL, and their logit to the mean.
   """
   def objective(mask_logits, prior, problem, key):
     gates = masks.sample_relaxed_mask(key, mask_logits, temperature=temperature)
