@@ -12,13 +12,14 @@ from oes_jax import masks
 from oes_jax import objectives
 from oes_jax import restoration
 
-CASES = [("hourglass", (6, 8)), ("deep_decoder", (6, 7, 8))]
+CASES = [("hourglass", (6, 8)), ("deep_decoder", (6, 7, 8))]  # of two scales
+SMALL = [("hourglass", (6,)), ("deep_decoder", (6, 7))]  # of one
 
 
 def _problem(name, channels, *, keep_fraction, seed, alive=True):
   """Return generator, params, mask and problem in the default float type."""
   generator = generators.make_generator(
-      name, image_shape=(16, 18, 2), num_scales=2, channels=channels)
+      name, image_shape=(16, 18, 2), num_scales=len(channels) - (name == "deep_decoder"), channels=channels)
   params, _ = generator.init(restoration.stream_key(seed, "params"))
   params = jax.jit(lambda tree: jax.tree.map(  # scales and offsets that differ from channel to channel
       lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), tree))(params)
@@ -38,9 +39,9 @@ def _value_and_gradient(generator, params, mask, problem):
   return loss, image, gradient
 
 
-@pytest.mark.parametrize("name, channels", CASES)
-@pytest.mark.parametrize("keep_fraction", [
-    pytest.param(0.03, marks=pytest.mark.slow), pytest.param(0.2, marks=pytest.mark.slow), 0.6])
+@pytest.mark.parametrize("name, channels, keep_fraction", [
+    *((*small, 0.6) for small in SMALL),
+    *(pytest.param(*case, share, marks=pytest.mark.slow) for case in CASES for share in (0.03, 0.2, 0.6))])
 def test_image_and_gradients_are_those_of_the_full_network(x64, name, channels, keep_fraction):
   generator, params, mask, problem = _problem(
       name, channels, keep_fraction=keep_fraction, seed=int(100 * keep_fraction))

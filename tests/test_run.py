@@ -459,8 +459,8 @@ def test_command_line(tmp_path):
 
 @pytest.mark.parametrize("flags, said", [
     (["--config.data.sorce=x"], 'Did you mean "source"'),
-    (["--config.seed=abc"], "config.seed"),
-    (["--config.mask.source=learned"], "learn, random, magnitude, snip"),
+    pytest.param(["--config.seed=abc"], "config.seed", marks=pytest.mark.slow),
+    pytest.param(["--config.mask.source=learned"], "learn, random, magnitude, snip", marks=pytest.mark.slow),
     (["--config.data.source=missing.png"], "data.source='missing.png' does not exist"),
 ])
 def test_command_line_faults_are_one_line(tmp_path, flags, said):
