@@ -43,7 +43,7 @@ QUICK_METHODS = (
     "narrow dense, as many weights as can act", "learned mask shuffled inside arrays", "random", "random, kernels only",
     "random, 50 %", "magnitude", "SNIP", "GraSP", "SynFlow", "SynFlow, at least as many as can act",
     "iterative magnitude pruning", "iterative magnitude pruning on the clean image (oracle)")
-# Of these every mask collapses, or has no image left: there is no learning rate to find.
+# Most masks of these collapse: there is no learning rate to find.
 _NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP")
 # For the full preset; few bundled images are as large.
 FULL = {"crops": (("astronaut", (0, 0, 512, 512)), ("immunohistochemistry", (0, 0, 512, 512)),

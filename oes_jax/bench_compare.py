@@ -76,19 +76,19 @@ def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, An
     rows: on the images of the comparison.
     tuning: on those for tuning.
     most: cases of a method none of which has failed.
-    wanted: methods that have a line even where every case has failed.
+    wanted: methods that have a line even without a result: a case has failed at every rate, or here all.
   """
   rates = sorted({row["learning rate"] for row in tuning})
   table = [["method", "learning rate", "averaged PSNR", "last PSNR", "best PSNR (oracle)", "collapsed", "failed",
             *(f"tuning, {rate:g}" for rate in rates)]]
   for name, mine in _of_methods(rows, wanted):
     rate = mine[0]["learning rate"] if mine else None
-    edge = " (an end of the range)" if rate in (rates[0], rates[-1]) else ""
+    edge = " (an end of the range)" if rate in (*rates[:1], *rates[-1:]) else ""
     table.append([
         name, f"{rate:g}{edge}" if mine else "",
         *(bench_cases.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr")),
         bench_cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
-        bench_cases.share_of(most - len(mine), most),
+        bench_cases.share_of(most - len(mine), most) if mine else "all",
         *(bench_cases.mean([row for row in tuning if (row["method"], row["learning rate"]) == (name, tried)],
                            "average psnr", 2) for tried in rates)])
   return reports.without_empty_columns(table)
@@ -134,7 +134,7 @@ def _best_rates(rows: Sequence[dict[str, Any]], most: int) -> dict[str, float]:
     if whole:
       best[name] = max(whole, key=whole.get)
     else:
-      logging.warning("%s is left out of the tuned table: at every learning rate a case has failed", name)
+      logging.warning("%s has no learning rate: at every one a case has failed", name)
   return best
 
 

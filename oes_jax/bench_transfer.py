@@ -68,6 +68,8 @@ def tabulate(config, rows) -> list[list[str]]:
   for source, init in itertools.product((_OWN, *others, *of_corruptions), INITS):
     mine = [row for row in rows if (row["mask from"], row["init"]) == (source, init)]
     most = seeds * sum(image != source for image in images)
+    if not most:  # the only image there is
+      continue
     table.append([source, init, *(
         bench_cases.spread([row for row in mine if row["image"] == image], "average psnr") for image in images),
         "" if mine == own else bench_cases.paired(mine, own), bench_cases.mean(mine, "acting"),

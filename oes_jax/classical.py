@@ -6,6 +6,7 @@ All but ZS-N2N are told the standard deviation of the noise.
 import importlib.metadata
 import importlib.util
 
+import jax
 import numpy as np
 from skimage import restoration
 
@@ -40,9 +41,9 @@ def available() -> list[str]:
 
 
 def version(name: str) -> str:
-  """Return the version of the package that a denoiser of `available` comes from."""
+  """Return the version of what a denoiser of `available` comes from."""
   if name == "ZS-N2N":
-    return oes_jax.__version__
+    return f"{oes_jax.__version__}, JAX {jax.__version__}"
   return importlib.metadata.version("bm3d" if name == "BM3D, told sigma" else "scikit-image")
 
 

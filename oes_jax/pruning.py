@@ -139,7 +139,7 @@ def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, spa
   kept, last, survived = np.ones(size, bool), np.zeros(size), np.zeros(size, int)
   for step in range(1, iterations + 1):
     # In float64: products over all layers leave the range of float32.
-    scores = join(synaptic_flow(graph, masks.apply_mask(params, masks.split_like(params, kept))))
+    scores = join(synaptic_flow(graph, jax.tree.map(np.multiply, params, masks.split_like(params, kept))))
     last[kept] = scores[kept]
     count = count_after(step / iterations, int(keep_fraction * size), num_spared, size)
     # Weights that an earlier step has pruned do not come back, not even where fewer than `count` score at all.

@@ -342,7 +342,8 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1))
   validation.check_config(config)
   listed = [case for case in cases.expand(config) if case.ensemble % shard[1] == shard[0]]
   folder, identity = find_folder(config, workdir)
-  names, recorded = run_cases(listed, folder, identity, config.compute, average=config.ensemble > 1), results.read(folder)
+  names = run_cases(listed, folder, identity, config.compute, average=config.ensemble > 1)
+  recorded = results.read(folder)
   return folder, not any((recorded.get(name) or {"failure": "busy"})["failure"] for name in names)
 
 

@@ -125,7 +125,8 @@ def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
   assert table[0][-2:] == ["tuning, 0.01", "tuning, 0.1"]
   # Every case of c has failed, at every rate.
   table = bench_compare.tabulate_tuned(rows[1:3], rows, 1, ["a", "c"])
-  assert table[0][-3] == "failed" and table[-1] == ["c", "", "", "", "", "1 of 1", "", ""]
+  assert table[0][-3] == "failed" and table[-1] == ["c", "", "", "", "", "all", "", ""]
+  assert bench_compare.tabulate_tuned([], [], 1, ["c"]) == [["method", "failed"], ["c", "all"]]
 
 
 def test_classical_denoisers_score_a_measurement_once(tmp_path, monkeypatch):
@@ -153,24 +154,30 @@ RECORDS = ROOT / "docs" / "records"
 @pytest.mark.parametrize("record", sorted(RECORDS.glob("compare_*.json")), ids=lambda path: path.stem)
 def test_recorded_tables_follow_from_their_rows(record):
   stored = json.loads(record.read_text(encoding="utf-8"))
-  cases = len(stored["config"]["benchmark"]["crops"]) * len(stored["config"]["benchmark"]["seeds"])
-  assert stored["table"] == reports.format_markdown(bench_compare.tabulate(stored["rows"], cases))
+  asked = stored["config"]["benchmark"]
+  cases, names = len(asked["crops"]) * len(asked["seeds"]), asked["methods"] or methods.METHODS
+  assert stored["table"] == reports.format_markdown(bench_compare.tabulate(stored["rows"], cases, names))
   if "tuned" in stored:
     assert stored["tuned table"] == reports.format_markdown(
-        bench_compare.tabulate_tuned(stored["tuned"], stored["tuning"], cases))
+        bench_compare.tabulate_tuned(stored["tuned"], stored["tuning"], cases, names))
 
 
 def test_the_recorded_transfer_follows_from_its_rows():
   stored = json.loads((RECORDS / "transfer_quick.json").read_text(encoding="utf-8"))
-  table = bench_transfer.tabulate(benchmark.get_config("quick"), stored["rows"])
+  config = config_dict.ConfigDict(stored["config"])
+  table = bench_transfer.tabulate(config, stored["rows"])
   assert stored["table"] == reports.format_markdown(table)
   # What is left of the own mask's rows says what other initial weights cost; the last rows are of all other images.
   assert table[1][5] == "" and table[-2][:2] == ["all other images", "of the mask"] and "±" in table[-1][5]
   # A mask whose every case has failed keeps its line.
-  part = bench_transfer.tabulate(benchmark.get_config("quick"), [
+  part = bench_transfer.tabulate(config, [
       row for row in stored["rows"] if row["mask from"] != "astronaut"])
   assert [line[0] for line in part] == [line[0] for line in table] and part[0][-1] == "failed"
   assert {line[0] for line in part if line[-1]} == {"mask learned on", "astronaut"}
+  # One image alone has no line for its mask on others.
+  config.benchmark.crops = config.benchmark.crops[:1]
+  alone = bench_transfer.tabulate(config, [row for row in stored["rows"] if row["image"] == "rocket"])
+  assert "rocket" not in {line[0] for line in alone} and len(alone) == len(table) - 6
 
 
 def test_the_recorded_inverse_problems_follow_from_their_rows():
