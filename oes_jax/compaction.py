@@ -115,8 +115,8 @@ def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list
   """Return what makes a mask useless, in words; an empty list if nothing does.
 
   A conv kernel with nothing kept, a norm none of whose channels is live, an image that cannot
-  vary over the pixels: each makes the masked generator constant. A mask without findings can
-  still give a weak image.
+  vary over the pixels: each makes the masked generator constant. So does a cut to one channel of the image with that
+  channel. A mask without findings can still give a weak image.
   """
   arrays = [_nonzero(mask, layer) for layer in graph]
   outputs, _ = _forward(graph, arrays, net_input_channels)
@@ -127,9 +127,16 @@ def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list
       findings.append(f"conv {name} keeps none of its {kept['kernel'].size} kernel weights")
     elif layer.kind == "norm" and not varies.any():
       findings.append(f"norm {name} has no live channel")
-  if not outputs[-1][0].any():
-    findings.append("the image cannot vary over the pixels")
+  findings += in_channels("the image cannot vary over the pixels", ~outputs[-1][0])
   return findings
+
+
+def in_channels(finding: str, found: np.ndarray) -> list[str]:
+  """Return a finding about the image, with the channels it holds for unless these are all; nothing for none."""
+  if not found.any():
+    return []
+  where = "" if found.all() else f", in channel {', '.join(str(index + 1) for index in np.flatnonzero(found))}"
+  return [f"{finding}{where}"]
 
 
 class Compaction(NamedTuple):

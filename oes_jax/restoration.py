@@ -299,9 +299,9 @@ def _masked_output(apply, params, mask, net_input):
 
 
 def find_collapse(generator, mask, image) -> list[str]:
-  """Say why a mask cannot restore: dead layers, or a masked output `image` that does not vary."""
+  """Say why a mask cannot restore: dead layers, or a masked, untrained `image` a channel of which does not vary."""
   findings = compaction.find_collapse(generator.graph, mask, generator.net_input_shape[-1])
-  spread = float(jnp.max(jnp.std(image, axis=(0, 1))))
-  if spread < _CONSTANT_OUTPUT:
-    findings.append(f"the masked, untrained image varies by {spread:.1g} only")
-  return findings
+  spread = np.std(image, axis=(0, 1))
+  constant = spread < _CONSTANT_OUTPUT
+  most = spread[constant].max(initial=0)
+  return findings + compaction.in_channels(f"the masked, untrained image varies by {most:.1g} only", constant)

@@ -274,6 +274,10 @@ def test_density_report_counts_every_weight():
     ({"b": norm([0, 1], [1, 1]), "head": conv([[1], [0]], [1])},
      ["the image cannot vary over the pixels"]),
     ({"b": norm([0, 1], [1, 1]), "head": conv([[0], [1]], [0])}, []),
+    # An image of two and of three channels.
+    ({"head": conv([[0, 1], [0, 1]], [1, 1])}, ["the image cannot vary over the pixels, in channel 1"]),
+    ({"b": norm([0, 1], [1, 1]), "head": conv([[1, 0, 1], [0, 1, 0]], [1, 1, 1])},
+     ["the image cannot vary over the pixels, in channel 1, 3"]),
 ])
 def test_find_collapse_hand_check(changes, findings):
   assert compaction.find_collapse(SHORT, dense_mask(SHORT) | changes, 2) == findings

@@ -108,6 +108,9 @@ def test_collapse_is_found_by_structure_and_by_output(small):
   findings = restoration.find_collapse(generator, dead, image)
   assert any("norm decoder_01/norm_out has no live channel" in f for f in findings)
   assert any("varies by" in f for f in findings)
+  flat = jnp.concatenate([image + 0.1 * problem.measurement, image], -1)  # of two channels the second is constant
+  assert restoration.find_collapse(generator, dense, flat) == [
+      f"the masked, untrained image varies by {float(jnp.std(image)):.1g} only, in channel 2"]
 
 
 def test_layerwise_scope_keeps_a_share_of_every_array(small):
