@@ -196,6 +196,7 @@ def test_values_outside_the_range_are_clipped_and_said(tmp_path, caplog):
   assert job.limits[1] < 1100 and measured.truth is None and measured.values.max() == 1
 
 
+@pytest.mark.slow
 def test_divergence_is_named_each_time(tmp_path):
   folder = tmp_path / "run"
   with pytest.raises(run.Failed, match="step .* of the mask stage.*mask.learning_rate"):
@@ -260,10 +261,10 @@ def test_lax_convolutions_run_without_a_compiled_loop(whole, tmp_path, monkeypat
 
 def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
   summary = _restore(tmp_path / "run", mask__source="file", mask__path=str(whole[0] / "mask"),
-                     seed=5, data__crop=(0, 0, 20, 20), weights__num_steps=3)
+                     seed=5, data__crop=(0, 0, 24, 32))
   assert summary["mask"]["layers"] == json.loads(json.dumps(whole[1]))["mask"]["layers"]
   shuffled = _restore(tmp_path / "shuffled", mask__source="shuffled", mask__path=str(whole[0] / "mask"),
-                      seed=5, data__crop=(0, 0, 20, 20), weights__num_steps=3)
+                      seed=5, data__crop=(0, 0, 24, 32), weights__num_steps=3)
   for before, after in zip(summary["mask"]["layers"], shuffled["mask"]["layers"]):
     assert before["kept"] == after["kept"]
   assert shuffled["mask"]["acting"] != summary["mask"]["acting"]
