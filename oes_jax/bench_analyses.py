@@ -23,22 +23,21 @@ _PEER = "non-local means, told sigma"
 def run_sparsity(arguments) -> None:
   """PSNR against density, learned and random masks, collapsed ones marked."""
   config, base, output = bench_cases.read_arguments(arguments, "sparsity")
-  rows = []
-  for source in ("learn", "random"):
-    for fraction in config.benchmark.densities:
-      name = f"{source}, {100 * fraction:g} %"
-      restored = bench_cases.restore(
-          config, base / bench_cases.folder_name(name), name,
-          {key: {"mask.source": source, "mask.keep_fraction": fraction} for key in bench_cases.keys_of(config)})
-      for item in restored.items():
-        row = bench_cases.row(source, *item)
-        rows.append({"source": source, "density": fraction, **{
-            column: row[column] for column in ("image", "seed", "last psnr", "average psnr", "best psnr",
-                                               "kept", "acting")}, "collapsed": bool(row["collapse"])})
+  rows, tried = [], tuple(itertools.product(("learn", "random"), config.benchmark.densities))
+  for source, fraction in tried:
+    name = f"{source}, {100 * fraction:g} %"
+    restored = bench_cases.restore(
+        config, base / bench_cases.folder_name(name), name,
+        {key: {"mask.source": source, "mask.keep_fraction": fraction} for key in bench_cases.keys_of(config)})
+    for item in restored.items():
+      row = bench_cases.row(source, *item)
+      rows.append({"source": source, "density": fraction, **{
+          column: row[column] for column in ("image", "seed", "last psnr", "average psnr", "best psnr",
+                                             "kept", "acting")}, "collapsed": bool(row["collapse"])})
   most = len(bench_cases.keys_of(config))
   table = [["mask", "density", "averaged PSNR", "last PSNR", "can act", "collapsed", "failed"]]
   lines: dict[str, list[tuple[float, float, bool]]] = {}
-  for source, fraction in itertools.product(("learn", "random"), config.benchmark.densities):
+  for source, fraction in tried:
     mine = [row for row in rows if (row["source"], row["density"]) == (source, fraction)]
     collapsed = sum(row["collapsed"] for row in mine)
     table.append([source, f"{100 * fraction:g} %", bench_cases.spread(mine, "average psnr"),
