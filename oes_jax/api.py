@@ -15,12 +15,9 @@ from configs import denoise
 from configs import inpaint
 from configs import mri
 from configs import super_resolution
-from oes_jax import cases
-from oes_jax import checkpoints
-from oes_jax import jobs
-from oes_jax import reports
-from oes_jax import run
-from oes_jax import sweep
+from oes_jax import files
+from oes_jax import runs
+from oes_jax import sweeps
 
 
 # Operators with a config of their own; all others have that of denoising.
@@ -57,7 +54,7 @@ def _write(folder: pathlib.Path, name: str, given: Any) -> str:
   else:
     np.save(stream, np.asarray(given), allow_pickle=False)
   if not path.is_file():
-    checkpoints.write_atomically(path, stream.getvalue())
+    files.write_atomically(path, stream.getvalue())
   elif path.read_bytes() != stream.getvalue():
     raise ValueError(f"workdir={str(folder.parent)!r} holds another {name}; allowed: a new or empty folder.")
   return str(path)
@@ -109,18 +106,18 @@ def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[s
   image = np.load(folder / "restored.npy")
   if spread is not None:
     spread = spread.reshape(image.shape)
-  traces = reports.read_metrics(first / "metrics.jsonl") if (first / "metrics.jsonl").is_file() else {}
-  mask = checkpoints.load_mask(first / "mask")[0] if (first / "mask").is_dir() else None
+  traces = files.read_metrics(first / "metrics.jsonl") if (first / "metrics.jsonl").is_file() else {}
+  mask = files.load_mask(first / "mask")[0] if (first / "mask").is_dir() else None
   return Restoration(image, spread, mask, traces, summary, str(folder))
 
 
 def _restore_one(config, base: pathlib.Path) -> Restoration:
-  if not cases.is_many(config):
+  if not sweeps.is_many(config):
     folder = base / "run"
-    return _read(folder, [folder], run.run(jobs.prepare(config, str(folder))))
-  folder, complete = sweep.run_all(config, str(base / "run"))
+    return _read(folder, [folder], runs.run(runs.prepare(config, str(folder))))
+  folder, complete = sweeps.run_all(config, str(base / "run"))
   if not complete:
-    raise run.Failed(f"not every member of the ensemble was restored; see {folder / 'results.jsonl'}")
+    raise runs.Failed(f"not every member of the ensemble was restored; see {folder / 'results.jsonl'}")
   ensemble, = (folder / "ensembles").iterdir()
   read = lambda path: json.loads((path / "summary.json").read_text(encoding="utf-8"))
   parts = [folder / "cases" / name for name in read(ensemble)["members"]]

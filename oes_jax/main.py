@@ -11,13 +11,9 @@ from absl import logging
 import jax
 from ml_collections import config_flags
 
-from oes_jax import cases
-from oes_jax import jobs
-from oes_jax import processes
-from oes_jax import reports
-from oes_jax import results
-from oes_jax import run
-from oes_jax import sweep
+from oes_jax import files
+from oes_jax import runs
+from oes_jax import sweeps
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, e.g. configs/denoise.py or configs/denoise.py:paper.",
@@ -123,21 +119,21 @@ def _join_program() -> None:
 
 def _run_many(config) -> None:
   if _SUMMARISE.value:
-    folder = sweep.find_folder(config, _WORKDIR.value)[0]
+    folder = sweeps.find_folder(config, _WORKDIR.value)[0]
     if not (folder / "config.json").is_file():
       raise ValueError(f"--workdir={str(folder)!r} holds no run: nothing has been restored there.")
     shard, complete = (0, 1), True
   else:
     shard = (0, 1) if _DISTRIBUTED.value else find_shard(_SHARD.value, os.environ)
-    folder, complete = sweep.run_all(config, _WORKDIR.value, shard)
+    folder, complete = sweeps.run_all(config, _WORKDIR.value, shard)
   if _SUMMARISE.value or jax.process_index() == 0:
-    table = results.write_tables(folder)
+    table = sweeps.write_tables(folder)
     if shard[1] > 1:
       print(f"share {shard[0]}/{shard[1]} has ended")
     else:
       print(table)
     restored = folder / "restored"
-    print(f"cases of this config: {len(cases.expand(config))}")
+    print(f"cases of this config: {len(sweeps.expand(config))}")
     print(f"restored images: {restored} ({sum(1 for _ in restored.glob('*'))})\n"
           f"table: {folder / 'results.md'}")
   if not complete:
@@ -149,9 +145,9 @@ def _run_one(config) -> None:
     if flag.present:
       raise ValueError(f"--{flag.name} is for many restorations; allowed: a data.source that lists "
                        "images, ensemble > 1, or values in sweep.")
-  job = jobs.prepare(config, _WORKDIR.value)
-  summary = run.run(job)
-  print(reports.closing_table(summary))
+  job = runs.prepare(config, _WORKDIR.value)
+  summary = runs.run(job)
+  print(files.closing_table(summary))
   print(f"restored image: {job.workdir / summary['output']}")
 
 
@@ -165,12 +161,12 @@ def main(argv):
       if _SHARD.value is not None:
         raise ValueError(f"--shard={_SHARD.value!r} goes without --distributed; allowed: one of them.")
       _join_program()
-    (_run_many if cases.is_many(config) else _run_one)(config)
-  except processes.Interrupted as error:
+    (_run_many if sweeps.is_many(config) else _run_one)(config)
+  except runs.Interrupted as error:
     _fail(error, 128 + error.signal_number)
   except ValueError as error:
     _fail(error, 2)
-  except (run.Failed, processes.Busy, OSError) as error:
+  except (runs.Failed, runs.Busy, OSError) as error:
     _fail(error, 1)
 
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oes_jax import objectives
+from oes_jax.files import _records as records
+from oes_jax.fitting import _objectives as objectives
+from oes_jax.fitting import _restoration as restoration
 from oes_jax import parallel
-from oes_jax import records
-from oes_jax import restoration
 
 
 def mesh():

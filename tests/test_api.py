@@ -13,7 +13,7 @@ import pytest
 
 import oes_jax
 from oes_jax import api
-from oes_jax import operators
+from oes_jax.operators import _operators as operators
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
         "weights.num_steps": 4, "compute.compilation_cache": ""}

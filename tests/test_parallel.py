@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import single
 
-from oes_jax import generators
+from oes_jax.fitting import _objectives as objectives
+from oes_jax.fitting import _restoration as restoration
+from oes_jax.generators import _generators as generators
 from oes_jax import metrics
-from oes_jax import objectives
 from oes_jax import parallel
-from oes_jax import restoration
 
 _ON_EIGHT_DEVICES = """
     import re, warnings

@@ -1,0 +1,2 @@
+"""Benchmarks: one file each."""
+

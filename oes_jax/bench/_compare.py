@@ -1,0 +1,165 @@
+"""Methods compared at equal weight steps, learning rate and noise draw, on images whose truth none may see.
+
+The learned mask comes first. Masks at "the same density" keep as many weights, image by image and seed by seed;
+all methods restore the same measurements, and draw initial weights and network input from the same seeds.
+"""
+
+import logging
+import pathlib
+import statistics
+from typing import Any, Sequence
+
+import numpy as np
+
+from oes_jax.bench import _cases
+from oes_jax.bench import _methods
+from oes_jax import files
+
+
+def _mean_trace(restored: dict[Any, dict[str, Any]]) -> np.ndarray:
+  """PSNR of the output of every weight step, mean over images and seeds."""
+  return np.mean([files.read_metrics(pathlib.Path(summary["folder"]) / "metrics.jsonl")["weights"]["psnr"]
+                  for summary in restored.values()], 0)
+
+
+def _of_methods(rows: Sequence[dict[str, Any]], wanted: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
+  """Group rows by method, the best averaged PSNR first; methods of `wanted` that have no row come last."""
+  groups = [(name, [row for row in rows if row["method"] == name])
+            for name in dict.fromkeys((*(row["method"] for row in rows), *wanted))]
+  return sorted(groups, key=lambda group: -statistics.mean(
+      row["average psnr"] for row in group[1]) if group[1] else np.inf)
+
+
+def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = ()) -> list[list[str]]:
+  """Return header and cells: mean and standard deviation of each method over images and seeds.
+
+  Ranks are by the averaged output among the networks that do not see the truth; peers that are no deep image
+  priors and the oracle stand at their places without one, and so does a method of which a case has failed or
+  every case has collapsed. A collapsed case counts like any other: it has lost.
+
+  Args:
+    rows: of all methods.
+    most: cases of a method none of which has failed.
+    wanted: methods that have a line even where every case has failed.
+  """
+  groups = _of_methods(rows, wanted)
+  learned = dict(groups).get(_methods.LEARNED, [])
+  table = [["rank", "method", "averaged PSNR", "against the learned mask", "SSIM", "last PSNR", "SSIM", "guarded PSNR", "SSIM",
+            "guard's step", "best PSNR (oracle)", "kept", "can act", "mask stage, s", "weight stage, s", "peak MB",
+            "collapsed", "failed"]]
+  rank = 0
+  for name, mine in groups:
+    collapsed = sum(bool(row["collapse"]) for row in mine)
+    ranked = name != _methods.ORACLE and len(mine) == most and "last psnr" in mine[0] and collapsed < most
+    rank += ranked
+    mask_seconds = lambda row: (sum(s for stage, s in row["seconds"].items() if stage not in ("weights", "all"))
+                                if len(row["seconds"]) > 1 else None)
+    table.append([
+        str(rank) if ranked else "", name, _cases.spread(mine, "average psnr"),
+        "" if mine is learned else _cases.paired(mine, learned),
+        _cases.mean(mine, "average ssim", 3), _cases.spread(mine, "last psnr"),
+        _cases.mean(mine, "last ssim", 3), _cases.spread(mine, "guarded psnr"),
+        _cases.mean(mine, "guarded ssim", 3), _cases.mean(mine, "guard step"),
+        _cases.spread(mine, "best psnr"), _cases.mean(mine, "kept"), _cases.mean(mine, "acting"),
+        _cases.mean(mine, mask_seconds, 1),
+        _cases.mean(mine, lambda row: row["seconds"].get("weights", row["seconds"].get("all")), 1),
+        _cases.mean(mine, lambda row: row["peak bytes"] / 1e6 if "peak bytes" in row else None),
+        _cases.share_of(collapsed, len(mine)), _cases.share_of(most - len(mine), most)])
+  return files.without_empty_columns(table)
+
+
+def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, Any]], most: int,
+                   wanted: Sequence[str] = ()) -> list[list[str]]:
+  """Return header and cells: every method at the learning rate that was best for it on other images.
+
+  Args:
+    rows: on the images of the comparison.
+    tuning: on those for tuning.
+    most: cases of a method none of which has failed.
+    wanted: methods that have a line even without a result: a case has failed at every rate, or here all.
+  """
+  rates = sorted({row["learning rate"] for row in tuning})
+  table = [["method", "learning rate", "averaged PSNR", "last PSNR", "best PSNR (oracle)", "collapsed", "failed",
+            *(f"tuning, {rate:g}" for rate in rates)]]
+  for name, mine in _of_methods(rows, wanted):
+    rate = mine[0]["learning rate"] if mine else None
+    edge = " (an end of the range)" if rate in (*rates[:1], *rates[-1:]) else ""
+    table.append([
+        name, f"{rate:g}{edge}" if mine else "",
+        *(_cases.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr")),
+        _cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
+        _cases.share_of(most - len(mine), most) if mine else "all",
+        *(_cases.mean([row for row in tuning if (row["method"], row["learning rate"]) == (name, tried)],
+                           "average psnr", 2) for tried in rates)])
+  return files.without_empty_columns(table)
+
+
+def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+  """Restore with the methods of `rates`, each at its learning rate; return the rows and the traces."""
+  learned = _cases.restore(config, base / "learned", _methods.LEARNED,
+                                {key: {} for key in _cases.keys_of(config)})
+  rows, traces = [], {}
+  for name, rate in rates.items():
+    restored = learned
+    if name != _methods.LEARNED or rate != config.weights.learning_rate:
+      changes = _cases.changes_of(config, name, learned, {"weights.learning_rate": rate})
+      if name == _methods.LEARNED:  # it is not learned again
+        changes = {key: {**changes[key], **_methods.given(_cases.learned_of(config, key[0], summary))}
+                   for key, summary in learned.items()}
+      restored = _cases.restore(config, base / _cases.folder_name(name), name, changes)
+    rows += [_cases.row(name, *item) for item in restored.items()]
+    if restored:
+      traces[name] = _mean_trace(restored)
+  return rows, traces
+
+
+def _of_tuning(config):
+  """Return the config with the images that are for tuning only."""
+  other = _cases.of_crops(config, config.benchmark.tuning_crops).unlock()
+  other.benchmark.seeds = config.benchmark.seeds[:1]
+  return other.lock()
+
+
+def _best_rates(rows: Sequence[dict[str, Any]], most: int) -> dict[str, float]:
+  """Return the learning rate with the best averaged PSNR of every method that has one.
+
+  A rate at which one of its `most` cases has failed is none.
+  """
+  best = {}
+  for name in dict.fromkeys(row["method"] for row in rows):
+    mine = [row for row in rows if row["method"] == name]
+    found = {rate: [row["average psnr"] for row in mine if row["learning rate"] == rate]
+             for rate in dict.fromkeys(row["learning rate"] for row in mine)}
+    whole = {rate: statistics.mean(values) for rate, values in found.items() if len(values) == most}
+    if whole:
+      best[name] = max(whole, key=whole.get)
+    else:
+      logging.warning("%s has no learning rate: at every one a case has failed", name)
+  return best
+
+
+def run_compare(arguments) -> None:
+  """Restore with every method; print the tables, record every run, and draw PSNR against the step."""
+  config, base, output = _cases.read_arguments(arguments, "compare")
+  if config.benchmark.learning_rates and not arguments.output:
+    output = f"{base}_tuned.json"  # beside what a preset without them has recorded
+  keys = _cases.keys_of(config)
+  names = config.benchmark.methods or _methods.METHODS
+  rows, traces = _run(config, base, dict.fromkeys(names, config.weights.learning_rate))
+  rows += _cases.classical_rows(config, base / "classical", {key: {} for key in keys})
+  files.write_csv(base / "traces.csv", ("method", "step", "psnr"), [
+      (method, step, f"{psnr:.3f}") for method, trace in traces.items()
+      for step, psnr in enumerate(trace, start=1)])
+  files.save_traces(base / "traces.png", traces)
+  table = tabulate(rows, len(keys), names)
+  _cases.finish(base, output, config, "compare", rows, table)
+  if config.benchmark.learning_rates:
+    other, tuning = _of_tuning(config), []
+    for rate in config.benchmark.learning_rates:
+      tuning += _run(other, base, dict.fromkeys(names, rate))[0]
+    tuned = _run(config, base, _best_rates(tuning, len(_cases.keys_of(other))))[0]
+    tuned_table = tabulate_tuned(tuned, tuning, len(keys), names)
+    print("\nlearning rate tuned on other images")
+    _cases.show(base, "tuned", tuned, tuned_table)
+    _cases.record(output, config, rows, table, tuning=tuning, tuned=tuned,
+                       **{"tuned table": files.format_markdown(tuned_table)})

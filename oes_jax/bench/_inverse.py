@@ -1,0 +1,86 @@
+"""Inverse problems: the learned mask and two dense nets against classical methods, on the same measurements."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from oes_jax.bench import _cases
+from oes_jax.bench import _methods
+from oes_jax.bench import peers
+from oes_jax import files
+from oes_jax import runs
+
+# What the first estimate of a measurement is called, where it is a method of its own.
+_ESTIMATES = {"mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection",
+              "inpainting": "mean of the rest", "deblurring": "the measurement itself"}
+_NETWORKS = (_methods.LEARNED, "dense (deep image prior)", "deep decoder, dense")
+
+
+def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:
+  """Score the first estimate and the classical methods on every measurement."""
+  rows = []
+  for key, job in _cases.inspected(config, changes):
+    measured, name = runs.measure(job), job.config.operator.name
+    given = peers.Given(
+        job.operator, measured.op_params, measured.values, job.shape,
+        runs.angles_of(job.config), job.strength.sigma)
+    truth = np.asarray(runs.to_view(job.config, measured.truth))
+    for method in (_ESTIMATES[name], *peers.PEERS[name]):
+      began = time.perf_counter()
+      image = measured.estimate if method == _ESTIMATES[name] else peers.solve(name, method, given)
+      seconds = None if method == _ESTIMATES[name] else time.perf_counter() - began
+      quality = runs.quality_of(np.asarray(runs.to_view(job.config, image)), truth)
+      rows.append({"method": method, "image": key[0], "seed": key[1],
+                   **{f"average {score}": value for score, value in quality.items()},
+                   "seconds": seconds})
+  return rows
+
+
+def tabulate(config, rows: list[dict[str, Any]]) -> list[list[str]]:
+  """Return header and cells: every problem with all its methods, the best averaged PSNR first."""
+  problems = config.benchmark.problems
+  most = max(len(crops) for _, crops, _ in problems)
+  table = [["problem", "method", "PSNR (averaged output)", *(f"image {number + 1}" for number in range(most)),
+            "SSIM", "last PSNR", "guarded PSNR", "seconds", "failed"]]
+  for problem, crops, pairs in problems:
+    shown, cases = [image for image, _ in crops], len(crops) * len(config.benchmark.seeds)
+    operator, lines = dict(pairs)["operator.name"], []
+    for name in (_ESTIMATES[operator], *peers.PEERS[operator], *_NETWORKS):
+      of = [row for row in rows if (row["problem"], row["method"]) == (problem, name)]
+      each = [_cases.mean([row for row in of if row["image"] == image], "average psnr", 2) for image in shown]
+      lines.append([f"{problem}: {', '.join(shown)}", name, _cases.spread(of, "average psnr"),
+                    *each, *[""] * (most - len(each)), _cases.mean(of, "average ssim", 3),
+                    _cases.mean(of, "last psnr", 2), _cases.mean(of, "guarded psnr", 2),
+                    _cases.mean(of, "seconds", 1), _cases.share_of(cases - len(of), cases)])
+    lines.sort(key=lambda line: -float(line[2].partition(" ")[0] or -np.inf))
+    table += [[line[0] if line is lines[0] else "", *line[1:]] for line in lines]
+  return files.without_empty_columns(table)
+
+
+def run_inverse(arguments) -> None:
+  """Solve every problem of the config with every method; print and record the table.
+
+  Raises:
+    ValueError: a problem has an operator without classical peers.
+  """
+  config, base, output = _cases.read_arguments(arguments, "inverse")
+  for problem, _, pairs in config.benchmark.problems:
+    if dict(pairs).get("operator.name") not in _ESTIMATES:
+      raise ValueError(f"benchmark.problems: {problem!r} has operator.name={dict(pairs).get('operator.name')!r}; "
+                       f"allowed: {', '.join(_ESTIMATES)}.")
+  rows = []
+  for problem, crops, pairs in config.benchmark.problems:
+    mine, shared = _cases.of_crops(config, crops), dict(pairs)
+    changes = {key: shared for key in _cases.keys_of(mine)}
+    rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
+    for name in _NETWORKS:
+      restored = _cases.restore(
+          mine, base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}",
+          _cases.changes_of(mine, name, {}, shared))
+      for key, summary in restored.items():
+        row = _cases.row(name, key, summary)
+        rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
+  _cases.finish(base, output, config, "inverse", rows, tabulate(config, rows))
+  files.save_matrix(base / "inverse.png", *_cases.averages(
+      rows, lambda row: row["method"], lambda row: row["problem"]), title="averaged PSNR, dB")

@@ -1,0 +1,69 @@
+"""Denoisers that are no deep image priors: scikit-image's, BM3D and ZS-N2N. What a prior has to beat.
+
+All but ZS-N2N are told the standard deviation of the noise.
+"""
+
+import importlib.metadata
+import importlib.util
+
+import jax
+import numpy as np
+from skimage import restoration
+
+import oes_jax
+from oes_jax.bench.peers import _zs_n2n
+
+
+def _non_local_means(measurement, sigma):
+  return restoration.denoise_nl_means(
+      measurement, h=0.8 * sigma, sigma=sigma, patch_size=5, patch_distance=6, fast_mode=True,
+      channel_axis=-1)
+
+
+def _total_variation(measurement, sigma):
+  return restoration.denoise_tv_chambolle(measurement, weight=sigma, channel_axis=-1)
+
+
+def _wavelets(measurement, sigma):
+  return restoration.denoise_wavelet(
+      measurement, sigma=sigma, method="BayesShrink", mode="soft", rescale_sigma=True,
+      convert2ycbcr=measurement.shape[-1] == 3, channel_axis=-1)
+
+
+def _bm3d(measurement, sigma):
+  import bm3d  # an extra: its licence is not ours  # pylint: disable=g-import-not-at-top
+  return (bm3d.bm3d_rgb if measurement.shape[-1] == 3 else bm3d.bm3d)(measurement, sigma)
+
+
+def available() -> list[str]:
+  """Return the names of the denoisers; BM3D only where it is installed."""
+  return [name for name in DENOISERS if name != "BM3D, told sigma" or importlib.util.find_spec("bm3d")]
+
+
+def version(name: str) -> str:
+  """Return the version of what a denoiser of `available` comes from."""
+  if name == "ZS-N2N":
+    return f"{oes_jax.__version__}, JAX {jax.__version__}"
+  return importlib.metadata.version("bm3d" if name == "BM3D, told sigma" else "scikit-image")
+
+
+def denoise(name: str, measurement: np.ndarray, sigma: float) -> np.ndarray:
+  """Denoise with one of `available`.
+
+  Args:
+    name: of the denoiser.
+    measurement: [H, W, C] in [0, 1].
+    sigma: standard deviation of its noise.
+
+  Returns:
+    [H, W, C] in [0, 1], float32.
+  """
+  image = DENOISERS[name](measurement.astype(np.float64), sigma)
+  return np.clip(np.reshape(image, measurement.shape), 0, 1).astype(np.float32)
+
+
+DENOISERS = {"non-local means, told sigma": _non_local_means,
+             "total variation, weight sigma": _total_variation,
+             "wavelets (BayesShrink), told sigma": _wavelets,
+             "BM3D, told sigma": _bm3d,
+             "ZS-N2N": lambda measurement, sigma: _zs_n2n.denoise(measurement)}

@@ -1,0 +1,132 @@
+"""Stored states and masks, and damage to them."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oes_jax.files import _checkpoints as checkpoints
+from oes_jax.fitting import _engine as engine
+
+
+def _state(value: float, step: int) -> engine.LoopState:
+  optimizer = engine.make_optimizer(learning_rate=0.1, schedule="cosine", num_steps=9)
+  params = {"a": {"kernel": jnp.full((2, 3), value)}, "b": jnp.arange(4.0) * value}
+  state = engine.init_state(params, optimizer, (2, 2, 1))
+  return state._replace(step=jnp.int32(step))
+
+
+def _largest_file(folder: pathlib.Path) -> pathlib.Path:
+  return max((f for f in folder.rglob("*") if f.is_file() and f.name != "manifest.json"),
+             key=lambda f: f.stat().st_size)
+
+
+@pytest.fixture
+def saved(tmp_path):
+  store = checkpoints.Checkpoints(tmp_path / "checkpoints")
+  for step in (3, 6, 9):
+    store.save(step, _state(0.1 * step, step), {"stage": "mask", "step": step})
+  return tmp_path / "checkpoints"
+
+
+def test_state_and_record_come_back_bit_for_bit(saved):
+  store = checkpoints.Checkpoints(saved)
+  assert store.latest() == (9, {"stage": "mask", "step": 9})
+  restored = store.restore(9, _state(0.0, 0))
+  expected = _state(0.1 * 9, 9)
+  assert jax.tree.structure(restored) == jax.tree.structure(expected)
+  for got, want in zip(jax.tree.leaves(restored), jax.tree.leaves(expected)):
+    np.testing.assert_array_equal(got, want)
+    assert got.dtype == want.dtype
+
+
+def test_two_steps_are_kept(saved):
+  assert sorted(p.name for p in saved.iterdir()) == ["6", "9"]
+
+
+def _flip_a_byte(file):
+  data = bytearray(file.read_bytes())
+  data[len(data) // 2] ^= 1
+  file.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("damage", [
+    lambda step: (step / "manifest.json").unlink(),
+    lambda step: (step / "manifest.json").write_text("{ cut"),
+    lambda step: _flip_a_byte(_largest_file(step)),
+    lambda step: _largest_file(step).write_bytes(b""),
+    lambda step: _largest_file(step).unlink(),
+], ids=["no manifest", "cut manifest", "flipped byte", "emptied file", "missing file"])
+def test_a_damaged_step_is_skipped_with_a_warning(saved, damage, caplog):
+  damage(saved / "9")
+  store = checkpoints.Checkpoints(saved)
+  assert "9 is incomplete or damaged" in caplog.text
+  assert store.latest()[0] == 6
+  np.testing.assert_array_equal(store.restore(6, _state(0.0, 0)).trainable["b"],
+                                _state(0.1 * 6, 6).trainable["b"])
+  store.save(9, _state(5.0, 9), {"stage": "mask", "step": 9})  # and can be written again
+  assert float(store.restore(9, _state(0.0, 0)).trainable["b"][1]) == 5.0
+
+
+def test_a_foreign_file_does_no_harm(saved):
+  (saved / "9" / ".DS_Store").write_text("x")
+  assert checkpoints.Checkpoints(saved).latest()[0] == 9
+
+
+def test_a_checkpoint_is_no_mask(saved):
+  with pytest.raises(ValueError, match="holds no complete mask"):
+    checkpoints.load_mask(saved / "9")
+
+
+def test_a_step_behind_the_latest_is_not_silently_dropped(saved):
+  with pytest.raises(RuntimeError, match="refused to save step 2 after 9"):
+    checkpoints.Checkpoints(saved).save(2, _state(1.0, 2), {})
+
+
+def test_clear_leaves_nothing(saved):
+  store = checkpoints.Checkpoints(saved)
+  store.clear()
+  assert store.latest() is None
+
+
+def test_an_empty_folder_has_no_latest(tmp_path):
+  assert checkpoints.Checkpoints(tmp_path / "new").latest() is None
+
+
+def test_mask_is_stored_alone(tmp_path):
+  mask = {"a": {"kernel": np.asarray([[1.0, 0.0]])}, "b": np.asarray([0.0, 1.0, 1.0])}
+  checkpoints.save_mask(tmp_path / "mask", mask, {"seed": 3, "generator": {"name": "x"}})
+  loaded, metadata = checkpoints.load_mask(tmp_path / "mask")
+  assert metadata == {"seed": 3, "generator": {"name": "x"}}
+  np.testing.assert_array_equal(loaded["a"]["kernel"], [[True, False]])
+  np.testing.assert_array_equal(loaded["b"], [False, True, True])
+  assert loaded["b"].dtype == bool
+
+
+def test_a_damaged_mask_is_refused(tmp_path):
+  checkpoints.save_mask(tmp_path / "mask", {"b": np.ones(3)}, {})
+  _largest_file(tmp_path / "mask").write_bytes(b"x")
+  with pytest.raises(ValueError, match="mask.path=.*holds no complete mask"):
+    checkpoints.load_mask(tmp_path / "mask")
+
+
+def test_atomic_write_leaves_no_other_file(tmp_path):
+  checkpoints.write_atomically(tmp_path / "a.json", json.dumps([1]).encode())
+  checkpoints.write_atomically(tmp_path / "a.json", json.dumps([2]).encode())
+  assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+  assert json.loads((tmp_path / "a.json").read_text()) == [2]
+
+
+def test_two_processes_may_write_one_file(tmp_path):
+  """Shares of one sweep start and end together."""
+  write = ("import pathlib, sys; from oes_jax.files import _checkpoints as checkpoints\n"
+           "for _ in range(100): checkpoints.write_atomically(pathlib.Path(sys.argv[1]), b'x' * 1000)")
+  both = [subprocess.Popen([sys.executable, "-c", write, str(tmp_path / "file")], stderr=subprocess.PIPE)
+          for _ in range(2)]
+  assert [process.communicate()[1][-300:] for process in both] == [b"", b""]
+  assert [path.name for path in tmp_path.iterdir()] == ["file"]

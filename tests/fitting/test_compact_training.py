@@ -1,0 +1,151 @@
+"""A compacted network gives the image, the gradients and the training of the masked full one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import single
+
+from oes_jax.fitting import _objectives as objectives
+from oes_jax.fitting import _restoration as restoration
+from oes_jax.generators import _generators as generators
+from oes_jax.masks import _compaction as compaction
+from oes_jax.masks import _masks as masks
+
+CASES = [("hourglass", (6, 8)), ("deep_decoder", (6, 7, 8))]  # of two scales
+SMALL = [("hourglass", (6,)), ("deep_decoder", (6, 7))]  # of one
+
+
+def _problem(name, channels, *, keep_fraction, seed, alive=True):
+  """Return generator, params, mask and problem in the default float type."""
+  generator = generators.make_generator(
+      name, image_shape=(16, 18, 2), num_scales=len(channels) - (name == "deep_decoder"), channels=channels)
+  params, _ = generator.init(restoration.stream_key(seed, "params"))
+  params = jax.jit(lambda tree: jax.tree.map(  # scales and offsets that differ from channel to channel
+      lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), tree))(params)
+  scores = restoration.random_scores(jax.random.key(seed), params)
+  mask = restoration.threshold_scores(scores, keep_fraction, scope="global")
+  if alive:  # one path stays open, so that sparse masks leave an image
+    mask = jax.jit(lambda tree: jax.tree.map(lambda m: m.at[(0,) * m.ndim].set(1), tree))(mask)
+  net_input = generators.sample_net_input(jax.random.key(1), generator.net_input_shape)
+  measurement = jax.random.uniform(jax.random.key(2), (16, 18, 2))
+  return generator, params, mask, objectives.Problem(net_input, measurement)
+
+
+def _value_and_gradient(generator, params, mask, problem):
+  objective = objectives.make_weight_objective(generator.apply)
+  (loss, (image, _)), gradient = jax.jit(jax.value_and_grad(objective, has_aux=True))(
+      masks.apply_mask(params, mask), mask, problem, jax.random.key(0))
+  return loss, image, gradient
+
+
+@pytest.mark.parametrize("name, channels, keep_fraction", [
+    *((*small, 0.2) for small in SMALL),
+    *(pytest.param(*case, share, marks=pytest.mark.slow) for case in CASES for share in (0.03, 0.2, 0.6))])
+def test_image_and_gradients_are_those_of_the_full_network(x64, name, channels, keep_fraction):
+  generator, params, mask, problem = _problem(
+      name, channels, keep_fraction=keep_fraction, seed=int(100 * keep_fraction))
+  small = restoration.compact_problem(generator, params, mask, problem)
+  widths = [next(iter(compaction.arrays_of(params, layer).values())).shape[-1] for layer in generator.graph[:-1]]
+  gone = sum(width - columns.size for width, columns in zip(widths, small.plan.columns))
+  assert gone > 0 or keep_fraction == 0.6
+  _, image, gradient = _value_and_gradient(generator, params, mask, problem)
+  _, small_image, small_gradient = _value_and_gradient(
+      generator, small.params, small.mask, small.problem)
+  np.testing.assert_allclose(small_image, image, rtol=0, atol=1e-10)
+  zeros = jax.tree.map(np.zeros_like, params)
+  grown = compaction.expand(generator.graph, small.plan, small_gradient, zeros)
+  acting = compaction.acting_weights(generator.graph, mask, generator.net_input_shape[-1])
+  for got, want, acts in zip(*(jax.tree.leaves(t) for t in (grown, gradient, acting))):
+    np.testing.assert_allclose(got[acts], np.asarray(want)[acts], rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_one_float32_step_agrees_to_rounding():
+  generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.6, seed=3)
+  small = restoration.compact_problem(generator, params, mask, problem)
+  loss, image, _ = _value_and_gradient(generator, params, mask, problem)
+  small_loss, small_image, _ = _value_and_gradient(
+      generator, small.params, small.mask, small.problem)
+  np.testing.assert_allclose(small_loss, loss, rtol=1e-5)
+  np.testing.assert_allclose(small_image, image, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_hundred_float64_steps_agree(x64):
+  generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.5, seed=4)
+  small = restoration.compact_problem(generator, params, mask, problem)
+  runs = []
+  for tree, kept, given in ((params, mask, problem), (small.params, small.mask, small.problem)):
+    stage = single.weight_stage(
+        generator, tree, kept, given, seed=0, num_steps=200, learning_rate=0.01, length=200)
+    state, record = single.run(stage)
+    runs.append((state, record["loss"]))
+  (full_state, full_loss), (small_state, small_loss) = runs
+  assert small_loss[-1] < 0.7 * small_loss[0]
+  np.testing.assert_allclose(small_loss, full_loss, rtol=1e-9)
+  np.testing.assert_allclose(small_state.output, full_state.output, atol=1e-9)
+  grown = compaction.expand(generator.graph, small.plan, small_state.trainable, params)
+  image = restoration.masked_output(generator, grown, mask, problem.net_input)
+  again = restoration.masked_output(generator, full_state.trainable, mask, problem.net_input)
+  np.testing.assert_allclose(image, again, atol=1e-9)
+
+
+@pytest.mark.parametrize("multiple", [1, 4, 8])
+def test_widths_are_rounded_up_and_filled_with_zeros(multiple):
+  generator, params, mask, _ = _problem("hourglass", (6, 8), keep_fraction=0.3, seed=5)
+  plan = compaction.plan_compaction(
+      generator.graph, mask, generator.net_input_shape[-1], multiple=multiple)
+  small = compaction.compact(generator.graph, plan, params)
+  for layer, width, columns in zip(generator.graph[:-1], plan.widths, plan.columns):
+    assert width % multiple == 0 and 0 <= width - columns.size < max(multiple, 2)
+    for array in compaction.arrays_of(small, layer).values():
+      assert array.shape[-1] == width
+      assert not array[..., columns.size:].any()
+
+
+@pytest.mark.slow
+def test_shared_widths_stack_and_leave_each_image_alone():
+  cases = [_problem("hourglass", (6, 8), keep_fraction=keep, seed=seed)
+           for keep, seed in ((0.3, 5), (0.6, 6))]
+  generator = cases[0][0]
+  channels = generator.net_input_shape[-1]
+  plans = [compaction.plan_compaction(generator.graph, mask, channels, multiple=1)
+           for _, _, mask, _ in cases]
+  shared = [compaction.widen(plan, compaction.widest(plans)) for plan in plans]
+  assert plans[0].widths != plans[1].widths and shared[0].widths == shared[1].widths
+  small = [(compaction.compact(generator.graph, plan, params),
+            compaction.compact_input(plan, problem.net_input))
+           for plan, (_, params, mask, problem) in zip(shared, cases)
+           for params in [masks.apply_mask(params, mask)]]
+  images = jax.jit(jax.vmap(generator.apply))(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *small))
+  for image, (_, params, mask, problem) in zip(images, cases):
+    expected = restoration.masked_output(generator, params, mask, problem.net_input)
+    np.testing.assert_allclose(image, expected, atol=1e-5)
+
+
+def test_expanding_what_was_gathered_changes_nothing():
+  generator, params, mask, _ = _problem("hourglass", (6, 8), keep_fraction=0.3, seed=6)
+  plan = compaction.plan_compaction(generator.graph, mask, generator.net_input_shape[-1])
+  back = compaction.expand(
+      generator.graph, plan, compaction.compact(generator.graph, plan, params), params)
+  jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
+@pytest.mark.slow
+def test_a_constant_channel_that_reaches_the_head_stays():
+  generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.9, seed=7)
+  norm = mask["decoder_01"]["norm_out"]
+  norm["scale"] = norm["scale"].at[1].set(0)
+  norm["offset"] = norm["offset"].at[1].set(1)
+  mask["head"]["kernel"] = mask["head"]["kernel"].at[0, 0, 1].set(1)
+  small = restoration.compact_problem(generator, params, mask, problem)
+  assert 1 in small.plan.columns[-2]
+  _, image, gradient = _value_and_gradient(generator, params, mask, problem)
+  _, small_image, small_gradient = _value_and_gradient(
+      generator, small.params, small.mask, small.problem)
+  np.testing.assert_allclose(small_image, image, atol=1e-5)
+  place = list(small.plan.columns[-2]).index(1)
+  np.testing.assert_allclose(small_gradient["decoder_01"]["norm_out"]["offset"][place],
+                             gradient["decoder_01"]["norm_out"]["offset"][1], rtol=1e-3)
+  assert jnp.abs(gradient["decoder_01"]["norm_out"]["offset"][1]) > 1e-6
