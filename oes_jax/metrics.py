@@ -19,7 +19,7 @@ class Valid(NamedTuple):
 
 
 def mean(values, valid: Valid | None = None):
-  """Mean of [..., C] over all values, or over the valid ones."""
+  """Return the mean of [..., C] over all values, or over the valid ones."""
   if valid is None:
     return jnp.mean(values)
   return jnp.sum(values * valid.pixels) / (valid.count * values.shape[-1])

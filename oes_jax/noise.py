@@ -4,6 +4,8 @@ All values are in the unit range. Every data fit is scaled so that small residua
 a mean squared error: the KL term of the mask stage keeps its meaning whatever the noise.
 """
 
+import dataclasses
+import functools
 from typing import Any, Callable, NamedTuple
 
 import jax
@@ -136,3 +138,80 @@ NOISE_MODELS = {
     "speckle": NoiseModel(_add_speckle, _speckle, ("sigma",), from_zero=True),
     "rician": NoiseModel(_add_rician, _rician, ("sigma",), ("sigma",), from_zero=True),
 }
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("strength",), meta_fields=("model",))
+@dataclasses.dataclass(frozen=True)
+class Noise:
+  """Noise of a model and a strength: what a Problem takes as its loss. A pytree whose leaves are the strength.
+
+  Attributes:
+    model: a key of NOISE_MODELS.
+    strength: Strength, unit range; or () where the data fit does not depend on it.
+  """
+  model: str
+  strength: Any = ()
+
+  def add(self, key, image):
+    """Return a noisy image.
+
+    Args:
+      key: PRNG key.
+      image: array of any shape, in the unit range.
+    """
+    return NOISE_MODELS[self.model].add(key, image, self.strength)
+
+  def loss(self, predicted, measured, average):
+    """Return how badly a prediction explains every measured value, an array like `measured`.
+
+    Args:
+      predicted: what would be measured without noise.
+      measured: what was measured.
+      average: function that takes the mean of an array over the values that count.
+    """
+    return NOISE_MODELS[self.model].loss(predicted, measured, self.strength, average)
+
+
+def _noise(model: str, **given: Any) -> Noise:
+  for name in NOISE_MODELS[model].fits_with:
+    value = given[name]
+    if isinstance(value, (int, float)) and not value > 0:
+      raise ValueError(f"{name}={value!r} is not allowed for {model} noise; allowed: a number above 0.")
+  return Noise(model, Strength(**{name: given.get(name, 0.0) for name in Strength._fields}))
+
+
+def gaussian(sigma=0.0) -> Noise:
+  """Return Gaussian noise of standard deviation `sigma`; its data fit, the squared error, does not depend on it.
+
+  Example:
+    >>> import jax, jax.numpy as jnp
+    >>> from oes_jax import noise
+    >>> noise.gaussian(0.1).add(jax.random.key(0), jnp.full((8, 8, 1), 0.5)).shape
+    (8, 8, 1)
+  """
+  return _noise("gaussian", sigma=sigma)
+
+
+def poisson(peak=0.0) -> Noise:
+  """Return Poisson noise of `peak` expected counts at the value 1; its data fit does not depend on it."""
+  return _noise("poisson", peak=peak)
+
+
+def poisson_gaussian(peak, sigma) -> Noise:
+  """Return Poisson noise of `peak` expected counts at the value 1, and Gaussian noise of standard deviation `sigma`."""
+  return _noise("poisson_gaussian", peak=peak, sigma=sigma)
+
+
+def salt_and_pepper(share=0.0) -> Noise:
+  """Return noise that makes a `share` of the pixels 0 or 1; its data fit, a robust one, does not depend on it."""
+  return _noise("salt_and_pepper", share=share)
+
+
+def speckle(sigma=0.0) -> Noise:
+  """Return Gaussian noise that multiplies, of standard deviation `sigma`; its data fit does not depend on it."""
+  return _noise("speckle", sigma=sigma)
+
+
+def rician(sigma) -> Noise:
+  """Return the noise of a magnitude whose two parts have Gaussian noise of standard deviation `sigma`."""
+  return _noise("rician", sigma=sigma)

@@ -1,4 +1,4 @@
-"""Cheap draws: a hash of a counter."""
+"""Cheap draws, a hash of a counter; and the streams of keys that a seed gives."""
 
 import math
 
@@ -35,3 +35,18 @@ def uniform(key, start: int, shape, dtype):
 def normal(key, start: int, shape, dtype):
   """Draw N(0, 1) values, at most 5.2 in size, through the inverse error function of `uniform`."""
   return math.sqrt(2) * jax.lax.erf_inv(2 * uniform(key, start, shape, dtype) - 1)
+
+
+# Each draw of a restoration has its own stream, folded into the seed's key.
+STREAMS = {"noise": 0, "params": 1, "net_input": 2, "mask": 3, "weights": 4, "random_mask": 5,
+           "shuffled_mask": 6, "held_out": 7, "round": 8, "operator": 9}
+
+
+def stream_key(seed: int, name: str):
+  """Return the PRNG key of one named stream of a seed.
+
+  Args:
+    seed: seed of a restoration.
+    name: a key of STREAMS.
+  """
+  return jax.random.fold_in(jax.random.key(seed), STREAMS[name])

@@ -9,6 +9,7 @@ from typing import Any, Callable, NamedTuple
 import jax.numpy as jnp
 
 from oes_jax import metrics
+from oes_jax.fitting import _objectives
 
 
 class GuardState(NamedTuple):
@@ -60,13 +61,16 @@ def _follow(state: GuardState, score, output, done, memory, patience: int) -> Gu
                     stopped, memory)
 
 
-def windowed_variance(*, window: int, patience: int, fit: Callable | None = None) -> Guard:
+def windowed_variance(*, window: int, patience: int) -> Guard:
   """ES-WMV: stop at the least variance of the last `window` outputs (Wang et al. 2021, arXiv 2112.06074).
 
   The variance over the window is averaged over pixels and channels. The paper keeps the window's outputs;
-  so does this, with running sums of all but the oldest. `fit` is not needed.
+  so does this, with running sums of all but the oldest.
+
+  Args:
+    window: number of outputs, at least 2.
+    patience: number of steps without a lower variance, after which the choice is final.
   """
-  del fit
   def init(image_shape, dtype):
     zeros = jnp.zeros(image_shape, dtype)
     return _start(image_shape, dtype, (jnp.zeros((window, *image_shape), dtype), zeros, zeros))
@@ -86,13 +90,12 @@ def windowed_variance(*, window: int, patience: int, fit: Callable | None = None
   return Guard(init, update)
 
 
-def held_out(*, window: int, patience: int, fit: Callable) -> Guard:
+def held_out(*, window: int, patience: int) -> Guard:
   """Stop where the averaged output fits best the values that no objective sees (`Problem.held_out`).
 
   Args:
     window: not needed.
-    patience: steps without a better output, after which the choice is final.
-    fit: objectives.Fit.
+    patience: number of steps without a better output, after which the choice is final.
   """
   del window
   def init(image_shape, dtype):
@@ -100,7 +103,7 @@ def held_out(*, window: int, patience: int, fit: Callable) -> Guard:
 
   def update(state, output, averaged, problem, done):
     del output
-    score = fit(averaged, problem, problem.held_out)
+    score = _objectives.data_fit(averaged, problem, problem.held_out)
     return _follow(state, score, averaged, done, (), patience)
   return Guard(init, update)
 

@@ -1,6 +1,14 @@
-"""The two objectives of OES: (trainable, frozen, problem, key) -> (loss, (image, metrics))."""
+"""What is minimised: a measurement to explain, how well an image explains it, and the two objectives of OES.
 
-from typing import Any, Callable, NamedTuple
+An objective is a function (trainable, frozen, problem, key) -> (loss, (image, metrics)) of one image.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 
 from oes_jax import masks
 from oes_jax import metrics
@@ -8,95 +16,149 @@ from oes_jax import noise
 from oes_jax import random
 
 
-class Problem(NamedTuple):
-  """One measurement to explain. Ground truth is kept apart: it is only ever scored.
+def _identity(image):
+  return image
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, meta_fields=("unit",),
+    data_fields=("measurement", "forward", "loss", "net_input", "valid", "fitted", "held_out"))
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """One measurement to explain. A pytree: stack problems, and vmap. Ground truth is kept apart: it is only ever scored.
 
   Attributes:
-    net_input: [h, w, c], fixed random input of the generator.
-    measurement: what the forward operator gives of the image, in the unit range.
-    valid: pixels of the image, where it is smaller than its batch's frame; else None.
-    fitted: values of the measurement that the objectives see; None: all that are valid.
-    held_out: those that a guard sees in their place, or None.
-    op_params: of the forward operator.
-    strength: noise.Strength; () where the fit needs none.
+    measurement: array that was measured, real or complex, of any shape.
+    forward: function image [H, W, C] -> what would be measured of it without noise; linear or not. What differs from
+      image to image under vmap is bound by jax.tree_util.Partial(apply, op_params). Without one the image is measured.
+    loss: noise.Noise, whose data fit is taken; or any function (predicted, measured) -> the loss of every value, or
+      one number. Without one it is that of Gaussian noise, the squared error (of complex values: of both parts).
+    net_input: network input of the generator; None is its `default_input`.
+    valid: metrics.Valid of the pixels of the image, where it is smaller than a frame around it; None is all.
+    fitted: metrics.Valid of the measured values that the objectives see, [..., 1] (complex values: [..., 1] of their
+      pairs); None is all that are valid.
+    held_out: metrics.Valid of those that a guard sees in their place, or None; see `hold_out`.
+    unit: change of a measured value that weighs as one of 1 in the image; of a noise model's fit only.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> import oes_jax
+    >>> image = jnp.full((16, 16, 1), 0.5)
+    >>> problem = oes_jax.Problem(jnp.abs(jnp.fft.fft2(image, axes=(0, 1))),
+    ...                           lambda image: jnp.abs(jnp.fft.fft2(image, axes=(0, 1))))
+    >>> problem.forward(image).shape
+    (16, 16, 1)
   """
-  net_input: Any
   measurement: Any
+  forward: Any = _identity
+  loss: Any = noise.Noise("gaussian")
+  net_input: Any = None
   valid: metrics.Valid | None = None
   fitted: metrics.Valid | None = None
   held_out: metrics.Valid | None = None
-  op_params: Any = ()
-  strength: Any = ()
-
-
-class Prior(NamedTuple):
-  """What the mask stage starts from and does not train; scalars are arrays, as images may differ.
-
-  Attributes:
-    params: at initialisation.
-    keep_fraction: prior probability of the KL that a weight is kept, in (0, 1).
-    kl_weight: of the KL term.
-  """
-  params: Any
-  keep_fraction: Any
-  kl_weight: Any
-
-
-class Fit(NamedTuple):
-  """How well an image explains a measurement.
-
-  Attributes:
-    forward: (op_params, image) -> what would be measured without noise.
-    loss: of noise.NOISE_MODELS.
-    unit: residual of a measured value that weighs as one of 1 in the image.
-    view: what is scored of an image and of its truth.
-  """
-  forward: Callable[[Any, Any], Any] = lambda op_params, image: image
-  loss: Callable[..., Any] = noise.NOISE_MODELS["gaussian"].loss
   unit: float = 1.0
-  view: Callable[[Any], Any] = lambda image: image
 
-  def __call__(self, image, problem: Problem, seen: metrics.Valid | None):
-    """Return the mean loss over the measured values `seen`; None is all."""
-    average = lambda values: metrics.mean(values, seen)
-    predicted = self.forward(problem.op_params, image)
-    return average(self.loss(predicted, problem.measurement, problem.strength, average)) / self.unit ** 2
+  def __post_init__(self):
+    for name in ("forward", "loss"):  # functions become pytrees without leaves
+      function = getattr(self, name)
+      if callable(function) and not isinstance(function, (jax.tree_util.Partial, noise.Noise)):
+        object.__setattr__(self, name, jax.tree_util.Partial(function))
+
+  def replace(self, **changes: Any) -> "Problem":
+    """Return the problem with other attributes."""
+    return dataclasses.replace(self, **changes)
 
 
-def _data_fit(fit: Fit, image, problem):
-  return fit(image, problem, problem.valid if problem.fitted is None else problem.fitted)
+def with_input(problem: Problem, generator) -> Problem:
+  """Return the problem with the default network input of a generator, where it names none."""
+  return problem if problem.net_input is not None else problem.replace(net_input=generator.default_input())
 
 
-def make_mask_objective(apply, *, temperature: float, fit: Fit = Fit()):
+def hold_out(problem: Problem, key, share: float = 0.05) -> Problem:
+  """Keep a random share of the measured values from the objectives, for the guard "held_out".
+
+  Args:
+    problem: problem; what its `fitted` leaves out stays out of both.
+    key: PRNG key of the draw.
+    share: share of the values, in (0, 0.5]; all channels of a pixel (the last axis) go together.
+  """
+  shape = problem.measurement.shape
+  shape = (*shape, 1) if jnp.iscomplexobj(problem.measurement) else (*shape[:-1], 1)
+  kept = (jax.random.uniform(key, shape) >= share).astype(jnp.result_type(float))
+  seen = jnp.ones_like(kept) if problem.fitted is None else problem.fitted.pixels
+  fitted, held_out = (metrics.Valid(part, part.sum()) for part in (kept * seen, (1 - kept) * seen))
+  return problem.replace(fitted=fitted, held_out=held_out)
+
+
+def _as_real(values):
+  """Return complex values as pairs [..., 2], real ones as they are."""
+  return jnp.stack([values.real, values.imag], -1) if jnp.iscomplexobj(values) else values
+
+
+def data_fit(image, problem: Problem, seen: metrics.Valid | None):
+  """Return the mean loss of an image over the measured values `seen`; None is all.
+
+  A noise model's is divided by `problem.unit`^2, so that it weighs as an error of the image; a loss of one's own is
+  taken as it is.
+  """
+  average = lambda values: metrics.mean(values, seen)
+  predicted = problem.forward(image)
+  if isinstance(problem.loss, noise.Noise):
+    predicted, measured = _as_real(predicted), _as_real(problem.measurement)
+    return average(problem.loss.loss(predicted, measured, average)) / problem.unit ** 2
+  values = problem.loss(predicted, problem.measurement)
+  if jnp.iscomplexobj(values):
+    raise ValueError(f"loss gives {values.dtype} values; allowed: real ones.")
+  if values.ndim == 0 and seen is not None:
+    raise ValueError("loss gives one number, of which no measured value can be left out; allowed with lost or held-out "
+                     "values: the loss of every value.")
+  if jnp.iscomplexobj(problem.measurement) and values.ndim:
+    values = values[..., None]
+  return values if values.ndim == 0 else average(values)
+
+
+def _fit_seen(image, problem: Problem):
+  return data_fit(image, problem, problem.valid if problem.fitted is None else problem.fitted)
+
+
+def mask_objective(apply, *, temperature: float):
   """OES, stage 1: data fit under relaxed gates + kl_weight * KL(mask || prior).
 
   The fit is a MEAN over measured values, the KL a SUM over weights; `kl_weight` (1e-9 in
   the authors' code) has its meaning only with that pairing. The trainable tree is the mask
-  logits, the frozen one a Prior. Gates that are held open (`pruning.initial_logits`) add a constant to the
-  KL, and their logit to the mean.
+  logits, the frozen one (params at initialisation, prior probability that a weight is kept, kl_weight). Gates
+  that are held open (`masks.initial_logits`) add a constant to the KL, and their logit to the mean.
+
+  Args:
+    apply: function (params, net_input) -> image of a generator.
+    temperature: temperature of the relaxed gates, above 0.
   """
-  def objective(mask_logits, prior, problem, key):
+  def objective(mask_logits, frozen, problem, key):
+    params, keep_fraction, kl_weight = frozen
     gates = masks.sample_relaxed_mask(key, mask_logits, temperature=temperature)
-    image = apply(masks.apply_mask(prior.params, gates), problem.net_input)
-    mse = _data_fit(fit, image, problem)
-    kl = masks.kl_to_prior(mask_logits, prior.keep_fraction)
+    image = apply(masks.apply_mask(params, gates), problem.net_input)
+    mse = _fit_seen(image, problem)
+    kl = masks.kl_to_prior(mask_logits, keep_fraction)
     measured = {"mse": mse, "kl": kl, "mean_logit": masks.mean_logit(mask_logits)}
-    return mse + prior.kl_weight * kl, (image, measured)
+    return mse + kl_weight * kl, (image, measured)
   return objective
 
 
-def make_weight_objective(apply, *, fit: Fit = Fit(), input_noise: float = 0):
+def weight_objective(apply, *, input_noise: float = 0):
   """OES, stage 2: data fit of the masked generator.
 
-  The trainable tree is the params, the frozen one the mask. No weight decay: it would move
-  weights that the mask has removed. With `input_noise` every step adds Gaussian noise of that standard
-  deviation to the network input (Ulyanov et al. 2018); else nothing is random here.
+  The trainable tree is the params, the frozen one the mask. With `input_noise` every step adds Gaussian noise of that
+  standard deviation to the network input (Ulyanov et al. 2018); else nothing is random here.
+
+  Args:
+    apply: function (params, net_input) -> image of a generator.
+    input_noise: standard deviation, at least 0; the network input lies in [0, 0.1).
   """
   def objective(params, mask, problem, key):
     net_input = problem.net_input
     if input_noise:
       net_input = net_input + input_noise * random.normal(key, 0, net_input.shape, net_input.dtype)
     image = apply(masks.apply_mask(params, mask), net_input)
-    mse = _data_fit(fit, image, problem)
+    mse = _fit_seen(image, problem)
     return mse, (image, {"mse": mse})
   return objective

@@ -1,142 +1,11 @@
-"""What a mask does to a network: which kept weights can act, and whether anything is left.
-
-Works on the channel graph that a generator exposes and names no network. A channel of a layer's
-output is told apart by two facts: it may VARY over the pixels, and it may be NONZERO (a constant
-is enough). A norm removes constants exactly, so before a norm only variation counts; where
-`Layer.constants_pass`, a constant counts too. A weight acts when it is kept, receives something
-that counts, and feeds a channel that reaches the image.
-"""
+"""A smaller network that gives the same image: every channel that a mask leaves unable to act is removed exactly."""
 
 from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
 from oes_jax.generators import Layer
-
-
-class LayerReport(NamedTuple):
-  """Weights of one array of the params tree: its name, size, kept and acting counts."""
-  name: str
-  size: int
-  kept: int
-  acting: int
-
-
-def arrays_of(tree, layer: Layer):
-  """Return {name: array} of one layer of a params-shaped tree."""
-  for key in layer.path:
-    tree = tree[key]
-  return tree
-
-
-def _nonzero(tree, layer: Layer):
-  return {name: np.asarray(array) != 0 for name, array in arrays_of(tree, layer).items()}
-
-
-def _forward(graph: Sequence[Layer], arrays, net_input_channels: int):
-  """Per layer, (varies, nonzero) of its output channels, and of its input channels."""
-  outputs, inputs = [], []
-  for layer, kept in zip(graph, arrays):
-    varies, nonzero = ((np.ones(net_input_channels, bool),) * 2 if layer.source is None
-                       else outputs[layer.source])
-    inputs.append((varies, nonzero))
-    if layer.kind == "norm":
-      varies = varies & kept["scale"]
-      outputs.append((varies, varies | kept["offset"]))
-    else:
-      taps = kept["kernel"].any((0, 1))
-      bias = kept.get("bias", np.zeros(taps.shape[1], bool))
-      outputs.append(((taps & varies[:, None]).any(0), (taps & nonzero[:, None]).any(0) | bias))
-  return outputs, inputs
-
-
-def _analyse(graph: Sequence[Layer], mask, net_input_channels: int):
-  """Return, per layer, the arrays that act and the output channels that reach the image.
-
-  One pass forwards (no live input) and one backwards (no live consumer) reach the fixed point,
-  since a live channel keeps all its live inputs.
-  """
-  arrays = [_nonzero(mask, layer) for layer in graph]
-  outputs, inputs = _forward(graph, arrays, net_input_channels)
-  useful = [np.zeros(varies.size, bool) for varies, _ in outputs]
-  useful[-1][:] = True  # the image
-  used_input = np.zeros(net_input_channels, bool)
-  acting = [None] * len(graph)
-  for index in reversed(range(len(graph))):
-    layer, kept, (varies, nonzero), used = graph[index], arrays[index], inputs[index], useful[index]
-    if layer.kind == "norm":
-      scale = kept["scale"] & varies & used
-      # A constant channel is used only by a consumer that constants pass through.
-      offset = kept["offset"] & used & (layer.constants_pass | ~outputs[index][0])
-      acting[index] = {"scale": scale, "offset": offset}
-      fed = scale
-    else:
-      counted = nonzero if layer.constants_pass else varies
-      kernel = kept["kernel"] & counted[:, None] & used
-      acting[index] = {"kernel": kernel}
-      if "bias" in kept:
-        acting[index]["bias"] = kept["bias"] & used & layer.constants_pass
-      fed = kernel.any((0, 1, 3))
-    source = used_input if layer.source is None else useful[layer.source]
-    source |= fed
-  return acting, useful, used_input
-
-
-def _as_tree(graph: Sequence[Layer], leaves):
-  tree = {}
-  for layer, leaf in zip(graph, leaves):
-    node = tree
-    for key in layer.path:
-      node = node.setdefault(key, {})
-    node.update(leaf)
-  return tree
-
-
-def acting_weights(graph: Sequence[Layer], mask, net_input_channels: int):
-  """Return a tree like `mask`, True where a weight is kept AND can change the image.
-
-  Args:
-    graph: of the generator.
-    mask: tree of 0/1 arrays.
-    net_input_channels: channels of the network input, all of which vary.
-  """
-  return _as_tree(graph, _analyse(graph, mask, net_input_channels)[0])
-
-
-def density_report(graph: Sequence[Layer], mask, net_input_channels: int) -> list[LayerReport]:
-  """Kept and acting weights of every array, in the order of the graph."""
-  acting = acting_weights(graph, mask, net_input_channels)
-  return [LayerReport("/".join(layer.path + (name,)), kept.size, int(kept.sum()),
-                      int(_nonzero(acting, layer)[name].sum()))
-          for layer in graph for name, kept in _nonzero(mask, layer).items()]
-
-
-def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list[str]:
-  """Return what makes a mask useless, in words; an empty list if nothing does.
-
-  A conv kernel with nothing kept, a norm none of whose channels is live, an image that cannot
-  vary over the pixels: each makes the masked generator constant. So does a cut to one channel of the image with that
-  channel. A mask without findings can still give a weak image.
-  """
-  arrays = [_nonzero(mask, layer) for layer in graph]
-  outputs, _ = _forward(graph, arrays, net_input_channels)
-  findings = []
-  for layer, kept, (varies, _) in zip(graph, arrays, outputs):
-    name = "/".join(layer.path)
-    if layer.kind == "conv" and not kept["kernel"].any():
-      findings.append(f"conv {name} keeps none of its {kept['kernel'].size} kernel weights")
-    elif layer.kind == "norm" and not varies.any():
-      findings.append(f"norm {name} has no live channel")
-  findings += in_channels("the image cannot vary over the pixels", ~outputs[-1][0])
-  return findings
-
-
-def in_channels(finding: str, found: np.ndarray) -> list[str]:
-  """Return a finding about the image, with the channels it holds for unless these are all; nothing for none."""
-  if not found.any():
-    return []
-  where = "" if found.all() else f", in channel {', '.join(str(index + 1) for index in np.flatnonzero(found))}"
-  return [f"{finding}{where}"]
+from oes_jax.masks import _acting
 
 
 class Compaction(NamedTuple):
@@ -170,7 +39,7 @@ def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
     multiple: widths are rounded up to it, and filled with zeros (exact), so that masks of
       similar widths share one compiled program.
   """
-  _, useful, used_input = _analyse(graph, mask, net_input_channels)
+  _, useful, used_input = _acting.analyse(graph, mask, net_input_channels)
   for index in reversed(range(len(graph))):
     if graph[index].kind == "norm" and graph[index].source is not None:
       useful[graph[index].source] |= useful[index]
@@ -200,7 +69,7 @@ def _placements(graph: Sequence[Layer], plan: Compaction, params):
     rows, columns = plan.rows[index], plan.columns[index]
     width = plan.widths[index]
     in_width = plan.input_width if layer.source is None else plan.widths[layer.source]
-    for name, array in arrays_of(params, layer).items():
+    for name, array in _acting.arrays_of(params, layer).items():
       if name == "kernel":
         size = array.shape[:2]
         yield (index, name, np.ix_(range(size[0]), range(size[1]), rows, columns),
@@ -214,21 +83,21 @@ def compact(graph: Sequence[Layer], plan: Compaction, tree):
   """Gather a full tree (params or mask) into the small one; what is filled up is zero."""
   small = [{} for _ in graph]
   for index, name, full_index, shape, small_index in _placements(graph, plan, tree):
-    full = np.asarray(arrays_of(tree, graph[index])[name])
+    full = np.asarray(_acting.arrays_of(tree, graph[index])[name])
     array = np.zeros(shape, full.dtype)
     array[small_index] = full[full_index]
     small[index][name] = array
-  return _as_tree(graph, small)
+  return _acting.as_tree(graph, small)
 
 
 def expand(graph: Sequence[Layer], plan: Compaction, small, full) -> Any:
   """Put a small tree back into a copy of the full one it was gathered from."""
   grown = [{} for _ in graph]
   for index, name, full_index, _, small_index in _placements(graph, plan, full):
-    array = np.array(arrays_of(full, graph[index])[name])
-    array[full_index] = np.asarray(arrays_of(small, graph[index])[name])[small_index]
+    array = np.array(_acting.arrays_of(full, graph[index])[name])
+    array[full_index] = np.asarray(_acting.arrays_of(small, graph[index])[name])[small_index]
     grown[index][name] = array
-  return _as_tree(graph, grown)
+  return _acting.as_tree(graph, grown)
 
 
 def compact_input(plan: Compaction, net_input):

@@ -1,0 +1,126 @@
+"""A stage compiled over a batch of images, in chunks of steps between which the host may look, save and stop."""
+
+from typing import Callable, Iterator, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from oes_jax import parallel
+from oes_jax.fitting import _engine
+
+
+class Cost(NamedTuple):
+  """What XLA says of a compiled stage, for the images of one device.
+
+  Attributes:
+    flops: floating-point operations of a step.
+    peak_bytes: of memory while a chunk runs, arguments included.
+  """
+  flops: float
+  peak_bytes: float
+
+
+class Program(NamedTuple):
+  """A compiled stage of a batch of images, which serves every batch of the same shapes.
+
+  Attributes:
+    init: function trainable -> _engine.LoopState before the first step.
+    chunk: compiled function (state, num_steps, *args) -> (state, metrics, sound); see `compile_stage`.
+    cost: Cost of a step.
+    length: most steps of a chunk.
+    num_steps: number of steps of the stage.
+  """
+  init: Callable
+  chunk: Callable
+  cost: Cost
+  length: int
+  num_steps: int
+
+  def iterate(self, state: _engine.LoopState, args, start: int = 0) -> Iterator[tuple[int, _engine.LoopState, dict[str, np.ndarray], np.ndarray]]:
+    """Run the chunks from step `start` to the last.
+
+    Chunks end at multiples of `length` and at the last step, wherever they start, so a resumed run
+    repeats the programs of an uninterrupted one. The yielded state is donated to the next chunk: copy
+    what must outlive it.
+
+    Yields:
+      (steps done, state, metrics, sound) after each chunk; metrics [images, steps] and sound [images]
+      of this process's images only.
+    """
+    done = start
+    while done < self.num_steps:
+      count = min(self.length - done % self.length, self.num_steps - done)
+      state, record, sound = self.chunk(state, count, *args)
+      done += count
+      record = {name: values[:, :count] for name, values in parallel.rows(record).items()}
+      yield done, state, record, parallel.rows(sound)
+
+
+def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, score=None, use_scan: bool = True) -> Program:
+  """Compile a stage over a batch of images.
+
+  Its chunk(state, num_steps, *args) -> (state, metrics, sound) does any num_steps <= length. The metrics are
+  [images, length] arrays, zero beyond num_steps. An image whose loss, or what its gradient made of the trainable tree,
+  became NaN or infinite is not `sound` ([images], bool): its state is the one from before the chunk. The state is
+  donated.
+
+  Args:
+    stage: stage of one image.
+    trainable: batch of trees to start from, for its shapes and layout.
+    args: (frozen, problem, scored, key data), batches likewise; `scored` may be None. Unlike keys,
+      jax.random.key_data can be laid out over processes.
+    mesh: mesh of `parallel.image_mesh`.
+    length: most steps of a chunk.
+    score: function (scored, problem, image) -> {name: value}; where `scored` is None nothing is scored.
+    use_scan: whether the steps run inside one compiled loop. lax.conv inside one is 5-20 times slower on CPU; without
+      it the steps are dispatched one by one.
+  """
+  init = parallel.over_images(lambda tree: _engine.init_state(stage, tree), mesh)
+  def step_with(state, frozen, problem, scored, key_data):
+    step = _engine.make_step(stage, None if scored is None else lambda image: score(scored, problem, image))
+    return step(state, frozen, problem, jax.random.wrap_key_data(key_data))
+  compiling = _compile_scanned if use_scan else _compile_dispatched
+  chunk, cost = compiling(step_with, init(trainable), args, mesh, length)
+  return Program(init, chunk, cost, length, stage.num_steps)
+
+
+def _compile_scanned(step, state, args, mesh, length):
+  def scanned(num_steps, before, *args):
+    state, record = _engine.run_steps(step, before, num_steps, length, *args)
+    state, sound = _keep_sound(before, state, record["loss"])
+    return state, record, sound
+  over = parallel.over_images(scanned, mesh, shared=1, donate=(1,))
+  compiled = over.lower(np.int32(length), state, *args).compile()
+  chunk = lambda state, num_steps, *args: compiled(np.int32(num_steps), state, *args)
+  return chunk, _cost(compiled)  # the body of a loop of unknown length is counted once
+
+
+def _compile_dispatched(step, state, args, mesh, length):
+  single = parallel.over_images(step, mesh, donate=(0,)).lower(state, *args).compile()
+  keep_sound = parallel.over_images(_keep_sound, mesh, donate=(1,))
+  def dispatched(state, num_steps, *args):
+    before, records = jax.tree.map(jnp.copy, state), []
+    for _ in range(num_steps):
+      state, measured = single(state, *args)
+      records.append(measured)
+    record = jax.tree.map(lambda *m: jnp.pad(jnp.stack(m, 1), ((0, 0), (0, length - num_steps))),
+                          *records)
+    state, sound = keep_sound(before, state, record["loss"])
+    return state, record, sound
+  return dispatched, _cost(single)
+
+
+def _keep_sound(before: _engine.LoopState, state: _engine.LoopState, losses):
+  """Return (state, True) where all is finite, else (before, False)."""
+  leaves = (losses, *jax.tree.leaves(state.trainable))  # a last update can spoil the tree alone
+  sound = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+  return jax.tree.map(lambda old, new: jnp.where(sound, new, old), before, state), sound
+
+
+def _cost(compiled) -> Cost:
+  memory, nan = compiled.memory_analysis(), float("nan")
+  peak = nan if memory is None else (
+      memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+      - memory.alias_size_in_bytes)
+  return Cost((compiled.cost_analysis() or {}).get("flops", nan), peak)

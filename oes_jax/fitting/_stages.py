@@ -1,0 +1,183 @@
+"""The two stages of OES on one image, as pure functions: learn a mask, train the weights that it keeps."""
+
+from typing import Any, Callable, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from oes_jax import masks
+from oes_jax.fitting import _early_stopping
+from oes_jax.fitting import _engine
+from oes_jax.fitting import _langevin
+from oes_jax.fitting import _objectives
+from oes_jax.fitting import _settings
+
+import optax
+
+
+class Restoration(NamedTuple):
+  """A restored image, and what it came from. Of `train_weights` a pytree of arrays, in the unit range.
+
+  Attributes:
+    image: the result, [H, W, C]: the average of the images over the weight stage. Of `restore`: in the layout, type
+      and range of the measurement.
+    last: image of the last step, likewise.
+    guarded: Choice of the guard, or None without one.
+    params: trained params, 0 where the mask is.
+    mask: tree of the weights that were kept, 1 or 0.
+    traces: {stage: {metric: [steps] array}}.
+    spread: standard deviation of an ensemble's members at every value, in the measurement's range; None without one.
+    summary: what was measured of the restoration (scores, densities, seconds), plain values; of `restore` alone.
+  """
+  image: Any
+  last: Any
+  guarded: Any = None
+  params: Any = None
+  mask: Any = None
+  traces: Any = None
+  spread: Any = None
+  summary: dict[str, Any] | None = None
+
+
+def mask_stage(generator, settings: _settings.LearnMask = _settings.LearnMask()) -> _engine.Stage:
+  """Return the stage that learns mask logits; its frozen tree is (params, keep_fraction, kl_weight).
+
+  Args:
+    generator: Generator of the image.
+    settings: numbers of the stage.
+  """
+  optimizer = settings.optimizer or _engine.make_optimizer(
+      learning_rate=settings.learning_rate, schedule=settings.schedule, num_steps=settings.num_steps)
+  return _engine.Stage("mask", _objectives.mask_objective(generator.apply, temperature=settings.temperature), optimizer,
+                       settings.num_steps, generator.image_shape)
+
+
+def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWeights(), *,
+                 name: str = "weights") -> _engine.Stage:
+  """Return the stage that trains params; its frozen tree is the mask.
+
+  Args:
+    generator: Generator of the image.
+    settings: numbers of the stage.
+    name: name of the stage; "round_1" and so on train the rounds of iterative magnitude pruning.
+  """
+  optimizer = settings.optimizer or _engine.make_optimizer(
+      learning_rate=settings.learning_rate, schedule=settings.schedule, num_steps=settings.num_steps)
+  if settings.sgld_noise:
+    rate = _engine.SCHEDULES[settings.schedule](settings.learning_rate, settings.num_steps)
+    optimizer = optax.chain(optimizer, _langevin.langevin_noise(settings.sgld_noise, rate))
+  guard = None if settings.guard is None else _early_stopping.GUARDS[settings.guard](
+      window=settings.guard_window, patience=settings.guard_patience)
+  return _engine.Stage(
+      name, _objectives.weight_objective(generator.apply, input_noise=settings.input_noise), optimizer, settings.num_steps,
+      generator.image_shape, settings.average_decay, settings.average_from, guard)
+
+
+def _prior_fraction(settings: _settings.LearnMask, problem, params, image_shape):
+  """Return the prior probability of the KL: as asked for, or by the number of measured values."""
+  if settings.keep_fraction is not None:
+    return settings.keep_fraction
+  return masks.automatic_keep_fraction(count_values(problem, image_shape), masks.count_weights(params))
+
+
+def count_values(problem, image_shape) -> int:
+  """Return how many real values a problem measures, lost ones not counted; at most as many as the image has.
+
+  Where the lost ones are known only while a function is traced, all values count.
+  """
+  measurement = problem.measurement
+  count = measurement.size * (2 if jnp.iscomplexobj(measurement) else 1)
+  if problem.fitted is not None and not isinstance(problem.fitted.count, jax.core.Tracer):
+    channels = 2 if jnp.iscomplexobj(measurement) else measurement.shape[-1]
+    held = 0 if problem.held_out is None else problem.held_out.count
+    count = int(problem.fitted.count + held) * channels
+  size = 1
+  for length in image_shape:
+    size *= length
+  return min(count, size)
+
+
+def learn_mask(generator, params, problem: _objectives.Problem, key,
+               settings: _settings.LearnMask = _settings.LearnMask(), *,
+               score: Callable[[Any], dict[str, Any]] | None = None):
+  """Learn a mask at the initial params from the measurement alone: OES, stage 1 (Ghosh et al. 2024, arXiv 2406.05288).
+
+  Pure: jit it, vmap it over problems, params and keys.
+
+  Args:
+    generator: Generator of the image.
+    params: params at initialisation; `generator.init(key)[0]`.
+    problem: Problem to explain.
+    key: PRNG key of the gates' draws.
+    settings: numbers of the stage.
+    score: function image [H, W, C] -> {name: value}, recorded in every step and nothing else; e.g. the PSNR.
+
+  Returns:
+    (mask_logits, trace): logits like `params`, to be thresholded by `masks.threshold`; and {metric: [num_steps]}.
+
+  Example:
+    >>> import jax
+    >>> import oes_jax
+    >>> from oes_jax import generators, masks
+    >>> generator = generators.hourglass((16, 16, 1), num_scales=1, channels=(8,))
+    >>> params, _ = generator.init(jax.random.key(0))
+    >>> noisy = jax.random.uniform(jax.random.key(1), (16, 16, 1))
+    >>> logits, trace = oes_jax.learn_mask(generator, params, oes_jax.Problem(noisy), jax.random.key(2),
+    ...                                    oes_jax.LearnMask(num_steps=3))
+    >>> mask = masks.threshold(logits, 0.05)
+    >>> trace["loss"].shape
+    (3,)
+  """
+  problem = _objectives.with_input(problem, generator)
+  number = jnp.result_type(float)
+  frozen = (params, number.type(_prior_fraction(settings, problem, params, generator.image_shape)),
+            number.type(settings.kl_weight))
+  logits = masks.initial_logits(params, settings.prune or "all")
+  state, trace = _engine.run_stage(mask_stage(generator, settings), logits, frozen, problem, key, score)
+  return state.trainable, trace
+
+
+def train_weights(generator, params, mask, problem: _objectives.Problem, key,
+                  settings: _settings.TrainWeights = _settings.TrainWeights(), *,
+                  score: Callable[[Any], dict[str, Any]] | None = None) -> Restoration:
+  """Train the weights that a mask keeps on the measurement alone: OES, stage 2.
+
+  Pure: jit it, vmap it over problems, params, masks and keys. Nothing is compacted, see `masks.plan_compaction`.
+
+  Args:
+    generator: Generator of the image.
+    params: params at initialisation.
+    mask: tree of 1 and 0 like `params`; None keeps everything (a dense deep image prior).
+    problem: Problem to explain.
+    key: PRNG key of what is drawn in the steps.
+    settings: numbers of the stage.
+    score: function image [H, W, C] -> {name: value}, recorded in every step and nothing else; e.g. the PSNR.
+
+  Returns:
+    A Restoration in the unit range.
+
+  Raises:
+    ValueError: the guard "held_out" without held-out values; see `fitting.hold_out`.
+
+  Example:
+    >>> import jax
+    >>> import oes_jax
+    >>> from oes_jax import generators
+    >>> generator = generators.hourglass((16, 16, 1), num_scales=1, channels=(8,))
+    >>> params, _ = generator.init(jax.random.key(0))
+    >>> noisy = jax.random.uniform(jax.random.key(1), (16, 16, 1))
+    >>> restoration = oes_jax.train_weights(generator, params, None, oes_jax.Problem(noisy), jax.random.key(2),
+    ...                                     oes_jax.TrainWeights(num_steps=3))
+    >>> restoration.image.shape
+    (16, 16, 1)
+  """
+  if settings.guard == "held_out" and problem.held_out is None:
+    raise ValueError("guard='held_out' needs a problem with held-out values; allowed: fitting.hold_out(problem, key).")
+  problem = _objectives.with_input(problem, generator)
+  mask = masks.dense_mask(params) if mask is None else mask
+  stage = weight_stage(generator, settings)
+  state, trace = _engine.run_stage(stage, masks.apply_mask(params, mask), mask, problem, key, score)
+  guarded = None if stage.guard is None else _early_stopping.Choice(
+      state.guard.output, state.guard.step, state.guard.stopped)
+  return Restoration(state.average, state.output, guarded, masks.apply_mask(state.trainable, mask), mask,
+                     {"weights": trace})

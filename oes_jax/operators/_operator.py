@@ -1,0 +1,123 @@
+"""Forward operators: what a measurement is of an image.
+
+An operator is a pair (init, apply) of one image, without a batch axis: `apply(op_params, image)` maps
+[H, W, C] to the measurement, and `op_params` is a pytree, so that it may differ from image to image under
+vmap. Operators of one kind and shape share one `apply`, so that what is compiled for one serves all. Complex values are
+two real channels at the end of an array.
+"""
+
+import functools
+import math
+from typing import Any, Callable, NamedTuple, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def _same(values):
+  return values
+
+
+class ForwardOperator(NamedTuple):
+  """What is measured of an image.
+
+  Attributes:
+    init: function (NumPy random generator) -> op_params, NumPy arrays; what is random in them is drawn there.
+    apply: function (op_params, image [H, W, C]) -> measurement.
+    seen: function op_params -> which values of the measurement were made, [..., 1] of 0 and 1; or None: all.
+    estimate: function (op_params, measurement) -> a first image [H, W, C], to show and to compare with.
+    image_shape: shape (H, W, C) of the image; None where it does not matter.
+    unit: change of a measured value that weighs as one of 1 in the image: 1 where a measured value is a
+      mean of pixels, the norm of its row where it is a sum with random signs.
+    num_bytes: bytes of memory that its parameters and its gradient need, where that is much.
+    measures_image: whether the measurement is itself an image, in the unit range.
+    tileable: whether each pixel is measured by itself, so that an image may be cut into tiles or framed.
+    is_complex: whether the image's two channels are the parts of a complex one, symmetric about 0.5.
+  """
+  init: Callable[[np.random.Generator], Any]
+  apply: Callable[[Any, Any], Any]
+  seen: Callable[[Any], Any]
+  estimate: Callable[[Any, Any], Any]
+  image_shape: tuple[int, int, int] | None = None
+  unit: float = 1.0
+  num_bytes: int = 0
+  measures_image: bool = False
+  tileable: bool = False
+  is_complex: bool = False
+
+  def bind(self, op_params):
+    """Return the function image -> measurement, a pytree whose leaves are `op_params`: a Problem's `forward`."""
+    return jax.tree_util.Partial(self.apply, op_params)
+
+
+def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shape):
+  """Apply the exact transpose: <A x, y> = <x, adjoint(y)> for all x and y.
+
+  Args:
+    apply: function (op_params, image) -> measurement of a linear operator A.
+    op_params: parameters of A.
+    measurement: y.
+    image_shape: shape (H, W, C) of x.
+  """
+  image = jax.ShapeDtypeStruct(tuple(image_shape), jnp.result_type(float))
+  forward = lambda x: apply(op_params, x)
+  values = jnp.asarray(measurement, jax.eval_shape(forward, image).dtype)
+  return jax.linear_transpose(forward, image)(values)[0]
+
+
+def count_measured(operator: ForwardOperator, image_shape: Sequence[int]) -> int:
+  """Return how many real values are measured; at most as many as the image (H, W, C) has."""
+  op_params = operator.init(np.random.default_rng(0))
+  measured = jax.eval_shape(operator.apply, op_params, jax.ShapeDtypeStruct(tuple(image_shape), np.float32))
+  seen = operator.seen(op_params)
+  parts = 2 if jnp.issubdtype(measured.dtype, jnp.complexfloating) else 1
+  count = parts * math.prod(measured.shape) if seen is None else int(np.sum(seen)) * measured.shape[-1]
+  return min(count, math.prod(image_shape))
+
+
+def chain(*operators: ForwardOperator) -> ForwardOperator:
+  """Return the operator that applies all, the first one to the image; op_params is their tuple.
+
+  What is measured is what the last one says.
+  """
+  def init(rng):
+    return tuple(operator.init(rng) for operator in operators)
+  def estimate(op_params, measurement):
+    for operator, params in zip(reversed(operators), reversed(op_params), strict=True):
+      measurement = operator.estimate(params, measurement)
+    return measurement
+  return ForwardOperator(
+      init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: operators[-1].seen(op_params[-1]),
+      estimate, operators[0].image_shape, math.prod(operator.unit for operator in operators),
+      sum(operator.num_bytes for operator in operators), all(operator.measures_image for operator in operators),
+      all(operator.tileable for operator in operators), operators[0].is_complex)
+
+
+@functools.lru_cache(maxsize=None)
+def _chained(applies):
+  def apply(op_params, image):
+    for function, params in zip(applies, op_params, strict=True):
+      image = function(params, image)
+    return image
+  return apply
+
+
+def all_seen(op_params) -> None:
+  """Say that every value of the measurement was made."""
+  del op_params
+
+
+def _measured(op_params, image):
+  del op_params
+  return image
+
+
+def identity(image_shape: Sequence[int] | None = None) -> ForwardOperator:
+  """Return the operator that measures the image itself.
+
+  Args:
+    image_shape: shape (H, W, C) of the image, or None: any.
+  """
+  return ForwardOperator(lambda rng: (), _measured, all_seen, lambda op_params, measurement: measurement,
+                         image_shape and tuple(image_shape), measures_image=True, tileable=True)

@@ -1,0 +1,114 @@
+"""Computed tomography: the sinogram of parallel beams."""
+
+import functools
+import math
+from typing import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from skimage import transform
+
+from oes_jax.operators import _operator
+from oes_jax.operators import _scan
+
+
+def num_detectors(height: int, width: int) -> int:
+  """Return the detectors of a sinogram: pixels along the diagonal of the square around the image."""
+  return int(np.ceil(np.sqrt(2) * max(height, width)))
+
+
+def _layout(height: int, width: int):
+  """Return (detectors, first row and column of the image in the square around it)."""
+  side = num_detectors(height, width)
+  # As scikit-image pads: the old centre, side // 2, comes to the new one.
+  return side, [side // 2 - length // 2 for length in (height, width)]
+
+
+@functools.lru_cache(maxsize=None)
+def _project(height: int, width: int):
+  side, before = _layout(height, width)
+  centre = side // 2
+  rows, columns = np.meshgrid(*(np.arange(length, dtype=np.float32) + first - centre
+                                for length, first in zip((height, width), before)), indexing="ij")
+  def apply(op_params, image):
+    @jax.checkpoint  # else the gradient keeps the weights of every angle
+    def project(sine, cosine):
+      detector = cosine * columns - sine * rows
+      nearest = jnp.round(detector)
+      weights = _pixel_in_detectors(nearest - detector, sine * columns + cosine * rows, sine, cosine,
+                                    (-centre, side - 1 - centre))
+      total = jnp.zeros((side + 2, image.shape[2]), image.dtype)
+      for number, weight in enumerate(weights):
+        total = total.at[nearest.astype(int) + centre + number].add(weight[..., None] * image)
+      return total[1:-1]
+    return jnp.moveaxis(jax.lax.map(lambda turn: project(*turn), op_params), 0, 1)
+  return apply
+
+
+def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> _operator.ForwardOperator:
+  """Parallel-beam computed tomography: [H, W, C] -> sinogram [detectors, angles, C].
+
+  As scikit-image's `radon` with circle=False: the image in the middle of a square as wide as its diagonal,
+  turned by every angle with bilinear interpolation, and summed over its rows. A detector's value is in pixel
+  widths; op_params is (sine, cosine) of the angles.
+
+  Args:
+    image_shape: shape (H, W, C) of the image.
+    angles: angles in degrees, [angles].
+  """
+  height, width = image_shape[:2]
+  side, (top, left) = _layout(height, width)
+  def init(rng):
+    del rng
+    radians = np.radians(np.asarray(angles, np.float64))
+    return np.sin(radians).astype(np.float32), np.cos(radians).astype(np.float32)
+  def estimate(op_params, measurement):  # filtered back-projection
+    del op_params
+    square = np.stack([transform.iradon(
+        np.asarray(measurement[..., channel], np.float64), angles, output_size=side, circle=False)
+                       for channel in range(measurement.shape[-1])], -1)
+    return square[top:top + height, left:left + width]
+  return _operator.ForwardOperator(
+      init, _project(height, width), _operator.all_seen, estimate, tuple(image_shape),
+      math.pi / 4 * math.sqrt(height * width), 12 * 4 * height * width * (3 + image_shape[2]))
+
+
+def _pixel_in_detectors(offset, ray, sine, cosine, samples):
+  """Return how much of a pixel the detectors before, at and after the nearest one see, three arrays.
+
+  A detector's ray is sampled one pixel apart, and a sample sees a pixel by the bilinear weight of their
+  distances along the image's rows and columns; both together reach less than 1.5 pixels.
+
+  Args:
+    offset: distance of the nearest detector from the pixel.
+    ray: place of the pixel along the ray.
+    sine: sine of the angle.
+    cosine: cosine of the angle.
+    samples: places of the first and the last sample of a ray.
+  """
+  hat = lambda distance: jnp.maximum(0, 1 - jnp.abs(distance))
+  def seen(across, place):
+    along = place - ray
+    overlap = hat(cosine * across + sine * along) * hat(cosine * along - sine * across)
+    return jnp.where((samples[0] <= place) & (place <= samples[1]), overlap, 0)
+  return [sum(seen(offset + detector, jnp.round(ray) + sample) for sample in (-1, 0, 1)) for detector in (-1, 0, 1)]
+
+
+def read_scan(arrays) -> _scan.Scan:
+  """Read sinogram [detectors, angles] or [detectors, angles, C], angles [angles] in degrees, and shape (H, W).
+
+  Raises:
+    ValueError: an array has another shape than these.
+  """
+  sinogram, angles = arrays["sinogram"], arrays["angles"]
+  height, width = (int(side) for side in arrays["shape"])
+  if sinogram.ndim not in (2, 3) or angles.ndim != 1 or np.iscomplexobj(sinogram):
+    raise ValueError(f"sinogram is {sinogram.dtype} {sinogram.shape}, angles {angles.shape}; allowed: real [detectors, "
+                     "angles] or [detectors, angles, C], and [angles]")
+  values = sinogram[..., None] if sinogram.ndim == 2 else sinogram
+  detectors = num_detectors(height, width)
+  if values.shape[:2] != (detectors, angles.size):
+    raise ValueError(f"sinogram is {sinogram.shape}; allowed for an image of {height}x{width}, with {angles.size} "
+                     f"angles: [{detectors}, {angles.size}], as radon(image, angles, circle=False) gives")
+  return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles})
