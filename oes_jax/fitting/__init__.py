@@ -23,3 +23,5 @@ from oes_jax.fitting._restoration import plan_compaction
 from oes_jax.fitting._restoration import random_scores
 from oes_jax.fitting._restoration import stream_key
 from oes_jax.fitting._restoration import threshold_scores
+from oes_jax.fitting._settings import LearnMask
+from oes_jax.fitting._settings import TrainWeights

@@ -8,3 +8,4 @@ from oes_jax.generators._generators import Layer
 from oes_jax.generators._generators import centre
 from oes_jax.generators._generators import make_generator
 from oes_jax.generators._generators import sample_net_input
+from oes_jax.generators._settings import GeneratorSettings

@@ -20,3 +20,5 @@ from oes_jax.operators._operators import simulated_coils
 from oes_jax.operators._operators import smooth_phase
 from oes_jax.operators._operators import to_complex
 from oes_jax.operators._operators import tomography
+from oes_jax.operators._settings import OPERATOR_NAMES
+from oes_jax.operators._settings import OperatorSettings

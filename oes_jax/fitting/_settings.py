@@ -1,0 +1,110 @@
+"""The numbers of both stages: what they mean, their defaults and their ranges."""
+
+import dataclasses
+from typing import Any
+
+from oes_jax import masks
+from oes_jax import settings
+from oes_jax.fitting import _early_stopping
+from oes_jax.fitting import _engine
+
+_INFINITE = float("inf")
+
+
+def _check_optimizer(optimizer: Any, prefix: str) -> None:
+  if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+    raise ValueError(f"{prefix}optimizer={optimizer!r} is not allowed; allowed: an optax.GradientTransformation, or "
+                     "None for Adam.")
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnMask(settings.Settings):
+  """Settings of the mask stage (OES, stage 1), which learns which weights are kept.
+
+  `optimizer`, an optax.GradientTransformation or None, takes the place of Adam with learning_rate and schedule.
+  "OES" is the authors' code of arXiv 2406.05288.
+  """
+  num_steps: int = settings.setting(
+      500, "Steps of the mask stage. OES: 60,000 to 80,000.", allowed="1 or more", test=lambda v: v >= 1)
+  learning_rate: float = settings.setting(
+      0.3, "Adam's learning rate for the logits. OES: 0.01.", allowed="a number > 0", test=lambda v: 0 < v < _INFINITE)
+  schedule: str = settings.setting(
+      "cosine", "Learning rate over the stage: constant [OES] or cosine, which decays to zero.",
+      choices=_engine.SCHEDULES)
+  kl_weight: float = settings.setting(
+      1e-7, "Weight of the KL term, summed over weights, beside a MEAN squared error. OES: 1e-9.",
+      allowed="a number >= 0", test=lambda v: 0 <= v < _INFINITE)
+  temperature: float = settings.setting(
+      0.5, "Temperature of the relaxed gates. OES: 0.2.", allowed="a number > 0", test=lambda v: 0 < v < _INFINITE)
+  keep_fraction: float | None = settings.setting(
+      None, "Share of all weights that is kept, in (0, 1], and the prior of the KL. OES: 0.05. None: a prior of 5 % or "
+      "more, and as many weights as let 0.19 per measured value act; see docs/results.md, \"How many weights\".",
+      kind=float, allowed="a number in (0, 1], or None for automatic", test=lambda v: 0 < v <= 1)
+  scope: str = settings.setting(
+      "global", "Where the largest logits are taken: global, over all weights [OES], or layerwise.",
+      choices=("global", "layerwise"))
+  prune: str | None = settings.setting(
+      None, "What a mask may prune: all weights [OES], or the kernels of convolutions alone: norms and biases are "
+      "kept, and count as kept. None: all for a learned and a random mask, kernels for the criteria and iterative "
+      "magnitude pruning, as in their publications.", kind=str, choices=masks.PRUNED)
+  optimizer: Any = None
+
+  def check(self, prefix: str = "") -> None:
+    """Check every setting; messages name it after the prefix."""
+    super().check(prefix)
+    _check_optimizer(self.optimizer, prefix)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainWeights(settings.Settings):
+  """Settings of the weight stage (OES, stage 2), which trains the weights that are kept.
+
+  `optimizer`, an optax.GradientTransformation or None, takes the place of Adam with learning_rate and schedule.
+  "OES" is the authors' code of arXiv 2406.05288.
+  """
+  num_steps: int = settings.setting(
+      1500, "Steps of the weight stage. OES: 40,000.", allowed="1 or more", test=lambda v: v >= 1)
+  learning_rate: float = settings.setting(
+      0.01, "Adam's learning rate for the weights. OES: 0.01.", allowed="a number > 0",
+      test=lambda v: 0 < v < _INFINITE)
+  schedule: str = settings.setting(
+      "constant", "Learning rate over the stage: constant [OES] or cosine, which decays to zero.",
+      choices=_engine.SCHEDULES)
+  average_decay: float = settings.setting(
+      0.99, "Decay of the exponential moving average of the output image, in [0, 1); 1: the plain mean. OES: none.",
+      allowed="a number in [0, 0.9999], or 1 for the plain mean", test=lambda v: 0 <= v <= 0.9999 or v == 1)
+  average_from: int = settings.setting(
+      0, "Steps before the first whose output is averaged (a burn-in).", allowed="0 or more", test=lambda v: v >= 0)
+  sgld_noise: float = settings.setting(
+      0.0, "Standard deviation of the noise added to every convolution's kernel after each step, in learning rates "
+      "(stochastic gradient Langevin dynamics, arXiv 1904.07457: 2). 0: none.",
+      allowed="a number >= 0, in learning rates", test=lambda v: 0 <= v < _INFINITE)
+  input_noise: float = settings.setting(
+      0.0, "Standard deviation of the noise added to the network input, which lies in [0, 0.1), in every step. 0: "
+      "none.",
+      allowed="a number >= 0", test=lambda v: 0 <= v < _INFINITE)
+  guard: str | None = settings.setting(
+      None, "When to stop, without the truth: None, variance (of the last outputs, ES-WMV) or held_out (pixels that "
+      "neither stage sees). All steps run; the guard's choice is one more output, and says its step.",
+      kind=str, choices=_early_stopping.GUARDS)
+  guard_window: int = settings.setting(
+      100, "Outputs whose variance guard variance takes.", allowed="a whole number from 2 to 1000",
+      test=lambda v: 2 <= v <= 1000)
+  guard_patience: int = settings.setting(
+      1000, "Steps without a better output after which the guard's choice is final.", allowed="1 or more",
+      test=lambda v: v >= 1)
+  held_out: float = settings.setting(
+      0.05, "Share of the pixels that guard held_out keeps from both stages.", allowed="a number in (0, 0.5]",
+      test=lambda v: 0 < v <= 0.5)
+  optimizer: Any = None
+
+  def check(self, prefix: str = "") -> None:
+    """Check every setting, and those that go together; messages name them after the prefix."""
+    super().check(prefix)
+    _check_optimizer(self.optimizer, prefix)
+    if self.guard == "variance" and self.num_steps < self.guard_window:
+      raise ValueError(f"{prefix}guard='variance' needs {prefix}num_steps={self.num_steps} to be at least "
+                       f"{prefix}guard_window={self.guard_window}.")
+    if self.average_from >= self.num_steps:
+      raise ValueError(f"{prefix}average_from={self.average_from} leaves nothing to average; allowed: less "
+                       f"than {prefix}num_steps={self.num_steps}.")
