@@ -11,6 +11,8 @@ from typing import Any, Callable, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from oes_jax import settings
+
 # Smallest prediction and variance that a fit divides by.
 _FLOOR = 1e-3
 # Residual from which the robust fit grows linearly.
@@ -215,3 +217,27 @@ def speckle(sigma=0.0) -> Noise:
 def rician(sigma) -> Noise:
   """Return the noise of a magnitude whose two parts have Gaussian noise of standard deviation `sigma`."""
   return _noise("rician", sigma=sigma)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseSettings(settings.Settings):
+  """Settings of the noise: its model, and how strong it is. "OES" is the authors' code of arXiv 2406.05288."""
+  model: str = settings.setting(
+      "gaussian", "Model of the noise: gaussian, poisson, poisson_gaussian, salt_and_pepper, speckle or rician. The "
+      "data fit is that of the model (gaussian: mean squared error [OES]; salt_and_pepper: robust; poisson_gaussian "
+      "and rician read the strength below, which a measured file needs then).", choices=NOISE_MODELS)
+  sigma: float | None = settings.setting(
+      None, "Standard deviation, in the (0, 1) range (speckle: of the factor; an operator that sums pixels: of such a "
+      "sum to one pixel); a noisy image is clipped to the range [OES]. None: 0.1 where noise is simulated, 0.02 with "
+      "deblurring and super_resolution. 0: none. Set for a file it makes that the clean image, and noise is added: "
+      "leave it None for a file that is noisy already, but with rician and poisson_gaussian, whose fit reads it.",
+      kind=float, allowed="a number in [0, 1] (of the unit range), or None", test=lambda v: 0 <= v <= 1)
+  peak: float | None = settings.setting(
+      None, "Expected counts at the value 1, of poisson and poisson_gaussian. None: 100 where noise is simulated.",
+      kind=float, allowed="a number > 0 (counts at the value 1), or None", test=lambda v: 0 < v < float("inf"))
+  share: float | None = settings.setting(
+      None, "Share of the pixels that become 0 or 1, of salt_and_pepper. None: 0.1 where noise is simulated.",
+      kind=float, allowed="a number in [0, 1), or None", test=lambda v: 0 <= v < 1)
+  seed: int | None = settings.setting(
+      None, "Seed of the simulated noise. None: the config's seed.",
+      kind=int, allowed="a whole number from 0 to 2^31 - 1, or None for seed", test=lambda v: 0 <= v < 2 ** 31)

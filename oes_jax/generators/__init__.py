@@ -12,3 +12,4 @@ from oes_jax.generators._generator import sample_net_input
 from oes_jax.generators._hourglass import hourglass
 from oes_jax.generators._named import GENERATORS
 from oes_jax.generators._named import make_generator
+from oes_jax.generators._settings import GeneratorSettings

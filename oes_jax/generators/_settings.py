@@ -1,0 +1,21 @@
+"""What a generator is made from, by name."""
+
+import dataclasses
+
+from oes_jax import settings
+from oes_jax.generators import _named
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorSettings(settings.Settings):
+  """Settings of the generator. "OES" is the authors' code of arXiv 2406.05288."""
+  name: str = settings.setting(
+      "hourglass", "Network that makes the image: hourglass [OES default] or deep_decoder [Heckel and Hand 2019].",
+      choices=_named.GENERATORS)
+  num_scales: int = settings.setting(
+      6, "Resolution halvings; lowered where the deepest map would be under 4 pixels wide. OES: 6.",
+      allowed="1 or more", test=lambda v: v >= 1)
+  channels: tuple[int, ...] | None = settings.setting(
+      None, "Widths, finest scale first (hourglass: num_scales of them). None: the published widths, 16, 32, 64, 128, "
+      "128, 128 for the hourglass.", kind=tuple, allowed="a tuple of whole widths, or None",
+      test=lambda v: all(isinstance(width, int) for width in v))
