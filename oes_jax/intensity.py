@@ -17,12 +17,12 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
   if override is not None:
     low, high = (float(v) for v in override)
     if not (np.isfinite([low, high]).all() and low < high):
-      raise ValueError(f"data.range={tuple(override)} is not allowed; allowed: (low, high), finite, "
+      raise ValueError(f"range={tuple(override)} is not allowed; allowed: (low, high), finite, "
                        "low < high.")
     return low, high
   if values.min() == values.max():
-    raise ValueError(f"the image of data.source holds the single value {values.min()}: there is "
-                     "nothing to restore. Set data.range if this is meant.")
+    raise ValueError(f"the measurement holds the single value {values.min()}: there is nothing to restore. Set range= if "
+                     "this is meant.")
   if values.dtype == bool:
     return 0.0, 1.0
   if values.dtype in (np.uint8, np.int8):

@@ -1,6 +1,6 @@
 """Operators by name: what each is made of, and what has to be known of it before there is an image."""
 
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class Family(NamedTuple):
   """Operators of one name.
 
   Attributes:
-    make: function (OperatorSettings, image shape (H, W, C)) -> ForwardOperator; `mask` and `kernel` may be arrays.
+    make: function (OperatorSettings, image shape (H, W, C), {setting: array}) -> ForwardOperator.
     estimate_name: name of the first image that its measurement gives.
     measures_image: whether the measurement is itself an image, which a file can hold.
     tileable: whether each pixel is measured by itself.
@@ -29,7 +29,7 @@ class Family(NamedTuple):
     read_scan: function {name: array} -> Scan of measured arrays, or None.
     arrays: names of the arrays that it needs.
   """
-  make: Callable[[Any, Sequence[int]], _operator.ForwardOperator]
+  make: Callable[[Any, Sequence[int], Mapping[str, np.ndarray]], _operator.ForwardOperator]
   estimate_name: str = ""
   measures_image: bool = False
   tileable: bool = False
@@ -41,17 +41,17 @@ class Family(NamedTuple):
   arrays: tuple[str, ...] = ()
 
 
-def _make_inpainting(settings, shape):
-  mask = settings.mask
-  if isinstance(mask, str):
-    mask = _inpainting.DAMAGE[mask](shape)
-  return _inpainting.inpainting(shape, kept=settings.kept, mask=None if mask is None else np.asarray(mask))
+def _make_inpainting(settings, shape, arrays):
+  mask = arrays.get("mask")
+  if mask is None and settings.mask is not None:
+    mask = _inpainting.DAMAGE[settings.mask](shape)
+  return _inpainting.inpainting(shape, kept=settings.kept, mask=mask)
 
 
-def _make_deblurring(settings, shape):
-  if isinstance(settings.kernel, str):
+def _make_deblurring(settings, shape, arrays):
+  kernel = arrays.get("kernel")
+  if kernel is None:
     return _deblurring.blur(shape, kernel=_deblurring.KERNELS[settings.kernel](settings))
-  kernel = np.asarray(settings.kernel, np.float64)
   if kernel.ndim != 2 or kernel.sum() <= 0:
     raise ValueError("its sum is not above 0" if kernel.ndim == 2 else f"the kernel is {kernel.shape}; allowed: [k, l]")
   return _deblurring.blur(shape, kernel=kernel / kernel.sum())
@@ -62,12 +62,14 @@ def angles_of(settings) -> np.ndarray:
   return np.linspace(0, 180, settings.angles, endpoint=False)
 
 
-def make_operator(settings, image_shape: Sequence[int], scan: _scan.Scan | None = None) -> _operator.ForwardOperator:
+def make_operator(settings, image_shape: Sequence[int], *, arrays: Mapping[str, np.ndarray] | None = None,
+                  scan: _scan.Scan | None = None) -> _operator.ForwardOperator:
   """Return the operator of settings for an image, or that of a scan.
 
   Args:
-    settings: OperatorSettings; its `mask` and `kernel` may also be arrays.
+    settings: OperatorSettings.
     image_shape: shape (H, W, C) of the image.
+    arrays: arrays in place of a setting's name: "mask" [H, W], 0 where a pixel is lost, or "kernel" [k, l].
     scan: what was measured, of an operator that reads scans; or None.
 
   Raises:
@@ -77,26 +79,26 @@ def make_operator(settings, image_shape: Sequence[int], scan: _scan.Scan | None 
     raise ValueError(f"name={settings.name!r} is unknown; allowed: {', '.join(FAMILIES)}.")
   if scan is not None:
     return _OF_SCANS[settings.name](tuple(image_shape), **scan.given)
-  return FAMILIES[settings.name].make(settings, tuple(image_shape))
+  return FAMILIES[settings.name].make(settings, tuple(image_shape), arrays or {})
 
 
 _OF_SCANS = {"mri": _mri.mri, "tomography": _tomography.tomography}
 FAMILIES = {
-    "identity": Family(lambda settings, shape: _operator.identity(shape), measures_image=True, tileable=True),
+    "identity": Family(lambda settings, shape, arrays: _operator.identity(shape), measures_image=True, tileable=True),
     "inpainting": Family(_make_inpainting, "mean of the rest", measures_image=True, loses_pixels=True),
     "super_resolution": Family(
-        lambda settings, shape: _super_resolution.downsampling(
+        lambda settings, shape, arrays: _super_resolution.downsampling(
             shape, factor=settings.factor, kernel=settings.downsampling),
         "bicubic", measures_image=True, sigma=0.02, finer=lambda settings: settings.factor),
     "deblurring": Family(_make_deblurring, "the measurement itself", measures_image=True, sigma=0.02),
     "mri": Family(
-        lambda settings, shape: _mri.mri(
+        lambda settings, shape, arrays: _mri.mri(
             shape, coils=_mri.simulated_coils(shape, settings.coils), acceleration=settings.acceleration,
             centre=settings.centre),
         "zero-filled", is_complex=True, read_scan=_mri.read_scan, arrays=("kspace", "coil_maps")),
     "tomography": Family(
-        lambda settings, shape: _tomography.tomography(shape, angles=angles_of(settings)),
+        lambda settings, shape, arrays: _tomography.tomography(shape, angles=angles_of(settings)),
         "filtered back-projection", read_scan=_tomography.read_scan, arrays=("sinogram", "angles", "shape")),
-    "fourier_rows": Family(lambda settings, shape: _compressed_sensing.fourier_rows(shape, share=settings.rows)),
-    "gaussian_rows": Family(lambda settings, shape: _compressed_sensing.gaussian_rows(shape, share=settings.rows)),
+    "fourier_rows": Family(lambda settings, shape, arrays: _compressed_sensing.fourier_rows(shape, share=settings.rows)),
+    "gaussian_rows": Family(lambda settings, shape, arrays: _compressed_sensing.gaussian_rows(shape, share=settings.rows)),
 }

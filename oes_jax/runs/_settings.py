@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import NamedTuple
 
 from oes_jax import fitting
 from oes_jax import generators
@@ -172,3 +173,29 @@ SECTIONS = {
     "checkpoint": (CheckpointSettings,),
     "compute": (ComputeSettings,),
 }
+
+
+class Settings(NamedTuple):
+  """All settings of a config, section by section: what every room but this one reads."""
+  experiment: ExperimentSettings
+  data: DataSettings
+  operator: operators.OperatorSettings
+  noise: noise.NoiseSettings
+  generator: generators.GeneratorSettings
+  mask: MaskSettings
+  learn: fitting.LearnMask
+  weights: fitting.TrainWeights
+  sweep: SweepSettings
+  output: OutputSettings
+  checkpoint: CheckpointSettings
+  compute: ComputeSettings
+
+
+def read_settings(config) -> Settings:
+  """Return the settings of a config, each checked alone.
+
+  Raises:
+    ValueError: names the key, its value and what is allowed.
+  """
+  return Settings(*(kind.from_section(config[section] if section else config, f"{section}." if section else "")
+                    for section, kinds in SECTIONS.items() for kind in kinds))

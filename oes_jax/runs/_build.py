@@ -1,0 +1,174 @@
+"""The forward operator and the noise that settings ask for, with the files that they name."""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+from scipy import ndimage
+
+from oes_jax import files
+from oes_jax import noise
+from oes_jax import operators
+from oes_jax.runs._settings import Settings
+
+# Noise that is simulated where the settings name no strength.
+_DEFAULT_STRENGTH = {"peak": 100.0, "share": 0.1}
+# Settings of the operator that may name a file, and the names that are none.
+_NO_FILES = {"mask": tuple(operators.DAMAGE), "kernel": tuple(operators.KERNELS)}
+# Which of them an operator reads.
+_READS = {"inpainting": "mask", "deblurring": "kernel"}
+
+
+def family_of(settings: Settings) -> operators.Family:
+  """Return what is known of the operator before there is an image."""
+  return operators.FAMILIES[settings.operator.name]
+
+
+def is_scan(source: str) -> bool:
+  """Whether data.source is a file of measured arrays."""
+  return source.lower().endswith(".npz")
+
+
+def is_simulated(settings: Settings, bundled: bool) -> bool:
+  """Whether data.source is a clean image, of which the measurement is simulated; else it is the measurement."""
+  if is_scan(settings.data.source):
+    return False
+  if settings.operator.simulate is not None:
+    return settings.operator.simulate
+  known = () if bundled else noise.NOISE_MODELS[settings.noise.model].fits_with  # the fit's, of a measured file
+  given = [getattr(settings.noise, name) for name in noise.Strength._fields
+           if getattr(settings.noise, name) is not None and name not in known]
+  if settings.operator.name == "identity" and bundled and not any(given):
+    return not given  # noise.sigma=0 leaves nothing to restore, and no truth
+  return bundled or any(given)
+
+
+def strength(settings: Settings, simulated: bool) -> noise.Strength:
+  """Return how strong the noise is: as asked for, by default where it is simulated; None where unknown.
+
+  Raises:
+    ValueError: the data fit needs to know it, and it is not given.
+  """
+  model = noise.NOISE_MODELS[settings.noise.model]
+  default = {**_DEFAULT_STRENGTH, "sigma": family_of(settings).sigma}
+  values = {name: getattr(settings.noise, name) for name in noise.Strength._fields}
+  found = noise.Strength(**{name: default[name] if value is None and simulated and name in model.reads else value
+                            for name, value in values.items()})
+  for name in model.fits_with:
+    if not getattr(found, name):
+      raise ValueError(f"noise.model={settings.noise.model!r} needs noise.{name}={getattr(found, name)} above 0: its "
+                       "data fit depends on it.")
+  return found
+
+
+def image_shape(settings: Settings, measured: tuple[int, int, int], simulated: bool) -> tuple[int, int, int]:
+  """Return (H, W, C) of the image, given that of data.source."""
+  family = family_of(settings)
+  if family.is_complex:
+    return (*measured[:2], 2)
+  finer = 1 if simulated else family.finer(settings.operator)
+  return (finer * measured[0], finer * measured[1], measured[2])
+
+
+def _file_of(settings: Settings) -> tuple[str, str] | None:
+  """Return (setting of the operator that names a file, the path), or None."""
+  key = _READS.get(settings.operator.name)
+  path = None if key is None else getattr(settings.operator, key)
+  return None if path is None or path in _NO_FILES[key] else (key, path)
+
+
+def loses_measured_pixels(settings: Settings, simulated: bool) -> bool:
+  """Whether a measured file comes with a mask of its lost pixels."""
+  return family_of(settings).loses_pixels and not simulated and _file_of(settings) is not None
+
+
+def fill_lost(settings: Settings, picture: files.Picture) -> files.Picture:
+  """Put the nearest measured pixel where operator.mask says that one is lost: a file may hold anything there.
+
+  Raises:
+    ValueError: the mask has another shape, or a measured pixel is not finite.
+  """
+  seen = _read_plane(settings, "mask") != 0
+  if seen.shape != picture.values.shape[:2] or not seen.any():
+    raise ValueError(f"operator.mask={settings.operator.mask!r} is {seen.shape} with {seen.sum()} measured pixels, the "
+                     f"image {picture.values.shape[:2]}; allowed: its shape, not 0 everywhere.")
+  measured = picture.values[seen]
+  if not np.isfinite(measured).all():
+    raise ValueError(f"data.source={settings.data.source!r} holds NaN or infinite values that are measured; allowed: "
+                     "finite ones, or 0 there in operator.mask.")
+  nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
+  return dataclasses.replace(picture, values=picture.values[tuple(nearest)])
+
+
+def operator_digest(settings: Settings) -> str | None:
+  """Return the sha256 of the operator's file; None where it has none.
+
+  Raises:
+    ValueError: there is no such file.
+  """
+  named = _file_of(settings)
+  if named is None:
+    return None
+  key, path = named
+  file = pathlib.Path(files.split_page(path)[0])
+  if not file.is_file():
+    raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, {', '.join(_NO_FILES[key])}.")
+  return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _read_plane(settings: Settings, key: str) -> np.ndarray:
+  """Read [H, W] from the image or array of a setting of the operator; channels are averaged, a mask is cropped."""
+  crop = settings.data.crop if key == "mask" else None
+  picture = files.read_picture(getattr(settings.operator, key), crop, key=f"operator.{key}")
+  return picture.values.astype(np.float64).mean(-1)
+
+
+def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:
+  """Read data.source where it is an NPZ file; None where it is an image.
+
+  Returns:
+    (scan, sha256 of the file).
+
+  Raises:
+    ValueError: it is faulty, or a key does not go with it.
+  """
+  source = settings.data.source
+  if not is_scan(source):
+    return None
+  for key in ("crop", "max_side"):
+    if getattr(settings.data, key) is not None:
+      raise ValueError(f"data.{key}={getattr(settings.data, key)!r} does not go with a scan, data.source={source!r}; "
+                       "allowed: None.")
+  if settings.operator.simulate:
+    raise ValueError(f"operator.simulate=True does not go with a scan, data.source={source!r}; allowed: None.")
+  family = family_of(settings)
+  if family.read_scan is None:
+    allowed = ", ".join(name for name, family in operators.FAMILIES.items() if family.read_scan)
+    raise ValueError(f"data.source={source!r} holds measured arrays, which operator.name={settings.operator.name!r} does "
+                     f"not read; allowed: {allowed}.")
+  return files.read_scan(source, family)
+
+
+def make_operator(settings: Settings, shape: tuple[int, int, int], simulated: bool,
+                  scan: operators.Scan | None = None) -> operators.ForwardOperator:
+  """Return the operator of settings for an image (H, W, C), or that of a scan.
+
+  Raises:
+    ValueError, OSError: it does not go with the image, or its file cannot be read.
+  """
+  name, source, family = settings.operator.name, settings.data.source, family_of(settings)
+  if scan is None and not simulated and not family.measures_image:
+    raise ValueError(f"operator.name={name!r} measures no image, so data.source={source!r} is no "
+                     "measurement of it; allowed: an .npz file of mri or tomography, or operator.simulate=True, to "
+                     "simulate one of a clean image.")
+  named = _file_of(settings)
+  if not simulated and family.loses_pixels and named is None:
+    raise ValueError(f"operator.name={name!r} needs operator.mask={settings.operator.mask!r} to be a file; allowed: an "
+                     "image that is 0 where pixels are lost.")
+  arrays = {} if named is None else {named[0]: _read_plane(settings, named[0])}
+  try:
+    return operators.make_operator(settings.operator, shape, arrays=arrays, scan=scan)
+  except ValueError as error:
+    where = f"operator.name={name!r}" if scan is None else f"data.source={source!r}"
+    raise ValueError(f"{where}: {error}") from error

@@ -1,0 +1,26 @@
+"""Checks of a config, made before anything is compiled or written. Every message names the key and what is allowed."""
+
+from oes_jax.runs import _build
+from oes_jax.runs import _settings
+
+
+def check_config(config) -> _settings.Settings:
+  """Return the settings of a config; every value is checked, alone and beside the others.
+
+  Raises:
+    ValueError: names the key, its value and what is allowed.
+  """
+  settings = _settings.read_settings(config)
+  if settings.weights.guard is None and settings.output.image == "guarded":
+    raise ValueError("output.image='guarded' needs weights.guard; allowed: variance, held_out.")
+  family, name = _build.family_of(settings), settings.operator.name
+  if settings.compute.tile and not family.tileable:
+    raise ValueError(f"compute.tile={settings.compute.tile} cuts an image that operator.name={name!r} "
+                     "measures as a whole; allowed: None or 0.")
+  if settings.noise.model != "gaussian" and not family.measures_image:
+    raise ValueError(f"noise.model={settings.noise.model!r} is for images, which operator.name={name!r} does not "
+                     "measure; allowed: gaussian.")
+  if settings.mask.source in ("learn", "imp", "imp_oracle") and settings.learn.keep_fraction == 1:
+    raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn or prune; allowed: mask.source='dense', "
+                     "or a fraction below 1.")
+  return settings

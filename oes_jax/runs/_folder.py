@@ -1,0 +1,97 @@
+"""The folder of a run: what makes it this run, and who may use it."""
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from oes_jax import files
+
+
+def plain(config) -> dict[str, Any]:
+  """Return a config as plain JSON types (tuples become lists)."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def plain_without(config, keys) -> dict[str, Any]:
+  """Return a config as plain JSON types, without some dotted keys or sections."""
+  kept = plain(config)
+  for key in keys:
+    *parents, last = key.split(".")
+    node = kept
+    for parent in parents:
+      node = node[parent]
+    del node[last]
+  return kept
+
+
+def digest_of(value: Any) -> str:
+  """Return 8 hexadecimal digits that tell JSON values apart."""
+  return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+  if isinstance(old, dict) and isinstance(new, dict):
+    return [line for key in sorted(old.keys() | new.keys())
+            for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))]
+  return [] if old == new else [f"{prefix}: {old!r} there, {new!r} now"]
+
+
+def find_workdir(workdir: str | None, experiment: str,
+                 identity: dict[str, Any]) -> tuple[pathlib.Path, dict[str, Any]]:
+  """Return the run's folder, the one asked for or runs/<experiment>-<hash>, and its choices.
+
+  An existing folder must be empty or hold this very run, as its config.json says; the choices are
+  what an earlier start of the run stored there by `claim_workdir`. Nothing is written.
+
+  Raises:
+    ValueError: the folder holds something else.
+  """
+  if workdir is None:
+    workdir = f"runs/{experiment}-{digest_of(identity)}"
+  folder = pathlib.Path(workdir).expanduser().absolute()
+  if folder.exists() and not folder.is_dir():
+    raise ValueError(f"--workdir={workdir!r} is not a folder.")
+  record = folder / "config.json"
+  if record.is_file():
+    try:
+      old = json.loads(record.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+      raise ValueError(f"--workdir={workdir!r} holds a config.json that is not a run's: "
+                       f"{error}.") from error
+    choices = old.pop("choices", {}) if isinstance(old, dict) else {}
+    if isinstance(old, dict) and old.get("many") != identity.get("many"):
+      kinds = ["one image", "many images"]
+      raise ValueError(f"--workdir={workdir!r} holds a run of {kinds[bool(old.get('many'))]}, this is one of "
+                       f"{kinds[bool(identity.get('many'))]}; use a new folder.")
+    differences = _differences(old, identity)
+    if differences:
+      raise ValueError(f"--workdir={workdir!r} holds the run of another config "
+                       f"({'; '.join(differences[:3])}); use a new folder.")
+    return folder, choices
+  if folder.exists() and not all(p.match(files.TEMPORARY) for p in folder.iterdir()):
+    if record.is_file():  # another process has written it since
+      return find_workdir(workdir, experiment, identity)
+    raise ValueError(f"--workdir={workdir!r} holds files that are no run; use a new or empty folder.")
+  return folder, {}
+
+
+def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[str, Any]) -> None:
+  """Make the folder that `find_workdir` returned, with its config.json.
+
+  Args:
+    folder: of the run.
+    identity: what makes this run this run.
+    choices: what was chosen automatically, and must not change on resume.
+
+  Raises:
+    OSError: it cannot be made or written.
+  """
+  if (folder / "config.json").is_file():
+    return  # as find_workdir has checked
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_atomically(folder / "config.json",
+                                 json.dumps({**identity, "choices": choices}, indent=2).encode())
+  except OSError as error:
+    raise OSError(f"--workdir={str(folder)!r} cannot be written: {error.strerror}.") from error
