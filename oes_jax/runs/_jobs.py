@@ -213,7 +213,8 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   truth, truth_digest = _read_truth(config, picture, simulated, (*whole[:2], picture.values.shape[2]))
   identity = {"format": FORMAT, "config": _validation.plain(config),
               "inputs": {"source": picture.digest, "truth": truth_digest,
-                         "mask": _validation.mask_digest(config.mask), "operator": _forward.operator_digest(config)}}
+                         "mask": files.mask_file_digest(config.mask.source, config.mask.path),
+                         "operator": _forward.operator_digest(config)}}
   if parent is not None:
     workdir = str(parent / case_name(config.data.source, config.seed, identity))
   folder, choices = _validation.find_workdir(workdir, config.experiment, identity)
@@ -239,9 +240,9 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
                      "noise.sigma above 0.")
   given_mask = None
   if config.mask.path is not None:
-    given_mask = _validation.read_mask(config.mask.path, generator, params)
+    given_mask = files.read_mask(config.mask.path, generator, params)
   if config.mask.source == "bundled":
-    given_mask, learned_on = _validation.read_bundled_mask(generator, params)
+    given_mask, learned_on = files.read_bundled_mask(generator, params)
     if learned_on in files.BUNDLED_CROPS.get(config.data.source, (config.data.source,)):
       logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
                       "about other images", learned_on)

@@ -9,8 +9,6 @@ import pathlib
 import re
 from typing import Any
 
-import jax
-
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
@@ -156,67 +154,6 @@ def check_config(config) -> None:
   if config.mask.source in ("learn", "imp", "imp_oracle") and config.mask.keep_fraction == 1:
     raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn or prune; allowed: mask.source='dense', "
                      "or a fraction below 1.")
-
-
-def read_bundled_mask(generator: generators.Generator, params):
-  """Return the shipped mask of a generator, 0/1 arrays like `params`, and what it was learned on.
-
-  Raises:
-    ValueError: none is shipped for this generator.
-  """
-  path = files.find_bundled_mask(generator)
-  stored, metadata = files.read_packed_mask(path)
-  mask = files.fit_head(stored, generator.spec["image_channels"])
-  return masks_like(mask, params), metadata["source"]
-
-
-def read_mask(path: str, generator: generators.Generator, params):
-  """Return the mask of mask.path as a tree of 0/1 arrays like `params`.
-
-  Args:
-    path: the mask/ folder of a run, or a mask pickle of the authors.
-    generator: that it must have been made for.
-    params: of the generator, arrays or shapes.
-
-  Raises:
-    ValueError: it is damaged, unsafe, or was made for another generator.
-    OSError: it cannot be read.
-  """
-  source = pathlib.Path(path)
-  if not source.exists():
-    raise ValueError(f"mask.path={path!r} does not exist.")
-  if source.is_file():
-    return files.place_flat_mask(files.read_flat_mask(path), generator.graph, params)
-  mask, metadata = files.load_mask(source)
-  if metadata.get("generator") != generator.spec:
-    raise ValueError(f"mask.path={path!r} was made for the generator "
-                     f"{metadata.get('generator')}, this run uses {generator.spec}; allowed: the same "
-                     "generator.name, num_scales, channels and number of image channels.")
-  return masks_like(mask, params)
-
-
-def mask_digest(mask_config) -> str | None:
-  """Return the sha256 that identifies the file of the mask; None where the run makes it itself.
-
-  Raises:
-    ValueError: there is no such mask.
-  """
-  if mask_config.source == "bundled":
-    return files.bundled_masks_digest()
-  if mask_config.source not in _READ_A_FILE:
-    return None
-  path = mask_config.path
-  file = pathlib.Path(path)
-  file = file / "manifest.json" if file.is_dir() else file
-  if not file.is_file():
-    raise ValueError(f"mask.path={path!r} holds no mask; allowed: the mask/ folder of a finished mask "
-                     "stage, or a mask pickle (.pkl) of the authors of OES.")
-  return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def masks_like(mask, params):
-  """Cast a stored mask of booleans to 0/1 arrays of the dtypes of `params`."""
-  return jax.tree.map(lambda m, p: m.astype(p.dtype), mask, params)
 
 
 def plain(config) -> dict[str, Any]:
