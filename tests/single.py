@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oes_jax.files import _records as records
+from oes_jax import files
 from oes_jax.fitting import _objectives as objectives
 from oes_jax.fitting import _restoration as restoration
 from oes_jax import parallel
@@ -42,11 +42,11 @@ def run(stage):
 
 def interrupt_after(monkeypatch, count):
   """Send SIGTERM once `count` chunks have been logged; return what undoes the counting."""
-  chunks, write = [], records.MetricsLog.write
+  chunks, write = [], files.MetricsLog.write
   def interrupting(self, *args):
     chunks.append(1)
     write(self, *args)
     if len(chunks) == count:
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
-  return lambda: monkeypatch.setattr(records.MetricsLog, "write", write)
+  monkeypatch.setattr(files.MetricsLog, "write", interrupting)
+  return lambda: monkeypatch.setattr(files.MetricsLog, "write", write)

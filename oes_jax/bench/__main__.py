@@ -10,6 +10,7 @@ from oes_jax.bench import _compare
 from oes_jax.bench import _inverse
 from oes_jax.bench import _masks
 from oes_jax.bench import _quality
+from oes_jax.bench import _records
 from oes_jax.bench import _spectrum
 from oes_jax.bench import _steps
 from oes_jax.bench import _transfer
@@ -19,7 +20,7 @@ from oes_jax import runs
 
 def _fill_pages(arguments) -> None:
   for path in map(pathlib.Path, arguments.file):
-    text = files.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
+    text = _records.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
     files.write_atomically(path, text.encode())
 
 

@@ -1,6 +1,5 @@
 """Where the prior holds and where it fails: density, noise level, texture, and noise alone."""
 
-import io
 import itertools
 import pathlib
 from typing import Sequence
@@ -93,9 +92,7 @@ def _write_noise(folder: pathlib.Path, shape: Sequence[int], seed: int, sigma: f
   if not path.is_file():
     folder.mkdir(parents=True, exist_ok=True)
     noise = 0.5 + sigma * np.random.default_rng(seed).standard_normal(shape)
-    stream = io.BytesIO()
-    np.save(stream, np.clip(noise, 0, 1).astype(np.float32))
-    files.write_atomically(path, stream.getvalue())
+    files.write_array(path, np.clip(noise, 0, 1).astype(np.float32))
   return str(path)
 
 

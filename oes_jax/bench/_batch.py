@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from configs import denoise
+from oes_jax.bench import _records
 from oes_jax import files
 from oes_jax import sweeps
 
@@ -58,6 +59,6 @@ def run_batch(arguments: argparse.Namespace) -> None:
              f"{row['compilation']:.1f}", f"{row['images an hour']:.0f}", f"{row['psnr']:.2f}")
             for row in rows]
   print(files.format_table(cells))
-  files.write_benchmark(arguments.output, {
+  _records.write_benchmark(arguments.output, {
       "devices": jax.device_count(), "size": arguments.size, "mask steps": arguments.mask_steps,
       "weight steps": arguments.weight_steps, "rounds": arguments.rounds, "rows": rows})

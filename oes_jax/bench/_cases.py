@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 
 from oes_jax.bench import _methods
+from oes_jax.bench import _records
 from oes_jax.bench import peers
 from oes_jax import files
 from oes_jax import runs
@@ -209,7 +210,7 @@ def show(base: pathlib.Path, name: str, rows: Sequence[dict[str, Any]], table: S
 
 def record(output: str, config, rows: Sequence[dict[str, Any]], table: Sequence[Sequence[str]], **further: Any) -> None:
   """Write the record of a benchmark."""
-  files.write_benchmark(output, {
+  _records.write_benchmark(output, {
       "config": runs.plain(config), "rows": rows, "table": files.format_markdown(table), **further})
 
 

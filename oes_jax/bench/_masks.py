@@ -9,7 +9,6 @@ import numpy as np
 from oes_jax import files
 from oes_jax import generators
 from oes_jax import masks
-from oes_jax import runs
 
 PARTS = ("encoder", "decoder", "head")
 
@@ -42,7 +41,7 @@ def read(path: str, num_scales: int) -> Read:
       spec["name"], image_shape=(side, side, spec["image_channels"]), num_scales=spec["num_scales"],
       channels=spec["channels"])
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
-  return Read(name, runs.read_mask(path, generator, params), generator)
+  return Read(name, files.read_mask(path, generator, params), generator)
 
 
 def part_of(array: str) -> str:

@@ -14,6 +14,7 @@ import tqdm
 
 from configs import denoise
 from oes_jax.bench import _cases
+from oes_jax.bench import _records
 from oes_jax.bench import _steps
 from oes_jax import files
 from oes_jax import generators
@@ -69,7 +70,7 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
 def _finish(arguments, rows, **settings) -> None:
   table = tabulate(rows)
   print(files.format_table(table))
-  files.write_benchmark(arguments.output, {**settings, "rows": rows, "table": files.format_markdown(table)})
+  _records.write_benchmark(arguments.output, {**settings, "rows": rows, "table": files.format_markdown(table)})
 
 
 def run_schedule(arguments) -> None:
@@ -143,7 +144,7 @@ def run_time_to_quality(arguments) -> None:
     print(f"authors' schedule: {record}, of {faithful['date']}, {faithful['cores']} cores")
   else:
     faithful = _restore(folder / "faithful", "paper", {**common, "compute.compaction": False})
-    files.write_benchmark(str(folder / "faithful.json"), {
+    _records.write_benchmark(str(folder / "faithful.json"), {
         name: faithful[name] for name in ("quality", "seconds", "config")})
   total = lambda summary: sum(stage["total"] for stage in summary["seconds"].values())
   timed = _steps.time_own_steps(128, num_scales=5)
@@ -162,4 +163,4 @@ def run_time_to_quality(arguments) -> None:
         f"{1e3 * timed['dense']:.0f} ms a weight step): {today:.0f} s\n"
         f"default: {walls['first']:.0f} s the first time, ratio: {result['ratio']['first']:.0f}; "
         f"{walls['second']:.0f} s the second time, ratio: {result['ratio']['second']:.0f}")
-  files.write_benchmark(arguments.output, result)
+  _records.write_benchmark(arguments.output, result)

@@ -47,7 +47,7 @@ def run_spectrum(arguments) -> None:
   run, folder = pathlib.Path(arguments.run), pathlib.Path(arguments.folder)
   job = read_job(run)
   image = runs.make_member(job.generator, job.shape, False, job, job)
-  mask = runs.read_mask(str(run / "mask"), job.generator, image.params)
+  mask = files.read_mask(str(run / "mask"), job.generator, image.params)
   untrained = lambda kept: fitting.masked_output(
       job.generator, image.params, kept, image.problem.net_input)
   pictures = {"masked, untrained": untrained(mask),

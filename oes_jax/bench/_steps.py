@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from oes_jax.bench import _records
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import parallel
-from oes_jax import runs
 
 
 class _Bench(NamedTuple):
@@ -70,7 +70,7 @@ def _seconds(function) -> float:
 
 
 def _read_mask(path: str, generator: generators.Generator, params):
-  return jax.tree.map(jnp.asarray, runs.read_mask(path, generator, params))
+  return jax.tree.map(jnp.asarray, files.read_mask(path, generator, params))
 
 
 def time_step(size: int, *, rounds: int, length: int, conv: str,
@@ -127,7 +127,7 @@ def run_step(arguments) -> None:
               f"{row['gflop'][name]:.1f} GFLOP by XLA's count")
     print(f"  mask step to dense step: {ratio['mask to dense']['median']:.2f}", flush=True)
   import torch  # pylint: disable=g-import-not-at-top
-  files.write_benchmark(arguments.output, {
+  _records.write_benchmark(arguments.output, {
       "torch": torch.__version__, "conv": arguments.conv, "mask": arguments.mask, "rows": rows})
 
 

@@ -16,7 +16,7 @@ from typing import Any, Sequence
 import jax
 import numpy as np
 
-from oes_jax.generators import Layer
+from oes_jax import generators
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -103,7 +103,7 @@ def read_flat_mask(path: str) -> np.ndarray:
   """Read a published OES mask pickle; nothing in it is executed.
 
   Returns:
-    1-D bool array, in the authors' parameter order.
+    [number of weights] bool array, in PyTorch's order.
 
   Raises:
     UnsafeMaskFile: the file is damaged, or holds anything but one flat bool tensor.
@@ -127,19 +127,19 @@ def read_flat_mask(path: str) -> np.ndarray:
   return flat
 
 
-def place_flat_mask(flat: np.ndarray, graph: Sequence[Layer], params):
+def place_flat_mask(flat: np.ndarray, graph: Sequence[generators.Layer], params):
   """Place a flat mask in PyTorch's parameter order on a params tree.
 
   Layers follow the graph; weight comes before bias, scale before offset; PyTorch kernels are
   [out, in, h, w], ours [h, w, in, out].
 
   Args:
-    flat: 1-D bool array.
-    graph: of the generator.
-    params: tree whose shapes and dtypes the mask takes; ShapeDtypeStructs do.
+    flat: [number of weights] bool array, in PyTorch's order.
+    graph: the generator's layers, in the order in which the authors' network registers them.
+    params: the generator's params, arrays or shapes.
 
   Returns:
-    A tree of 0/1 arrays like `params`.
+    A tree of 0/1 arrays with the shapes and dtypes of `params`.
 
   Raises:
     ValueError: the number of entries is not the generator's number of weights.

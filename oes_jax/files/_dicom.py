@@ -4,24 +4,25 @@ import io
 import pathlib
 
 import numpy as np
-import pydicom
-from pydicom import data as pydicom_data
 
 # Slices that come with pydicom, by our name.
 DICOM_SLICES = {"ct_slice": "CT_small.dcm", "mr_slice": "MR_small.dcm"}
 # Elements that hold the distance of pixels.
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-# What pydicom was seen to raise for foreign, damaged or undecodable files, beside ValueError and the like.
-DICOM_ERRORS = (pydicom.errors.InvalidDicomError, RuntimeError)
 
 
 def read_dicom(data: bytes) -> np.ndarray:
   """Return the stored values, [H, W] or [H, W, 3], before rescale and window; colours are RGB.
 
   Raises:
-    ValueError: it holds several frames, a palette, or what could not be written again; or one of ERRORS.
+    ValueError: it is no DICOM file, or holds several frames, a palette, or what could not be written again.
+    RuntimeError: its compression cannot be decoded.
   """
-  dataset = pydicom.dcmread(io.BytesIO(data))
+  import pydicom  # pylint: disable=import-outside-toplevel
+  try:
+    dataset = pydicom.dcmread(io.BytesIO(data))
+  except pydicom.errors.InvalidDicomError as error:
+    raise ValueError(str(error)) from error
   if int(getattr(dataset, "NumberOfFrames", 1)) != 1:
     raise ValueError(f"it holds {dataset.NumberOfFrames} frames; allowed: one frame a file")
   if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -32,20 +33,22 @@ def read_dicom(data: bytes) -> np.ndarray:
 
 
 def read_slice(name: str) -> bytes:
-  """Return the file of one of SLICES."""
+  """Return the content of the file of one of DICOM_SLICES."""
+  from pydicom import data as pydicom_data  # pylint: disable=import-outside-toplevel
   return pathlib.Path(pydicom_data.get_testdata_file(DICOM_SLICES[name], download=False)).read_bytes()
 
 
 def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes,
-          pixel_size: tuple[float, float] = (1, 1)) -> None:
+                pixel_size: tuple[float, float] = (1, 1)) -> None:
   """Write stored values under the header of `template`, uncompressed: rescale and window are its own.
 
   Args:
-    file: path, or a stream.
-    values: [H, W] or [H, W, 3], of the type that `read` gave, of any size; clipped to the bits that are stored.
-    template: file that `read` took.
+    file: a path, or a stream.
+    values: [H, W] or [H, W, 3], of the type that `read_dicom` gave, of any size; clipped to the bits that are stored.
+    template: the content of the file that `read_dicom` took.
     pixel_size: height and width of a pixel, in those of the template. The position of the slice is not changed.
   """
+  import pydicom  # pylint: disable=import-outside-toplevel
   dataset = pydicom.dcmread(io.BytesIO(template))
   bits, signed = dataset.BitsStored, dataset.PixelRepresentation
   low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)

@@ -53,8 +53,33 @@ def _tomography(arrays) -> tuple[np.ndarray, tuple[int, int], dict[str, Any]]:
 SCAN_READERS = {"mri": (_mri, ("kspace", "coil_maps")), "tomography": (_tomography, ("sinogram", "angles", "shape"))}
 
 
+def read_arrays(path: str) -> tuple[dict[str, np.ndarray], str]:
+  """Return (arrays by name, sha256 of the file) of an NPZ file of finite values.
+
+  Raises:
+    ValueError: it does not exist, is no NPZ file, is damaged, or holds NaN, infinite values or no numbers.
+  """
+  if not pathlib.Path(path).is_file():
+    raise ValueError(f"data.source={path!r} does not exist or is not a file.")
+  data = pathlib.Path(path).read_bytes()
+  try:
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+      arrays = {name: file[name] for name in file.files}
+    for name, array in arrays.items():
+      if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+  except (ValueError, TypeError, AttributeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile,
+          zlib.error) as error:
+    raise ValueError(f"data.source={path!r} cannot be read as a scan: {error}.") from error
+  return arrays, hashlib.sha256(data).hexdigest()
+
+
 def read_scan(path: str, operator: str) -> Scan:
-  """Read an NPZ file for one of READERS, whose docstrings give the layouts.
+  """Read an NPZ file as a scan.
+
+  Args:
+    path: the file.
+    operator: a name of SCAN_READERS, whose functions' docstrings give the layouts.
 
   Raises:
     ValueError: there is none, it is no NPZ file or lacks an array, or shapes or values are faulty.
@@ -62,21 +87,13 @@ def read_scan(path: str, operator: str) -> Scan:
   if operator not in SCAN_READERS:
     raise ValueError(f"data.source={path!r} holds measured arrays, which operator.name={operator!r} does not read; "
                      f"allowed: {', '.join(SCAN_READERS)}.")
-  if not pathlib.Path(path).is_file():
-    raise ValueError(f"data.source={path!r} does not exist or is not a file.")
-  data = pathlib.Path(path).read_bytes()
+  arrays, digest = read_arrays(path)
   reader, needed = SCAN_READERS[operator]
   try:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-      arrays = {name: file[name] for name in file.files}
     missing = [name for name in needed if name not in arrays]
     if missing:
       raise ValueError(f"it has no array {missing[0]!r}; allowed: {', '.join(needed)}")
-    for name, array in arrays.items():
-      if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinite values")
     values, shape, given = reader(arrays)
-  except (ValueError, TypeError, AttributeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile,
-          zlib.error) as error:
+  except (ValueError, TypeError, AttributeError) as error:
     raise ValueError(f"data.source={path!r} cannot be read as a scan: {error}.") from error
-  return Scan(values, tuple(shape), given, hashlib.sha256(data).hexdigest())
+  return Scan(values, tuple(shape), given, digest)

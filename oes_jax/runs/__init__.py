@@ -31,4 +31,3 @@ from oes_jax.runs._validation import digest_of
 from oes_jax.runs._validation import find_workdir
 from oes_jax.runs._validation import plain
 from oes_jax.runs._validation import plain_without
-from oes_jax.runs._validation import read_mask

@@ -23,7 +23,6 @@ from oes_jax import noise
 from oes_jax import parallel
 from oes_jax.runs import _forward
 from oes_jax.runs import _jobs
-from oes_jax.runs import _validation
 
 
 @dataclasses.dataclass
@@ -230,7 +229,7 @@ def mask_folder(job: _jobs.Job, share: float = 1) -> pathlib.Path:
 
 def _load_mask(image: Member, folder: pathlib.Path) -> None:
   mask, metadata = files.load_mask(folder)
-  image.mask, image.collapse = _validation.masks_like(mask, image.params), metadata["collapse"]
+  image.mask, image.collapse = files.masks_like(mask, image.params), metadata["collapse"]
 
 
 def _make_mask(generator: generators.Generator, image: Member, scores, share: float) -> dict[str, Any]:

@@ -11,9 +11,7 @@ from oes_jax.bench import __main__ as bench
 from oes_jax.bench import _batch as bench_batch
 from oes_jax.bench import _quality as bench_quality
 from oes_jax.bench import _steps as bench_steps
-from oes_jax.files import _bundled as bundled
-from oes_jax.files import _checkpoints as checkpoints
-from oes_jax.files import _reports as reports
+from oes_jax import files
 from oes_jax.generators import _generators as generators
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -38,7 +36,7 @@ def test_table_holds_means_and_spreads():
 @pytest.mark.parametrize("name", ["schedule", "masks"])
 def test_the_results_show_the_recorded_table(name):
   record = json.loads((ROOT / "docs" / "records" / f"{name}.json").read_text(encoding="utf-8"))
-  assert record["table"] == reports.format_markdown(bench_quality.tabulate(record["rows"]))
+  assert record["table"] == files.format_markdown(bench_quality.tabulate(record["rows"]))
   page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
   assert record["table"] in page and record["date"] in page
 
@@ -59,21 +57,21 @@ def test_restorations_fill_the_rows_and_are_not_repeated(tmp_path):
 
 @pytest.mark.slow
 def test_a_mask_of_a_run_becomes_a_shipped_mask(tmp_path, monkeypatch):
-  monkeypatch.setattr(bundled, "FOLDER", tmp_path)
+  monkeypatch.setattr("oes_jax.files._masks.FOLDER", tmp_path)
   bench_quality._restore(tmp_path / "run", "quick", {
       **TINY, "generator.channels": (16,), "data.source": "camera", "data.crop": CROPS["camera"]})
   bench_quality.run_bundle(argparse.Namespace(run=str(tmp_path / "run")))
   generator = generators.make_generator(
       "hourglass", image_shape=(16, 16, 1), num_scales=1)
-  mask, metadata = bundled.read_packed_mask(bundled.find_bundled_mask(generator))
-  stored = checkpoints.load_mask(tmp_path / "run" / "mask")[0]
+  mask, metadata = files.read_packed_mask(files.find_bundled_mask(generator))
+  stored = files.load_mask(tmp_path / "run" / "mask")[0]
   np.testing.assert_array_equal(mask["head"]["kernel"], stored["head"]["kernel"])
   assert metadata["steps"] == 4 and metadata["source"] == "camera" and metadata["sigma"] == 0.1
 
 
 @pytest.mark.slow
 def test_only_a_learned_mask_is_shipped(tmp_path, monkeypatch):
-  monkeypatch.setattr(bundled, "FOLDER", tmp_path / "shipped")
+  monkeypatch.setattr("oes_jax.files._masks.FOLDER", tmp_path / "shipped")
   bench_quality._restore(tmp_path / "run", "quick", {
       **TINY, "data.source": "camera", "data.crop": CROPS["camera"], "mask.source": "random"})
   with pytest.raises(ValueError, match="cannot be shipped.*random"):

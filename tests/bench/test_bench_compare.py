@@ -17,12 +17,12 @@ from oes_jax.bench import _cases as bench_cases
 from oes_jax.bench import _compare as bench_compare
 from oes_jax.bench import _inverse as bench_inverse
 from oes_jax.bench import _methods as methods
+from oes_jax.bench import _records as records
 from oes_jax.bench import _transfer as bench_transfer
 from oes_jax.bench import peers as classical
 from oes_jax.bench.peers import _inverse as inverse_peers
 from oes_jax.bench.peers import _zs_n2n as zs_n2n
-from oes_jax.files import _records as records
-from oes_jax.files import _reports as reports
+from oes_jax import files
 from oes_jax.generators import _generators as generators
 from oes_jax.masks import _masks as masks
 from oes_jax.masks import _pruning as pruning
@@ -156,9 +156,9 @@ def test_recorded_tables_follow_from_their_rows(record):
   stored = json.loads(record.read_text(encoding="utf-8"))
   asked = stored["config"]["benchmark"]
   cases, names = len(asked["crops"]) * len(asked["seeds"]), asked["methods"] or methods.METHODS
-  assert stored["table"] == reports.format_markdown(bench_compare.tabulate(stored["rows"], cases, names))
+  assert stored["table"] == files.format_markdown(bench_compare.tabulate(stored["rows"], cases, names))
   if "tuned" in stored:
-    assert stored["tuned table"] == reports.format_markdown(
+    assert stored["tuned table"] == files.format_markdown(
         bench_compare.tabulate_tuned(stored["tuned"], stored["tuning"], cases, names))
 
 
@@ -166,7 +166,7 @@ def test_the_recorded_transfer_follows_from_its_rows():
   stored = json.loads((RECORDS / "transfer_quick.json").read_text(encoding="utf-8"))
   config = config_dict.ConfigDict(stored["config"])
   table = bench_transfer.tabulate(config, stored["rows"])
-  assert stored["table"] == reports.format_markdown(table)
+  assert stored["table"] == files.format_markdown(table)
   # What is left of the own mask's rows says what other initial weights cost; the last rows are of all other images.
   assert table[1][5] == "" and table[-2][:2] == ["all other images", "of the mask"] and "±" in table[-1][5]
   # A mask whose every case has failed keeps its line.
@@ -184,7 +184,7 @@ def test_the_recorded_inverse_problems_follow_from_their_rows():
   stored = json.loads((RECORDS / "inverse.json").read_text(encoding="utf-8"))
   config = config_dict.ConfigDict(stored["config"])
   table = bench_inverse.tabulate(config, stored["rows"])
-  assert stored["table"] == reports.format_markdown(table)
+  assert stored["table"] == files.format_markdown(table)
   part = bench_inverse.tabulate(config, [row for row in stored["rows"] if row["method"] != "zero-filled"])
   failed, = [line for line in part[1:] if line[-1]]
   assert failed[1] == "zero-filled" and failed[-1] == "3 of 3" and len(part) == len(table)
@@ -225,7 +225,7 @@ def test_the_finish_writes_single_values_and_the_matrix_means(tmp_path):
   names, columns, means = bench_cases.averages(part, lambda row: row["mask from"], lambda row: row["image"])
   assert (names, columns) == (["a", "b"], ["x", "y"])
   np.testing.assert_array_equal(means, [[21, 30], [np.nan, 25]])
-  reports.save_matrix(tmp_path / "tried.png", names, columns, means, title="t")
+  files.save_matrix(tmp_path / "tried.png", names, columns, means, title="t")
   assert (tmp_path / "tried.png").stat().st_size > 100
 
 

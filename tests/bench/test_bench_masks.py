@@ -10,7 +10,7 @@ import pytest
 from configs import denoise
 from oes_jax.bench import _masks as bench_masks
 from oes_jax.bench import _spectrum as bench_spectrum
-from oes_jax.files import _checkpoints as checkpoints
+from oes_jax import files
 from oes_jax.fitting import _restoration as restoration
 from oes_jax.generators import _generators as generators
 from oes_jax import metrics
@@ -23,7 +23,7 @@ def _store(folder, seed, channels=(6, 8)):
   params = generator.init(jax.random.key(seed))[0]
   scores = restoration.random_scores(jax.random.key(seed), params)
   mask = restoration.threshold_scores(scores, 0.3, scope="global")
-  checkpoints.save_mask(folder / "mask", mask, {"generator": generator.spec})
+  files.save_mask(folder / "mask", mask, {"generator": generator.spec})
   return mask
 
 

@@ -1,9 +1,6 @@
-"""Stored states and masks, and damage to them."""
+"""Stored states, and damage to them."""
 
-import json
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +8,7 @@ import numpy as np
 import pytest
 
 from oes_jax.files import _checkpoints as checkpoints
+from oes_jax.files import _masks as stored_masks
 from oes_jax.fitting import _engine as engine
 
 
@@ -80,7 +78,7 @@ def test_a_foreign_file_does_no_harm(saved):
 
 def test_a_checkpoint_is_no_mask(saved):
   with pytest.raises(ValueError, match="holds no complete mask"):
-    checkpoints.load_mask(saved / "9")
+    stored_masks.load_mask(saved / "9")
 
 
 def test_a_step_behind_the_latest_is_not_silently_dropped(saved):
@@ -96,37 +94,3 @@ def test_clear_leaves_nothing(saved):
 
 def test_an_empty_folder_has_no_latest(tmp_path):
   assert checkpoints.Checkpoints(tmp_path / "new").latest() is None
-
-
-def test_mask_is_stored_alone(tmp_path):
-  mask = {"a": {"kernel": np.asarray([[1.0, 0.0]])}, "b": np.asarray([0.0, 1.0, 1.0])}
-  checkpoints.save_mask(tmp_path / "mask", mask, {"seed": 3, "generator": {"name": "x"}})
-  loaded, metadata = checkpoints.load_mask(tmp_path / "mask")
-  assert metadata == {"seed": 3, "generator": {"name": "x"}}
-  np.testing.assert_array_equal(loaded["a"]["kernel"], [[True, False]])
-  np.testing.assert_array_equal(loaded["b"], [False, True, True])
-  assert loaded["b"].dtype == bool
-
-
-def test_a_damaged_mask_is_refused(tmp_path):
-  checkpoints.save_mask(tmp_path / "mask", {"b": np.ones(3)}, {})
-  _largest_file(tmp_path / "mask").write_bytes(b"x")
-  with pytest.raises(ValueError, match="mask.path=.*holds no complete mask"):
-    checkpoints.load_mask(tmp_path / "mask")
-
-
-def test_atomic_write_leaves_no_other_file(tmp_path):
-  checkpoints.write_atomically(tmp_path / "a.json", json.dumps([1]).encode())
-  checkpoints.write_atomically(tmp_path / "a.json", json.dumps([2]).encode())
-  assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
-  assert json.loads((tmp_path / "a.json").read_text()) == [2]
-
-
-def test_two_processes_may_write_one_file(tmp_path):
-  """Shares of one sweep start and end together."""
-  write = ("import pathlib, sys; from oes_jax.files import _checkpoints as checkpoints\n"
-           "for _ in range(100): checkpoints.write_atomically(pathlib.Path(sys.argv[1]), b'x' * 1000)")
-  both = [subprocess.Popen([sys.executable, "-c", write, str(tmp_path / "file")], stderr=subprocess.PIPE)
-          for _ in range(2)]
-  assert [process.communicate()[1][-300:] for process in both] == [b"", b""]
-  assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -10,7 +10,7 @@ from configs import default
 from configs import denoise
 from configs import inpaint
 from configs import super_resolution
-from oes_jax.files import _reports as reports
+from oes_jax import files
 from oes_jax.operators import _operators as operators
 from oes_jax.runs import _jobs as jobs
 from oes_jax.runs import _members as members
@@ -75,7 +75,7 @@ def test_a_config_takes_the_whole_of_ones_own_file(tmp_path, module):
 def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
   summary = _restore(tmp_path, {"operator.name": name, "noise.sigma": 0.02, "mask.source": "random",
                                 "weights.guard": "variance", **changes})
-  trace = reports.read_metrics(tmp_path / "metrics.jsonl")["weights"]
+  trace = files.read_metrics(tmp_path / "metrics.jsonl")["weights"]
   assert trace["psnr"][-5:].mean() > trace["psnr"][0] + 1  # the image is found, not only the measurement
   assert trace["mse"][-1] < trace["mse"][0]
   assert np.load(tmp_path / "restored.npy").shape == (24, 32)
@@ -86,7 +86,7 @@ def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
 @pytest.mark.parametrize("model", ["poisson", "salt_and_pepper", "speckle", "poisson_gaussian", "rician"])
 def test_an_image_is_restored_from_other_noise(tmp_path, model):
   summary = _restore(tmp_path, {"noise.model": model, "mask.source": "random", "weights.guard": "held_out"})
-  trace = reports.read_metrics(tmp_path / "metrics.jsonl")["weights"]
+  trace = files.read_metrics(tmp_path / "metrics.jsonl")["weights"]
   assert trace["loss"][-1] < trace["loss"][0] and trace["psnr"][-1] > trace["psnr"][0] + 1
   assert summary["quality"]["guarded"]["psnr"] > 0
   assert any(summary["noise"].values())
@@ -99,7 +99,7 @@ def test_a_complex_image_is_scored_and_written_as_its_magnitude(tmp_path):
   assert whole.shape == (24, 32) and np.iscomplexobj(whole) and shown.shape == (24, 32, 2)
   np.testing.assert_allclose(
       np.abs(whole), summary["limits"][1] * operators.magnitude_of_unit(shown)[..., 0], rtol=1e-3)
-  trace = reports.read_metrics(tmp_path / "metrics.jsonl")["weights"]
+  trace = files.read_metrics(tmp_path / "metrics.jsonl")["weights"]
   assert trace["psnr"][-1] == pytest.approx(summary["quality"]["last"]["psnr"], abs=1e-3)  # of the magnitude, too
   assert Image.open(tmp_path / "restored.png").size == (32, 24)
   job = jobs.inspect(_config(**{"operator.name": "mri", "operator.acceleration": 1.0, "operator.centre": 1.0,
@@ -119,7 +119,7 @@ def test_a_files_lost_pixels_are_not_fitted(tmp_path):
     _restore(tmp_path / name, {
         "data.source": str(tmp_path / f"{name}.png"), "data.crop": None, "operator.name": "inpainting",
         "operator.mask": str(tmp_path / "mask.png"), "mask.source": "dense", "weights.num_steps": 5})
-    losses.append(reports.read_metrics(tmp_path / name / "metrics.jsonl")["weights"]["loss"])
+    losses.append(files.read_metrics(tmp_path / name / "metrics.jsonl")["weights"]["loss"])
   np.testing.assert_array_equal(*losses)
 
 
@@ -195,7 +195,7 @@ def test_a_batch_through_an_operator_gives_each_image_alone(tmp_path):
     alone = _restore(tmp_path / name, {**{"operator.name": "inpainting", "mask.source": "random", "noise.sigma": 0.05},
                                        "data.source": name})
     folder, = (tmp_path / "both" / "cases").glob(f"{name}-*")
-    one, other = (reports.read_metrics(path / "metrics.jsonl")["weights"] for path in (folder, tmp_path / name))
+    one, other = (files.read_metrics(path / "metrics.jsonl")["weights"] for path in (folder, tmp_path / name))
     np.testing.assert_allclose(one["loss"][:5], other["loss"][:5], rtol=1e-4)
     assert alone["quality"]["measurement"]["psnr"] > 0
 

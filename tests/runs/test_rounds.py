@@ -8,8 +8,7 @@ import pytest
 import single
 
 from configs import default
-from oes_jax.files import _checkpoints as checkpoints
-from oes_jax.files import _reports as reports
+from oes_jax import files
 from oes_jax.fitting import _restoration as restoration
 from oes_jax.runs import _jobs as jobs
 from oes_jax.runs import _members as members
@@ -36,7 +35,7 @@ def fixture_whole(tmp_path_factory):
 
 
 def _masks(folder):
-  return [checkpoints.load_mask(folder / name)[0] for name in ("mask_0.5000", "mask")]
+  return [files.load_mask(folder / name)[0] for name in ("mask_0.5000", "mask")]
 
 
 def test_rounds_prune_to_the_exact_density_and_never_revive(whole):
@@ -65,11 +64,11 @@ def test_the_last_round_finds_the_density_at_which_enough_weights_can_act(tmp_pa
 @pytest.mark.parametrize("source", ["learn", "snip", "imp"])
 def test_masks_of_kernels_only_keep_every_norm_and_bias(tmp_path, source):
   _restore(tmp_path / "run", **{"mask.source": source, "mask.prune": "kernels", "mask.num_steps": 20})
-  mask = checkpoints.load_mask(tmp_path / "run" / "mask")[0]
+  mask = files.load_mask(tmp_path / "run" / "mask")[0]
   if source == "learn":  # their gates start wide open, at 30
     size = sum(leaf.size for leaf in jax.tree.leaves(mask))
     open_ = sum(leaf.size for path, leaf in jax.tree_util.tree_leaves_with_path(mask) if path[-1].key != "kernel")
-    first = reports.read_metrics(tmp_path / "run" / "metrics.jsonl")["mask"]["mean_logit"][0]
+    first = files.read_metrics(tmp_path / "run" / "metrics.jsonl")["mask"]["mean_logit"][0]
     assert first == pytest.approx(30 * open_ / size, abs=0.1)
   arrays = jax.tree_util.tree_leaves_with_path(mask)
   assert all(np.all(leaf) for path, leaf in arrays if path[-1].key != "kernel")
@@ -78,9 +77,9 @@ def test_masks_of_kernels_only_keep_every_norm_and_bias(tmp_path, source):
 
 def test_rounds_start_from_the_initial_weights(whole, tmp_path):
   folder, _ = whole
-  traces = reports.read_metrics(folder / "metrics.jsonl")
+  traces = files.read_metrics(folder / "metrics.jsonl")
   _restore(tmp_path / "dense", **{"mask.source": "dense", "mask.keep_fraction": None})
-  dense = reports.read_metrics(tmp_path / "dense" / "metrics.jsonl")["weights"]
+  dense = files.read_metrics(tmp_path / "dense" / "metrics.jsonl")["weights"]
   np.testing.assert_allclose(traces["round_1"]["loss"], dense["loss"], rtol=1e-4)
   # The second round's first loss is that of the initial weights under the first round's mask.
   config = default.get_config()
@@ -122,7 +121,7 @@ def test_a_lost_mask_of_a_round_ends_alike(whole, tmp_path, monkeypatch, lost):
 
 def test_the_oracle_fits_the_clean_image_in_its_rounds_only(whole, tmp_path):
   _restore(tmp_path / "run", **{"mask.source": "imp_oracle"})
-  blind, oracle = (reports.read_metrics(folder / "metrics.jsonl") for folder in (whole[0], tmp_path / "run"))
+  blind, oracle = (files.read_metrics(folder / "metrics.jsonl") for folder in (whole[0], tmp_path / "run"))
   # Its loss is the error that the PSNR of the same step scores; the blind one's is not.
   np.testing.assert_allclose(oracle["round_1"]["mse"], 10 ** (-oracle["round_1"]["psnr"] / 10), rtol=1e-3)
   np.testing.assert_array_less(10 ** (-blind["round_1"]["psnr"] / 10), blind["round_1"]["mse"])
@@ -161,7 +160,7 @@ def test_sgld_runs_and_draws_other_noise_in_every_step(tmp_path):
              "weights.average_from": 4}
   quiet = _restore(tmp_path / "quiet", **changes)
   noisy = _restore(tmp_path / "noisy", **changes, **{"weights.sgld_noise": 2.0})
-  traces = [reports.read_metrics(tmp_path / name / "metrics.jsonl")["weights"] for name in ("quiet", "noisy")]
+  traces = [files.read_metrics(tmp_path / name / "metrics.jsonl")["weights"] for name in ("quiet", "noisy")]
   assert traces[0]["loss"][0] == traces[1]["loss"][0]  # the first forward pass comes before any noise
   assert np.all(traces[0]["loss"][1:] != traces[1]["loss"][1:])
   assert quiet["quality"]["average"] != noisy["quality"]["average"]

@@ -17,10 +17,7 @@ import tifffile
 
 from configs import default
 from configs import denoise
-from oes_jax.files import _checkpoints as checkpoints
-from oes_jax.files import _images as images
-from oes_jax.files import _records as records
-from oes_jax.files import _reports as reports
+from oes_jax import files
 from oes_jax.fitting import _engine as engine
 from oes_jax.fitting import _restoration as restoration
 from oes_jax import intensity
@@ -77,7 +74,7 @@ def test_outputs_are_complete(whole):
   assert any((folder / "tensorboard").iterdir())
   restored = np.load(folder / "restored.npy")
   assert restored.shape == (24, 32) and restored.dtype == np.uint8
-  np.testing.assert_array_equal(images.read_picture(str(folder / "restored.png")).values[..., 0],
+  np.testing.assert_array_equal(files.read_picture(str(folder / "restored.png")).values[..., 0],
                                 restored)
   assert json.loads((folder / "summary.json").read_text()) == json.loads(json.dumps(summary))
   assert summary["mask"]["kept"] == int(0.4 * summary["mask"]["size"])
@@ -93,7 +90,7 @@ def test_metrics_hold_every_step_once(whole):
 
 def test_summary_scores_what_was_written(whole):
   folder, summary = whole
-  truth = images.read_picture("camera", TINY["data.crop"]).values / 255
+  truth = files.read_picture("camera", TINY["data.crop"]).values / 255
   restored = np.load(folder / "restored.npy")[..., None] / 255
   psnr = -10 * np.log10(np.mean((restored - truth) ** 2))
   assert abs(psnr - summary["quality"]["average"]["psnr"]) < 0.05  # 8-bit rounding
@@ -170,15 +167,15 @@ def test_a_log_that_another_program_cut_is_named(whole, tmp_path):
 
 @pytest.mark.slow
 def test_seconds_count_all_processes(whole, tmp_path, monkeypatch):
-  folder, stop = tmp_path / "run", records.MetricsLog.write
+  folder, stop = tmp_path / "run", files.MetricsLog.write
   def interrupting(self, stage, *args):
     stop(self, stage, *args)
     if stage == "weights":
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  monkeypatch.setattr(files.MetricsLog, "write", interrupting)
   with pytest.raises(processes.Interrupted):
     _restore(folder)
-  monkeypatch.setattr(records.MetricsLog, "write", stop)
+  monkeypatch.setattr(files.MetricsLog, "write", stop)
   summary = _restore(folder)
   assert summary["seconds"].keys() == whole[1]["seconds"].keys() == {"mask", "weights"}
   for times in summary["seconds"].values():
@@ -217,7 +214,7 @@ def test_divergence_saves_the_last_good_state(tmp_path, monkeypatch):
   monkeypatch.setattr(engine, "iterate", spoiled)
   with pytest.raises(run.Failed, match="step 13 of the mask stage; the state of step 10 was kept"):
     _restore(folder)
-  _, record = checkpoints.Checkpoints(folder / "checkpoints").latest()
+  _, record = files.Checkpoints(folder / "checkpoints").latest()
   assert (record["stage"], record["step"]) == ("mask", 10)
   lines = (folder / "metrics.jsonl").read_text().splitlines()
   assert json.loads(lines[-1])["step"] == 12
@@ -237,12 +234,12 @@ def test_a_guard_chooses_one_more_output(tmp_path, guard):
   summary = _restore(tmp_path / "run", weights__guard=guard, weights__guard_window=5,
                      weights__guard_patience=8, output__image="guarded")
   assert 1 <= summary["guard"]["step"] <= TINY["weights.num_steps"]
-  trace = reports.read_metrics(tmp_path / "run" / "metrics.jsonl")["weights"]["psnr"]
+  trace = files.read_metrics(tmp_path / "run" / "metrics.jsonl")["weights"]["psnr"]
   if guard == "variance":  # the output of that step itself
     assert summary["quality"]["guarded"]["psnr"] == pytest.approx(trace[summary["guard"]["step"] - 1], abs=1e-3)
   else:
     assert summary["quality"]["guarded"]["psnr"] > 0
-  assert "guard's step" in reports.closing_table(summary)
+  assert "guard's step" in files.closing_table(summary)
 
 
 @pytest.mark.slow
@@ -306,22 +303,22 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
   assert undisturbed["tiles"] == 2 and undisturbed["quality"].keys() == {"measurement", "average"}
   assert "2 tiles of up to 64x64" in capsys.readouterr().out
   assert {"average", "mask stage", "weights stage"} <= {
-      line.split("  ")[0] for line in reports.closing_table(undisturbed).splitlines()}
+      line.split("  ")[0] for line in files.closing_table(undisturbed).splitlines()}
   assert np.load(tmp_path / "a" / "restored.npy").shape == (48, 100)
   parts = [np.load(tmp_path / "a" / "tiles" / f"{i:03d}" / "restored.npy") for i in range(2)]
   assert [part.shape for part in parts] == [(48, 64, 1)] * 2 and parts[0].dtype == np.float32
   corner = intensity.from_unit(parts[0][:, :36], (0, 255), np.uint8)  # only the first tile reaches it
   np.testing.assert_array_equal(np.load(tmp_path / "a" / "restored.npy")[:, :36], corner[..., 0])
 
-  write = records.MetricsLog.write
+  write = files.MetricsLog.write
   def interrupting(self, *args):
     write(self, *args)
     if "001" in str(self._path):
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  monkeypatch.setattr(files.MetricsLog, "write", interrupting)
   with pytest.raises(processes.Interrupted):
     _tiled(tmp_path / "b")
-  monkeypatch.setattr(records.MetricsLog, "write", write)
+  monkeypatch.setattr(files.MetricsLog, "write", write)
   first = (tmp_path / "b" / "tiles" / "000" / "metrics.jsonl").stat().st_mtime_ns
   _tiled(tmp_path / "b")
   assert (tmp_path / "b" / "tiles" / "000" / "metrics.jsonl").stat().st_mtime_ns == first
@@ -387,7 +384,7 @@ def test_presets():
           paper.mask.schedule, paper.mask.temperature) == (60_000, 0.01, 1e-9, "constant", 0.2)
   assert (paper.weights.num_steps, paper.weights.learning_rate, paper.mask.keep_fraction,
           paper.generator.num_scales, paper.noise.sigma) == (40_000, 0.01, 0.05, 6, None)
-  assert images.read_picture(quick.data.source).values.shape == (160, 160, 3)
+  assert files.read_picture(quick.data.source).values.shape == (160, 160, 3)
   for config in (quick, paper):
     validation.check_config(config)
   with pytest.raises(ValueError, match="quick, paper"):

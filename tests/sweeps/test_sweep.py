@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import default
-from oes_jax.files import _records as records
+from oes_jax import files
 from oes_jax.fitting import _engine as engine
 from oes_jax.fitting import _objectives as objectives
 from oes_jax import main
@@ -107,16 +107,16 @@ def test_a_batch_agrees_with_its_cases_alone(whole, tmp_path):
 @pytest.mark.parametrize("stop_after", [
     pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 6])
 def test_a_stopped_sweep_goes_on_bit_for_bit(whole, tmp_path, monkeypatch, stop_after):
-  chunks, write = [], records.MetricsLog.write
+  chunks, write = [], files.MetricsLog.write
   def interrupting(self, *args):
     write(self, *args)
     chunks.append(1)
     if len(chunks) == stop_after:
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  monkeypatch.setattr(files.MetricsLog, "write", interrupting)
   with pytest.raises(processes.Interrupted):
     sweep.run_all(_config(), str(tmp_path / "run"))
-  monkeypatch.setattr(records.MetricsLog, "write", write)
+  monkeypatch.setattr(files.MetricsLog, "write", write)
   assert sweep.run_all(_config(), str(tmp_path / "run"))[1]
   assert _restored(tmp_path / "run") == _restored(whole)
   assert len(results.read_results(tmp_path / "run")) == 2
@@ -191,13 +191,13 @@ def test_a_mended_file_is_restored_and_its_failure_forgotten(tmp_path):
 
 def _stop_in(monkeypatch, stage):
   """Send one SIGTERM in the first chunk of a stage, and again whenever the returned list is cleared."""
-  sent, write = [], records.MetricsLog.write
+  sent, write = [], files.MetricsLog.write
   def interrupting(self, name, *args):
     write(self, name, *args)
     if name == stage and not sent:
       sent.append(name)
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  monkeypatch.setattr(files.MetricsLog, "write", interrupting)
   return sent
 
 

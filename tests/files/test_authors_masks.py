@@ -1,4 +1,4 @@
-"""Tests of interop: the authors' masks are read and placed right, and hostile files run nothing."""
+"""The authors' masks are read and placed right, and hostile files run nothing."""
 
 import json
 import os
@@ -10,10 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from oes_jax.files import _authors_masks as interop
-from oes_jax.generators import _generators as generators
-from oes_jax.generators._generators import Layer
-from oes_jax.masks import _masks as masks
+from oes_jax.files import _authors_masks as authors_masks
+from oes_jax import generators
+from oes_jax import masks
 
 # A pickle assembled by hand in the authors' format: opcodes of protocols 2 and 3.
 
@@ -69,19 +68,19 @@ def write(folder, data):
 
 @pytest.mark.parametrize("values", [VALUES, [0], [1] * 300])
 def test_hand_made_mask_round_trips(tmp_path, values):
-  flat = interop.read_flat_mask(write(tmp_path, mask_pickle(values)))
+  flat = authors_masks.read_flat_mask(write(tmp_path, mask_pickle(values)))
   assert flat.dtype == bool and flat.shape == (len(values),)
   np.testing.assert_array_equal(flat, np.asarray(values, bool))
 
 
 def test_view_into_a_storage_is_read_from_its_offset(tmp_path):
   data = tensor_pickle(storage_stream(VALUES), offset=b"K\x02", size=b"K\x03\x85")
-  np.testing.assert_array_equal(interop.read_flat_mask(write(tmp_path, data)), [True, True, False])
+  np.testing.assert_array_equal(authors_masks.read_flat_mask(write(tmp_path, data)), [True, True, False])
 
 
 def test_missing_file_raises_os_error(tmp_path):
   with pytest.raises(OSError):
-    interop.read_flat_mask(str(tmp_path / "none.pkl"))
+    authors_masks.read_flat_mask(str(tmp_path / "none.pkl"))
 
 
 # Hostile files. WITNESS stands for a file that their code would make.
@@ -168,8 +167,8 @@ def test_witness_appears_when_a_hostile_pickle_is_loaded(in_tmp):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_file_is_refused_and_runs_nothing(in_tmp, name):
   path = write(in_tmp, HOSTILE[name])
-  with pytest.raises(interop.UnsafeMaskFile):
-    interop.read_flat_mask(path)
+  with pytest.raises(authors_masks.UnsafeMaskFile):
+    authors_masks.read_flat_mask(path)
   assert os.listdir(in_tmp) == ["mask.pkl"]
 
 
@@ -189,44 +188,44 @@ def little_memory():
 def test_truncated_file_is_refused(in_tmp, little_memory):
   data = mask_pickle(VALUES)
   for stop in range(len(data)):
-    with pytest.raises(interop.UnsafeMaskFile):
-      interop.read_flat_mask(write(in_tmp, data[:stop]))
+    with pytest.raises(authors_masks.UnsafeMaskFile):
+      authors_masks.read_flat_mask(write(in_tmp, data[:stop]))
 
 
 def test_random_bytes_are_refused(in_tmp, little_memory):
   rng = np.random.default_rng(0)
   for _ in range(300):
     data = rng.integers(0, 256, rng.integers(1, 80), dtype=np.uint8).tobytes()
-    with pytest.raises(interop.UnsafeMaskFile):
-      interop.read_flat_mask(write(in_tmp, data))
+    with pytest.raises(authors_masks.UnsafeMaskFile):
+      authors_masks.read_flat_mask(write(in_tmp, data))
 
 
 def test_memo_index_that_would_take_all_memory_is_refused(in_tmp, little_memory):
   # LONG_BINPUT: the C unpickler keeps its memo as an array of this length, here 64 GiB.
   path = write(in_tmp, b"\x80\x02Nr\xff\xff\xff\xff.")
-  with pytest.raises(interop.UnsafeMaskFile):
-    interop.read_flat_mask(path)
+  with pytest.raises(authors_masks.UnsafeMaskFile):
+    authors_masks.read_flat_mask(path)
 
 
 def test_refusal_names_the_file_and_the_reason(in_tmp):
   path = write(in_tmp, HOSTILE["os.system"])
-  with pytest.raises(interop.UnsafeMaskFile, match=r"mask\.pkl is not a mask.*asks for os\.system"):
-    interop.read_flat_mask(path)
+  with pytest.raises(authors_masks.UnsafeMaskFile, match=r"mask\.pkl is not a mask.*asks for os\.system"):
+    authors_masks.read_flat_mask(path)
 
 
 # Placing a flat mask on a params tree.
 
 
 def test_layers_follow_the_graph_and_kernels_are_transposed():
-  graph = (Layer(("z",), "norm", None, False), Layer(("block", "b"), "conv", 0, True),
-           Layer(("block", "a"), "conv", 1, True))
+  graph = (generators.Layer(("z",), "norm", None, False), generators.Layer(("block", "b"), "conv", 0, True),
+           generators.Layer(("block", "a"), "conv", 1, True))
   params = {
       "z": {"offset": np.zeros(2), "scale": np.zeros(2)},
       "block": {"a": {"kernel": np.zeros((1, 1, 2, 1))},
                 "b": {"bias": np.zeros(2), "kernel": np.zeros((2, 2, 2, 2))}},
   }
   # Flat: scale 0-1, offset 2-3, kernel b 4-19 as [out, in, h, w], bias 20-21, kernel a 22-23.
-  placed = interop.place_flat_mask(np.arange(24), graph, params)
+  placed = authors_masks.place_flat_mask(np.arange(24), graph, params)
   assert jax.tree.structure(placed) == jax.tree.structure(params)
   np.testing.assert_array_equal(placed["z"]["scale"], [0, 1])
   np.testing.assert_array_equal(placed["z"]["offset"], [2, 3])
@@ -246,7 +245,7 @@ def small_hourglass():
 def test_hourglass_order_is_that_of_pytorch_registration():
   generator, params = small_hourglass()
   flat = np.arange(masks.count_weights(params))
-  placed = interop.place_flat_mask(flat, generator.graph, params)
+  placed = authors_masks.place_flat_mask(flat, generator.graph, params)
   first = {"/".join(key.key for key in path): leaf.min()
            for path, leaf in jax.tree_util.tree_leaves_with_path(placed)}
   block = lambda name, parts: [f"{name}/{part}" for part in parts.split()]
@@ -263,7 +262,7 @@ def test_hourglass_order_is_that_of_pytorch_registration():
 def test_placed_mask_has_the_shapes_and_types_of_the_params():
   generator, params = small_hourglass()
   flat = np.random.default_rng(0).random(masks.count_weights(params)) < 0.3
-  placed = interop.place_flat_mask(flat, generator.graph, params)
+  placed = authors_masks.place_flat_mask(flat, generator.graph, params)
   assert jax.tree.structure(placed) == jax.tree.structure(params)
   for mask, leaf in zip(jax.tree.leaves(placed), jax.tree.leaves(params)):
     assert mask.shape == leaf.shape and mask.dtype == leaf.dtype == np.float32
@@ -275,7 +274,7 @@ def test_mask_of_another_length_raises(excess):
   generator, params = small_hourglass()
   size = masks.count_weights(params)
   with pytest.raises(ValueError, match=rf"mask\.path.*{size + excess} entries.*{size} weights"):
-    interop.place_flat_mask(np.zeros(size + excess, bool), generator.graph, params)
+    authors_masks.place_flat_mask(np.zeros(size + excess, bool), generator.graph, params)
 
 
 # The published files.
@@ -284,7 +283,7 @@ PUBLISHED = ["lena", "pepper"]
 
 
 def read_published(reference_data, name):
-  return interop.read_flat_mask(str(reference_data / f"official_mask_{name}.pkl"))
+  return authors_masks.read_flat_mask(str(reference_data / f"official_mask_{name}.pkl"))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -306,7 +305,7 @@ def test_hand_made_pickle_is_the_published_file(reference_data, name, key, devic
 def test_published_densities_are_those_of_the_layers(reference_data, name):
   generator = generators.make_generator("hourglass", image_shape=(512, 512, 3), num_scales=6)
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
-  mask = interop.place_flat_mask(read_published(reference_data, name), generator.graph, params)
+  mask = authors_masks.place_flat_mask(read_published(reference_data, name), generator.graph, params)
   arrays = [(path[0].key, path[-1].key, leaf)
             for path, leaf in jax.tree_util.tree_leaves_with_path(mask)]
   def kept_of(condition):

@@ -1,18 +1,13 @@
-"""What is put on record: a line a step, TensorBoard events, and benchmarks."""
+"""What a run puts on record of its steps: a line a step, and TensorBoard events."""
 
-import datetime
 import json
 import os
 import pathlib
-import platform
-import re
 from typing import Any, Iterator
 
-import jax
 import numpy as np
-import tensorboardX
 
-from oes_jax.files import _checkpoints
+from oes_jax.files import _atomic
 
 
 class DamagedLog(Exception):
@@ -23,18 +18,20 @@ class MetricsLog:
   """metrics.jsonl, a line a step, and TensorBoard events, a point a chunk.
 
   Args:
-    workdir: where both go.
-    resume: (stage, step) that was restored, or None. Lines beyond it, which a killed process
-      left, are cut off: they are written again.
+    workdir: the folder that both go to.
+    resume: the (stage, step) that was restored, or None for a new run. Lines beyond it, which a killed
+      process left, are cut off: they are written again.
 
   Raises:
     DamagedLog: the file ends before the restored step, or is not a record of steps.
+    ImportError: tensorboardX is not installed.
   """
 
   def __init__(self, workdir: pathlib.Path, resume: tuple[str, int] | None):
+    import tensorboardX  # pylint: disable=import-outside-toplevel
     self._path = workdir / "metrics.jsonl"
     kept = [] if resume is None else list(self._lines_up_to(*resume))
-    _checkpoints.write_atomically(self._path, "".join(kept).encode())
+    _atomic.write_atomically(self._path, "".join(kept).encode())
     self._file = open(self._path, "a", encoding="utf-8")
     self._events = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=len(kept) + 1)
     self._count = len(kept)
@@ -55,7 +52,13 @@ class MetricsLog:
                      "checkpoint: another program changed it. Use a new --workdir.")
 
   def write(self, stage: str, first_step: int, record: dict[str, np.ndarray]) -> None:
-    """Append the steps of a chunk; steps count from 1."""
+    """Append the steps of a chunk.
+
+    Args:
+      stage: the name of the stage.
+      first_step: number of the chunk's first step; they count from 1.
+      record: {metric: [steps] array}, "loss" among them.
+    """
     count = len(record["loss"])
     for i in range(count):
       values = {name: float(f"{column[i]:.8g}") for name, column in record.items()}
@@ -86,29 +89,13 @@ def _parse(line: str) -> dict[str, Any] | None:
   return record if isinstance(record, dict) else None
 
 
-def fill_tables(text: str, folder: pathlib.Path) -> str:
-  """Put the tables of benchmarks' records into Markdown that has a place for them.
-
-  A place is the comment <!-- NAME.json: KEY -->, with the table right below it; NAME.json lies in
-  `folder`, and KEY is its entry that holds a table.
-
-  Raises:
-    ValueError, OSError: there is no such record, or no such entry in it.
-  """
-  def fill(match: re.Match) -> str:
-    record = json.loads((folder / match["name"]).read_text(encoding="utf-8"))
-    if match["key"] not in record:
-      raise ValueError(f"{match['name']} has no entry {match['key']!r}; it has {', '.join(record)}.")
-    return f"{match['place']}\n{record[match['key']]}"
-  return re.sub(r"(?P<place><!-- (?P<name>[\w.-]+\.json): (?P<key>[\w ]+) -->)\n(\|.*\n)*", fill, text)
-
-
-def write_benchmark(path: str, record: dict[str, Any]) -> None:
-  """Write a benchmark's record as JSON, with date, device and versions added."""
-  record = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(),
-            "device": jax.devices()[0].device_kind, "machine": platform.machine(),
-            "jax": jax.__version__, **record}
-  file = pathlib.Path(path)
-  file.parent.mkdir(parents=True, exist_ok=True)
-  _checkpoints.write_atomically(file, json.dumps(record, indent=2).encode())
-  print(f"written: {file}")
+def read_metrics(path: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
+  """Return {stage: {metric: [steps] array}} of a metrics.jsonl file."""
+  stages: dict[str, dict[str, list[float]]] = {}
+  for line in path.read_text().splitlines():
+    record = json.loads(line)
+    columns = stages.setdefault(record.pop("stage"), {})
+    for name, value in record.items():
+      columns.setdefault(name, []).append(value)
+  return {stage: {name: np.asarray(values) for name, values in columns.items()}
+          for stage, columns in stages.items()}

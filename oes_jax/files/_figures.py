@@ -1,28 +1,14 @@
-"""Figures, curves and the closing table of a run."""
+"""Figures of arrays and rows, as PNG files.
 
-import csv
-import json
+Matplotlib is imported where a figure is drawn, as that takes a third of a second.
+"""
+
 import pathlib
-from typing import Any, Sequence
+from typing import Sequence
 
-from matplotlib import colormaps
-from matplotlib import patheffects
-from matplotlib import figure as figures  # not pyplot: the caller's backend and figures are its own
 import numpy as np
 
 from oes_jax import masks
-
-
-def read_metrics(path: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
-  """Return {stage: {metric: [steps] array}} of a metrics.jsonl file."""
-  stages: dict[str, dict[str, list[float]]] = {}
-  for line in path.read_text().splitlines():
-    record = json.loads(line)
-    columns = stages.setdefault(record.pop("stage"), {})
-    for name, value in record.items():
-      columns.setdefault(name, []).append(value)
-  return {stage: {name: np.asarray(values) for name, values in columns.items()}
-          for stage, columns in stages.items()}
 
 
 def _viewable(image: np.ndarray) -> np.ndarray:
@@ -31,10 +17,27 @@ def _viewable(image: np.ndarray) -> np.ndarray:
   return image if image.shape[-1] == 3 else image.mean(-1)
 
 
+def _new_figure(width: float, height: float):
+  """Return an empty figure; not by pyplot: the caller's backend and figures are its own."""
+  from matplotlib import figure as figures  # pylint: disable=import-outside-toplevel
+  return figures.Figure(figsize=(width, height))
+
+
 def _subplots(*args, figsize, squeeze: bool = True):
   """As pyplot.subplots, without pyplot."""
-  figure = figures.Figure(figsize=figsize)
+  figure = _new_figure(*figsize)
   return figure, figure.subplots(*args, squeeze=squeeze)
+
+
+def _colour(number: int):
+  """Return the colour of a line; there are twenty."""
+  from matplotlib import colormaps  # pylint: disable=import-outside-toplevel
+  return colormaps["tab20"](number % 20)
+
+
+def _save(figure, path: pathlib.Path) -> None:
+  figure.tight_layout()
+  figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 def save_comparison(path: pathlib.Path, panels: Sequence[tuple[str, np.ndarray]]) -> None:
@@ -54,10 +57,10 @@ def save_uncertainty(path: pathlib.Path, mean: np.ndarray, spread: np.ndarray,
   """Draw an ensemble's mean, the spread of its members, and the absolute error where it is known.
 
   Args:
-    path: of the figure.
+    path: the PNG file.
     mean: [H, W, C] in (0, 1).
-    spread: [H, W, C], unit range; drawn as the mean over channels, as is `error`.
-    error: or None.
+    spread: [H, W, C] standard deviations, unit range; drawn as the mean over channels, as is `error`.
+    error: [H, W, C] absolute differences from the clean image, unit range; None where there is none.
   """
   maps = [("spread of the members", spread)] + ([] if error is None else [("absolute error", error)])
   height, width = mean.shape[:2]
@@ -114,22 +117,12 @@ def save_mask_figure(path: pathlib.Path, report: Sequence[masks.LayerReport]) ->
   _save(figure, path)
 
 
-def write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
-  """Write the numbers of a figure, whose file has the same name."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file)
-    writer.writerow(header)
-    writer.writerows(rows)
-  print(f"written: {path}, {path.with_suffix('.png')}")
-
-
 def save_traces(path: pathlib.Path, traces: dict[str, np.ndarray], *,
                 ylabel: str = "PSNR of the output, dB") -> None:
   """Draw a value of every weight step, a line for every method."""
   figure, axis = _subplots(figsize=(10, 6))
   for i, (name, trace) in enumerate(traces.items()):
-    axis.plot(np.arange(1, trace.size + 1), trace, label=name, linewidth=0.8, color=colormaps["tab20"](i % 20))
+    axis.plot(np.arange(1, trace.size + 1), trace, label=name, linewidth=0.8, color=_colour(i))
   axis.set(xlabel="weight step", ylabel=ylabel, xscale="log")
   axis.grid(alpha=0.3)
   axis.legend(fontsize=7)
@@ -142,7 +135,7 @@ def save_lines(path: pathlib.Path, lines: dict[str, Sequence[tuple[float, float,
   figure, axis = _subplots(figsize=(9, 5.5))
   for i, (name, points) in enumerate(lines.items()):
     x, y, collapsed = (np.asarray(values) for values in zip(*points))
-    axis.plot(x, y, label=name, marker="o", markersize=4, linewidth=1, color=colormaps["tab20"](i % 20))
+    axis.plot(x, y, label=name, marker="o", markersize=4, linewidth=1, color=_colour(i))
     axis.plot(x[collapsed], y[collapsed], "kx", markersize=9)
   axis.set(xlabel=xlabel, ylabel=ylabel, xscale="log")
   axis.grid(alpha=0.3)
@@ -153,7 +146,7 @@ def save_lines(path: pathlib.Path, lines: dict[str, Sequence[tuple[float, float,
 def save_spectra(path: pathlib.Path, images: dict[str, np.ndarray],
                  spectra: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
   """Draw images in a row, and under them the share of power against spatial frequency."""
-  figure = figures.Figure(figsize=(2.6 * len(images), 6))
+  figure = _new_figure(2.6 * len(images), 6)
   for i, (name, image) in enumerate(images.items()):
     axis = figure.add_subplot(2, len(images), i + 1)
     axis.imshow(_viewable(image), cmap="gray", vmin=0, vmax=1)
@@ -168,11 +161,11 @@ def save_spectra(path: pathlib.Path, images: dict[str, np.ndarray],
   _save(figure, path)
 
 
-def save_densities(path: pathlib.Path, masks: dict[str, Sequence[masks.LayerReport]]) -> None:
+def save_densities(path: pathlib.Path, reports: dict[str, Sequence[masks.LayerReport]]) -> None:
   """Draw the share of weights kept of every array, a line for every mask."""
-  names = [row.name for row in next(iter(masks.values()))]
+  names = [row.name for row in next(iter(reports.values()))]
   figure, axis = _subplots(figsize=(max(6, 0.22 * len(names)), 4.5))
-  for name, report in masks.items():
+  for name, report in reports.items():
     axis.plot([100 * row.kept / row.size for row in report], marker=".", linewidth=1, label=name)
   axis.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=6)
   axis.set(ylabel="% of the array's weights", title="kept, per array")
@@ -185,6 +178,7 @@ def save_densities(path: pathlib.Path, masks: dict[str, Sequence[masks.LayerRepo
 def save_matrix(path: pathlib.Path, rows: Sequence[str], columns: Sequence[str], matrix: np.ndarray, *,
                 title: str) -> None:
   """Draw a matrix [rows, columns] as coloured cells with their values; where it is NaN nothing is shown."""
+  from matplotlib import patheffects  # pylint: disable=import-outside-toplevel
   figure, axis = _subplots(figsize=(1.2 * len(columns) + 3, 0.5 * len(rows) + 2))
   axis.imshow(matrix, aspect="auto")
   for (row, column), value in np.ndenumerate(matrix):
@@ -195,52 +189,3 @@ def save_matrix(path: pathlib.Path, rows: Sequence[str], columns: Sequence[str],
   axis.set_yticks(np.arange(len(rows)), rows, fontsize=8)
   axis.set_title(title)
   _save(figure, path)
-
-
-def _save(figure, path: pathlib.Path) -> None:
-  figure.tight_layout()
-  figure.savefig(path, dpi=120, bbox_inches="tight")
-
-
-def format_table(rows: Sequence[Sequence[Any]]) -> str:
-  """Align rows of cells into columns: the first to the left, the others to the right."""
-  cells = [[str(cell) for cell in row] for row in rows]
-  widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-  return "\n".join("  ".join(
-      cell.ljust(width) if i == 0 else cell.rjust(width)
-      for i, (cell, width) in enumerate(zip(row, widths))) for row in cells)
-
-
-def without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
-  """Drop the columns of which only the header, in the first row, holds anything."""
-  full = [i for i, _ in enumerate(table[0]) if any(line[i] for line in table[1:])]
-  return [[line[i] for i in full] for line in table]
-
-
-def format_markdown(rows: Sequence[Sequence[Any]]) -> str:
-  """Return rows of cells, the first one the header, as a Markdown table."""
-  lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-  return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
-
-
-def closing_table(summary: dict[str, Any]) -> str:
-  """Return what a run ends with: quality, density and time, a line each."""
-  lines = []
-  if summary["truth"] is not None:
-    quality = summary["quality"]
-    lines = [("", "PSNR, SSIM (data range 1)")]
-    lines += [(name, f"{quality[name]['psnr']:.2f} dB  {quality[name]['ssim']:.3f}")
-              for name in ("measurement", "average", "last", "guarded") if name in quality]
-    if "best" in quality:  # tiles have no common step
-      best = quality["best"]
-      lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
-  if summary.get("guard"):
-    final = "" if summary["guard"]["stopped"] else ", patience not run out"
-    lines.append(("guard's step", f"{summary['guard']['step']}{final}"))
-  mask = summary["mask"]
-  lines.append(("weights kept / can act / all",
-                f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))
-  for stage, times in summary["seconds"].items():
-    lines.append((f"{stage} stage", f"{times['total']:.0f} s ({times['per_step'] * 1e3:.0f} ms a step, "
-                                    f"compilation {times['compile']:.0f} s)"))
-  return format_table(lines)

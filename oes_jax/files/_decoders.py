@@ -1,0 +1,86 @@
+"""The content of an image file as an array of the stored values."""
+
+import io
+import struct
+import tokenize
+import zlib
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageOps
+from PIL import UnidentifiedImageError
+import png
+import tifffile
+
+from oes_jax.files import _dicom
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What the decoders were seen to raise for truncated, damaged or foreign content, or where a package is missing.
+DECODER_ERRORS = (ValueError, OSError, EOFError, LookupError, SyntaxError, TypeError,
+                  AttributeError, ArithmeticError, MemoryError, RuntimeError, ImportError, struct.error,
+                  zlib.error, tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
+                  tifffile.TiffFileError)
+
+
+def _read_pillow(data: bytes):
+  """8-bit PNG and JPEG, turned as their EXIF tag says; palettes become colours."""
+  try:
+    image = PillowImage.open(io.BytesIO(data))
+  except UnidentifiedImageError as error:
+    raise ValueError("it is no PNG or JPEG") from error
+  image = ImageOps.exif_transpose(image)
+  alpha = "A" in image.getbands() or "transparency" in image.info
+  if image.mode in ("P", "1") or (alpha and image.mode not in ("LA", "RGBA")):
+    image = image.convert("L" if image.mode == "1" else "RGBA" if alpha else "RGB")
+  if image.mode not in ("L", "LA", "RGB", "RGBA"):
+    raise ValueError(f"its colours are {image.mode}; allowed: grey or RGB, with or without alpha")
+  return np.asarray(image), alpha
+
+
+def _read_png_16(data: bytes):
+  """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
+  width, height, rows, info = png.Reader(bytes=data).asDirect()
+  values = np.vstack([np.asarray(row, np.uint16) for row in rows])
+  values = values.reshape(height, width, info["planes"])
+  return values[..., 0] if info["planes"] == 1 else values, info["alpha"]
+
+
+def _read_tiff(data: bytes, number: int | None):
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    if number is None and len(file.pages) != 1 or number is not None and number >= len(file.pages):
+      raise ValueError(f"it holds {len(file.pages)} pages; allowed: one of them, as NAME@0 and so on")
+    page = file.pages[number or 0]
+    colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
+    if page.photometric not in colours:
+      raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
+                       "MINISBLACK or RGB")
+    values = page.asarray()
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
+      values = np.moveaxis(values, 0, -1)
+    kinds = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+    alpha = (bool(page.extrasamples) and page.extrasamples[0] in kinds and values.ndim == 3
+             and values.shape[-1] == colours[page.photometric] + 1)
+    return values, alpha
+
+
+def decode(data: bytes, suffix: str, page: int | None = None) -> tuple[np.ndarray, bool]:
+  """Return (values, whether the last channel is alpha) of the content of an image file.
+
+  Args:
+    data: the content of a file.
+    suffix: the file's suffix in small letters, such as ".png"; what is no array, TIFF or DICOM is
+      taken for a PNG or JPEG.
+    page: number of a page of a TIFF file, from 0; None for its only one.
+
+  Raises:
+    one of DECODER_ERRORS: it cannot be decoded.
+  """
+  if suffix == ".npy":
+    return np.load(io.BytesIO(data), allow_pickle=False), False
+  if suffix in (".tif", ".tiff"):
+    return _read_tiff(data, page)
+  if suffix == ".dcm":
+    return _dicom.read_dicom(data), False
+  if data[:8] == _PNG_SIGNATURE and data[24:25] == b"\x10":  # the header's bit depth
+    return _read_png_16(data)
+  return _read_pillow(data)

@@ -1,0 +1,205 @@
+"""Images in and out, each in its own layout: files, bundled photographs and items of data sets."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image as PillowImage
+import png
+import skimage.data
+import skimage.transform
+import tifffile
+
+from oes_jax.files import _decoders
+from oes_jax.files import _dicom
+from oes_jax.files import _sources
+from oes_jax.files import _tfds
+from oes_jax import intensity
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """An image as it was stored.
+
+  Attributes:
+    values: [H, W, C], the stored dtype; alpha excluded.
+    alpha: [H, W] or None; carried through unchanged.
+    squeezed: whether the file had no channel axis.
+    suffix: suffix of the file that a restored image is written to, e.g. ".png".
+    digest: sha256 of the file or of the data set's item, or the bundled image's name.
+    bundled: whether it is a clean photograph of scikit-image, or a slice of pydicom.
+    template: the content of the file where a restored image is written under its header (DICOM), else None.
+    pixel_size: height and width of a pixel, in those of the file.
+  """
+  values: np.ndarray
+  alpha: np.ndarray | None
+  squeezed: bool
+  suffix: str
+  digest: str
+  bundled: bool
+  template: bytes | None = None
+  pixel_size: tuple[float, float] = (1, 1)
+
+
+class _Stored(NamedTuple):
+  """What a source holds before anything is cut or scaled.
+
+  Attributes:
+    values: [H, W] or [H, W, C] if it is an image; alpha included.
+    alpha: whether the last channel is alpha.
+    digest, suffix, template: as those of Picture.
+  """
+  values: np.ndarray
+  alpha: bool
+  digest: str
+  suffix: str
+  template: bytes | None = None
+
+
+def _read_file(source: str, key: str) -> _Stored:
+  """Read an image file; any fault is a ValueError."""
+  name, page = _sources.split_page(source)
+  path = pathlib.Path(name)
+  suffix = path.suffix.lower()
+  if suffix not in _sources.SUFFIXES:
+    if path.name != str(path) and not path.exists():
+      raise ValueError(f"{key}={str(path)!r} does not exist; allowed: an image file, a folder of them, a "
+                       "pattern, or a bundled image.")
+    raise ValueError(f"{key}={str(path)!r} is not an image file or a bundled image; allowed: "
+                     f"{', '.join(_sources.SUFFIXES)}, or one of {', '.join(_sources.BUNDLED_NAMES)}.")
+  if not os.path.isfile(path):  # pathlib's raises where a name is too long
+    raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
+  try:
+    data = path.read_bytes()
+    values, alpha = _decoders.decode(data, suffix, page)
+  except _decoders.DECODER_ERRORS as error:
+    raise ValueError(f"{key}={str(path)!r} cannot be read as an image: {error}.") from error
+  return _Stored(values, alpha, hashlib.sha256(data).hexdigest(),
+                 ".png" if suffix in (".jpg", ".jpeg") else suffix,  # JPEG would damage the result
+                 data if suffix == ".dcm" else None)
+
+
+def _read_bundled(name: str, key: str) -> _Stored:
+  if name in _dicom.DICOM_SLICES:
+    try:
+      data = _dicom.read_slice(name)
+      return _Stored(_dicom.read_dicom(data), False, name, ".dcm", data)
+    except ImportError as error:
+      raise ValueError(f"{key}={name!r} cannot be read as an image: {error}.") from error
+  photograph, (top, left, height, width) = _sources.BUNDLED_CROPS.get(name, (name, (0, 0, None, None)))
+  values = getattr(skimage.data, photograph)()
+  return _Stored(values if height is None else values[top:top + height, left:left + width], False, name, ".png")
+
+
+def _check_values(values: np.ndarray, source: str, key: str, finite: bool) -> None:
+  if values.dtype.kind not in "biuf":
+    raise ValueError(f"{key}={source!r} holds {values.dtype} values; allowed: boolean, "
+                     "integer or real.")
+  if values.ndim not in (2, 3) or values.size == 0:
+    raise ValueError(f"{key}={source!r} has shape {values.shape}; allowed: non-empty [H, W] "
+                     "or [H, W, C].")
+  if finite and not np.isfinite(values).all():
+    bad = int(values.size - np.isfinite(values).sum())
+    raise ValueError(f"{key}={source!r} holds {bad} NaN or infinite values; allowed: finite "
+                     "pixels only.")
+
+
+def _crop(values: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
+  """Cut (top, left, height, width) out of [H, W, C]."""
+  top, left, height, width = crop
+  if not (0 <= top and 0 <= left and 0 < height and 0 < width
+          and top + height <= values.shape[0] and left + width <= values.shape[1]):
+    raise ValueError(f"data.crop={tuple(crop)} does not lie inside the image of "
+                     f"{values.shape[0]}x{values.shape[1]}; allowed: (top, left, height, width).")
+  return values[top:top + height, left:left + width]
+
+
+def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
+  """Scale [H, W, C] down until no side is over `max_side`, without aliasing; the dtype stays."""
+  if max_side < 1:
+    raise ValueError(f"data.max_side={max_side} is not allowed; allowed: 1 pixel or more, or None.")
+  scale = max_side / max(values.shape[:2])
+  if scale >= 1:
+    return values
+  shape = [max(1, round(scale * length)) for length in values.shape[:2]]
+  small = skimage.transform.resize(values.astype(np.float64), shape, order=1, anti_aliasing=True,
+                                   preserve_range=True)
+  return intensity.from_unit(small, (0., 1.), values.dtype)
+
+
+def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
+                 max_side: int | None = None, key: str = "data.source", finite: bool = True) -> Picture:
+  """Read a bundled image by name, a PNG, JPEG, TIFF, NPY or DICOM file, or an item of a data set.
+
+  Args:
+    source: the name of a bundled image, a path (of a TIFF file with several pages: PATH@PAGE), or
+      tfds:NAME#SPLIT@INDEX.
+    crop: (top, left, height, width) in pixels, or None for the whole image.
+    max_side: longest side in pixels; what is larger after the crop is scaled down to it, alpha too.
+      None for the stored size.
+    key: config key of the source, for error messages.
+    finite: whether NaN and infinite values are refused.
+
+  Raises:
+    ValueError: the image is missing, damaged, not an image, or has non-finite pixels; or the crop
+      does not lie inside it; or max_side is below 1. The message names the value and what is
+      allowed.
+  """
+  bundled = _sources.is_bundled(source)
+  if bundled:
+    stored = _read_bundled(source, key)
+  elif source.startswith("tfds:"):
+    stored = _Stored(*_tfds.read_item(source, key), suffix=".png")
+  else:
+    stored = _read_file(source, key)
+  _check_values(stored.values, source, key, finite)
+  squeezed = stored.values.ndim == 2
+  values = stored.values[..., None] if squeezed else stored.values
+  if crop is not None:
+    values = _crop(values, crop)
+  full = values.shape[:2]
+  if max_side is not None:
+    values = _shrink(values, max_side)
+  return Picture(values=values[..., :-1] if stored.alpha else values,
+                 alpha=values[..., -1] if stored.alpha else None,
+                 squeezed=squeezed, suffix=stored.suffix, digest=stored.digest, bundled=bundled,
+                 template=stored.template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]))
+
+
+def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) -> pathlib.Path:
+  """Write an image in the layout of another (alpha, channel axis, format); return the path.
+
+  PNG holds 8- and 16-bit grey or RGB; anything else becomes TIFF (`.tiff`), which holds it all.
+
+  Args:
+    path_stem: path of the file without its suffix.
+    values: [H, W, C] without alpha, in the dtype of the file.
+    like: the picture whose layout, alpha and DICOM header the file takes.
+  """
+  full = values if like.alpha is None else np.concatenate(
+      [values, like.alpha[..., None].astype(values.dtype)], axis=-1)
+  array: Any = full[..., 0] if like.squeezed else full
+  channels = full.shape[-1]
+  suffix = like.suffix
+  if suffix == ".png" and (values.dtype not in (np.uint8, np.uint16, bool) or channels > 4):
+    suffix = ".tiff"
+  path = path_stem.with_name(path_stem.name + suffix)
+  if suffix == ".npy":
+    np.save(path, array)
+  elif suffix == ".dcm":
+    _dicom.write_dicom(path, array, like.template, tuple(
+        size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape)))
+  elif suffix == ".png" and values.dtype == np.uint16:
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    png.from_array(full.reshape(full.shape[0], -1), f"{mode};16").save(path)
+  elif suffix == ".png":
+    PillowImage.fromarray(full[..., 0] if channels == 1 else full).save(path)
+  else:
+    alpha = {} if like.alpha is None else {"extrasamples": ["unassalpha"]}
+    photometric = "rgb" if values.shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(path, array, photometric=photometric,
+                     **({} if array.ndim == 2 else {"planarconfig": "contig"}), **alpha)
+  return path

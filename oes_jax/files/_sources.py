@@ -1,0 +1,111 @@
+"""Which images a source names: a file, a bundled image or an item of a data set, or many of them."""
+
+import collections
+import glob
+import os
+import re
+import struct
+
+import tifffile
+
+from oes_jax.files import _dicom
+from oes_jax.files import _tfds
+
+# Images inside the scikit-image wheel: no download. See its data/README.txt for their licences.
+BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass",
+                  "gravel", "hubble_deep_field", "immunohistochemistry", "microaneurysms", "moon",
+                  "page", "retina", "rocket", "text")
+# Named crops of them, (top, left, height, width), small enough for a first run on a CPU.
+BUNDLED_CROPS = {"astronaut_face": ("astronaut", (20, 140, 160, 160)),
+                 "astronaut_face_128": ("astronaut", (20, 140, 128, 128))}
+BUNDLED_NAMES = (*BUNDLED_IMAGES, *BUNDLED_CROPS, *_dicom.DICOM_SLICES)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
+_TIFF_PAGE = re.compile(r"(?P<path>.*\.tiff?)@(?P<page>\d+)", re.IGNORECASE)
+
+
+def split_page(source: str) -> tuple[str, int | None]:
+  """Return (path, page) of a page of a TIFF file, PATH@PAGE; (source, None) of anything else."""
+  match = _TIFF_PAGE.fullmatch(source)
+  if match is None or os.path.isfile(source):
+    return source, None
+  return match["path"], int(match["page"])
+
+
+def _pages_of(source: str) -> list[str]:
+  """Return the pages of a TIFF file of several as sources; else the source alone, whatever it is."""
+  if not source.lower().endswith((".tif", ".tiff")) or not os.path.isfile(source):
+    return [source]
+  try:
+    with tifffile.TiffFile(source) as file:
+      count = len(file.pages)
+  except (tifffile.TiffFileError, OSError, ValueError, struct.error):
+    return [source]  # reading it says what is wrong
+  return [source] if count == 1 else [f"{source}@{page}" for page in range(count)]
+
+
+def is_bundled(source: str) -> bool:
+  """Whether a name is that of an image which needs no file."""
+  return source in BUNDLED_NAMES
+
+
+def is_collection(source: str) -> bool:
+  """Whether a source lists images instead of being one: a folder, a pattern, a list, a data set, or a TIFF
+  file of several pages.
+
+  A bundled name or any other existing file is one image, whatever its name holds.
+  """
+  if is_bundled(source) or os.path.isfile(source):
+    return len(_pages_of(source)) > 1
+  if os.path.isdir(source) or "," in source:
+    return True
+  return "@" not in source if source.startswith("tfds:") else bool(set("*?[") & set(source))
+
+
+def _list_files(pattern: str) -> list[str]:
+  """Return the image files of a pattern by name, a TIFF file of several pages as its pages."""
+  suffixes = (*SUFFIXES, ".npz") if pattern.lower().endswith(".npz") else SUFFIXES
+  found = sorted(path for path in set(glob.glob(pattern, recursive=True))
+                 if path.lower().endswith(suffixes) and not os.path.isdir(path))
+  return [page for path in found for page in _pages_of(path)]
+
+
+def _list_several(source: str) -> list[str]:
+  """Return the images of a list separated by commas."""
+  items = [item.strip() for item in source.split(",")]
+  if "" in items:
+    raise ValueError(f"data.source={source!r} has an empty item; allowed: images separated by "
+                     "single commas.")
+  found = [image for item in items for image in list_sources(item)]
+  image, count = collections.Counter(found).most_common(1)[0]
+  if count > 1:
+    raise ValueError(f"data.source={source!r} names {image!r} twice; allowed: each image once.")
+  return found
+
+
+def list_sources(source: str) -> list[str]:
+  """Return the single images of a source, each of which `read_picture` takes, in a stable order.
+
+  Args:
+    source: a folder (the image files directly in it, by name), a pattern of files (by name), a data
+      set (its items), a TIFF file (its pages), or a list of images and of any of these, separated by commas (as given).
+      Anything else is the one image. Hidden files are left out. Whether an image can be read is not
+      looked at.
+
+  Raises:
+    ValueError: it holds no image, an empty item or an image twice; or the data set is not prepared.
+  """
+  folder = os.path.isdir(source)
+  if not is_collection(source):
+    return [source]
+  if os.path.isfile(source):
+    return _pages_of(source)
+  if "," in source and not folder:
+    found = _list_several(source)
+  elif source.startswith("tfds:"):
+    found = _tfds.list_items(source, "data.source")
+  else:
+    found = _list_files(os.path.join(glob.escape(source), "*") if folder else source)
+  if not found:
+    raise ValueError(f"data.source={source!r} holds no image; allowed: a readable folder or a "
+                     f"pattern with files of {', '.join(SUFFIXES)}, or a split with items.")
+  return found

@@ -1,0 +1,59 @@
+"""Tables as aligned text, Markdown and CSV."""
+
+import csv
+import pathlib
+from typing import Any, Sequence
+
+
+def write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
+  """Write the numbers of a figure, whose file has the same name."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    writer = csv.writer(file)
+    writer.writerow(header)
+    writer.writerows(rows)
+  print(f"written: {path}, {path.with_suffix('.png')}")
+
+
+def format_table(rows: Sequence[Sequence[Any]]) -> str:
+  """Align rows of cells into columns: the first to the left, the others to the right."""
+  cells = [[str(cell) for cell in row] for row in rows]
+  widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+  return "\n".join("  ".join(
+      cell.ljust(width) if i == 0 else cell.rjust(width)
+      for i, (cell, width) in enumerate(zip(row, widths))) for row in cells)
+
+
+def without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
+  """Drop the columns of which only the header, in the first row, holds anything."""
+  full = [i for i, _ in enumerate(table[0]) if any(line[i] for line in table[1:])]
+  return [[line[i] for i in full] for line in table]
+
+
+def format_markdown(rows: Sequence[Sequence[Any]]) -> str:
+  """Return rows of cells, the first one the header, as a Markdown table."""
+  lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+  return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def closing_table(summary: dict[str, Any]) -> str:
+  """Return what a run ends with: quality, density and time, a line each."""
+  lines = []
+  if summary["truth"] is not None:
+    quality = summary["quality"]
+    lines = [("", "PSNR, SSIM (data range 1)")]
+    lines += [(name, f"{quality[name]['psnr']:.2f} dB  {quality[name]['ssim']:.3f}")
+              for name in ("measurement", "average", "last", "guarded") if name in quality]
+    if "best" in quality:  # tiles have no common step
+      best = quality["best"]
+      lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
+  if summary.get("guard"):
+    final = "" if summary["guard"]["stopped"] else ", patience not run out"
+    lines.append(("guard's step", f"{summary['guard']['step']}{final}"))
+  mask = summary["mask"]
+  lines.append(("weights kept / can act / all",
+                f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))
+  for stage, times in summary["seconds"].items():
+    lines.append((f"{stage} stage", f"{times['total']:.0f} s ({times['per_step'] * 1e3:.0f} ms a step, "
+                                    f"compilation {times['compile']:.0f} s)"))
+  return format_table(lines)

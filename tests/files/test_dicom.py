@@ -1,0 +1,74 @@
+"""DICOM files keep their header, their bits and the size of their pixels."""
+
+import io
+import sys
+
+import numpy as np
+import pydicom
+from pydicom import data as pydicom_data
+import pytest
+
+from oes_jax.files import _dicom as dicom
+from oes_jax.files import _pictures as pictures
+
+
+@pytest.mark.parametrize("name", dicom.DICOM_SLICES)
+def test_a_dicom_file_keeps_its_header_and_values(tmp_path, name):
+  (tmp_path / "slice.dcm").write_bytes(dicom.read_slice(name))
+  picture = pictures.read_picture(str(tmp_path / "slice.dcm"))
+  again = pictures.read_picture(name)
+  np.testing.assert_array_equal(picture.values, again.values)
+  assert picture.values.dtype == np.int16 and again.bundled and not picture.bundled
+  changed = picture.values + np.int16(3)
+  written = pydicom.dcmread(pictures.write_picture(tmp_path / "out", changed, picture))
+  before = pydicom.dcmread(tmp_path / "slice.dcm")
+  np.testing.assert_array_equal(written.pixel_array, changed[..., 0])
+  for tag in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "PatientID", "PixelSpacing"):
+    assert written.get(tag) == before.get(tag)
+
+
+def test_dicom_says_how_large_the_pixels_are_that_are_written(tmp_path):
+  (tmp_path / "slice.dcm").write_bytes(dicom.read_slice("ct_slice"))
+  source, before = str(tmp_path / "slice.dcm"), pydicom.dcmread(tmp_path / "slice.dcm").PixelSpacing
+  for picture, finer, expected in (
+      (pictures.read_picture(source, (0, 0, 64, 64)), 1, 1),  # a crop changes nothing
+      (pictures.read_picture(source, max_side=32), 1, 4),
+      (pictures.read_picture(source), 2, 0.5)):  # super-resolution
+    values = np.kron(picture.values, np.ones((finer, finer, 1), np.int16))
+    written = pydicom.dcmread(pictures.write_picture(tmp_path / "out", values, picture))
+    assert written.Rows == values.shape[0]
+    np.testing.assert_allclose(written.PixelSpacing, expected * np.array(before, float), rtol=1e-6)
+
+
+@pytest.mark.parametrize("spacing, expected", [(None, None), ([2.0, 3.0], (4.0, 9.0))])
+def test_an_emptied_dicom_spacing_stays_empty_and_both_sides_have_their_own(tmp_path, spacing, expected):
+  dataset = pydicom.dcmread(io.BytesIO(dicom.read_slice("ct_slice")))
+  dataset.PixelSpacing = spacing
+  dataset.save_as(tmp_path / "slice.dcm")
+  values = dicom.read_dicom((tmp_path / "slice.dcm").read_bytes())
+  dicom.write_dicom(tmp_path / "out.dcm", values, (tmp_path / "slice.dcm").read_bytes(), (2, 3))
+  written = pydicom.dcmread(tmp_path / "out.dcm").PixelSpacing
+  assert (written and tuple(map(float, written))) == expected
+
+
+def test_dicom_values_are_clipped_to_their_bits_and_colours_are_rgb(tmp_path):
+  data = dicom.read_slice("ct_slice")
+  dataset = pydicom.dcmread(io.BytesIO(data))
+  bits = dataset.BitsStored
+  values = np.full((4, 5), np.iinfo(np.int16).max, np.int16)
+  dicom.write_dicom(tmp_path / "out.dcm", values, data)
+  assert pydicom.dcmread(tmp_path / "out.dcm").pixel_array.max() == 2 ** (bits - 1) - 1
+  colour = pydicom_data.get_testdata_file("SC_ybr_full_uncompressed.dcm", download=False)
+  if colour is not None:
+    picture = pictures.read_picture(colour)
+    again = pictures.read_picture(str(pictures.write_picture(tmp_path / "colour", picture.values, picture)))
+    np.testing.assert_array_equal(again.values, picture.values)
+
+
+@pytest.mark.parametrize("source", ["slice.dcm", "ct_slice"])
+def test_a_missing_package_names_the_source(tmp_path, monkeypatch, source):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "slice.dcm").write_bytes(dicom.read_slice("ct_slice"))
+  monkeypatch.setitem(sys.modules, "pydicom", None)
+  with pytest.raises(ValueError, match=f"data.source='{source}' cannot be read as an image: .*pydicom"):
+    pictures.read_picture(source)

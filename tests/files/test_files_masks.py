@@ -1,0 +1,125 @@
+"""Stored masks: what is written is read; shipped ones are found by generator, and fitted to any image."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from oes_jax.files import _masks as stored_masks
+from oes_jax import generators
+from oes_jax import masks
+
+SIZES = {5: 128, 6: 256}
+
+
+def _generator(num_scales, image_channels=3):
+  return generators.make_generator(
+      "hourglass", image_shape=(SIZES[num_scales], SIZES[num_scales] + 3, image_channels),
+      num_scales=num_scales)
+
+
+def _params(generator):
+  return jax.eval_shape(generator.init, jax.random.key(0))[0]
+
+
+def test_a_written_mask_is_read_back(tmp_path):
+  rng = np.random.default_rng(0)
+  mask = {"a": {"kernel": rng.random((3, 3, 2, 5)) < 0.3, "bias": rng.random(5) < 0.5},
+          "b": {"scale": rng.random(7) < 0.5}}
+  (tmp_path / "mask.npz").write_bytes(stored_masks.pack_mask(mask, {"seed": 4}))
+  read, metadata = stored_masks.read_packed_mask(tmp_path / "mask.npz")
+  assert metadata == {"seed": 4}
+  assert jax.tree.structure(read) == jax.tree.structure(mask)
+  for got, want in zip(jax.tree.leaves(read), jax.tree.leaves(mask)):
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("num_scales", SIZES)
+def test_shipped_masks_keep_what_they_say_and_are_alive(num_scales):
+  generator = _generator(num_scales)
+  mask, learned_on = stored_masks.read_bundled_mask(generator, _params(generator))
+  assert learned_on == "astronaut"
+  size = masks.count_weights(mask)
+  metadata = stored_masks.read_packed_mask(stored_masks.find_bundled_mask(generator))[1]
+  assert sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(mask)) == int(
+      metadata["mask"]["keep_fraction"] * size)
+  assert masks.find_collapse(generator.graph, mask, 32) == []
+  report = masks.density_report(generator.graph, mask, 32)
+  assert sum(r.acting for r in report) > 0.3 * sum(r.kept for r in report)
+  assert stored_masks.find_bundled_mask(generator).stat().st_size < 400_000
+  assert {"generator", "source", "seed", "steps", "versions"} <= metadata.keys()
+
+
+@pytest.mark.parametrize("image_channels", [1, 2, 5])
+def test_a_shipped_mask_fits_other_numbers_of_image_channels(image_channels):
+  colour, other = _generator(5), _generator(5, image_channels)
+  stored = stored_masks.read_bundled_mask(colour, _params(colour))[0]
+  mask = stored_masks.read_bundled_mask(other, _params(other))[0]
+  np.testing.assert_array_equal(mask["head"]["kernel"][0, 0, :, 0], stored["head"]["kernel"][0, 0].max(-1))
+  assert mask["head"]["kernel"].shape == (1, 1, 16, image_channels)
+  assert mask["head"]["bias"].shape == (image_channels,)
+  np.testing.assert_array_equal(mask["encoder_02"]["conv_a"]["kernel"],
+                                stored["encoder_02"]["conv_a"]["kernel"])
+
+
+@pytest.mark.parametrize("options", [{"num_scales": 4}, {"channels": (8,) * 5}])
+def test_a_generator_without_a_shipped_mask_is_refused(options):
+  generator = generators.make_generator(
+      "hourglass", image_shape=(128, 128, 3), **{"num_scales": 5, **options})
+  with pytest.raises(ValueError, match="mask.source='bundled'.*num_scales=5"):
+    stored_masks.read_bundled_mask(generator, _params(generator))
+
+
+def _largest_file(folder: pathlib.Path) -> pathlib.Path:
+  return max((f for f in folder.rglob("*") if f.is_file() and f.name != "manifest.json"),
+             key=lambda f: f.stat().st_size)
+
+
+def test_mask_is_stored_alone(tmp_path):
+  mask = {"a": {"kernel": np.asarray([[1.0, 0.0]])}, "b": np.asarray([0.0, 1.0, 1.0])}
+  stored_masks.save_mask(tmp_path / "mask", mask, {"seed": 3, "generator": {"name": "x"}})
+  loaded, metadata = stored_masks.load_mask(tmp_path / "mask")
+  assert metadata == {"seed": 3, "generator": {"name": "x"}}
+  np.testing.assert_array_equal(loaded["a"]["kernel"], [[True, False]])
+  np.testing.assert_array_equal(loaded["b"], [False, True, True])
+  assert loaded["b"].dtype == bool
+
+
+def test_a_damaged_mask_is_refused(tmp_path):
+  stored_masks.save_mask(tmp_path / "mask", {"b": np.ones(3)}, {})
+  _largest_file(tmp_path / "mask").write_bytes(b"x")
+  with pytest.raises(ValueError, match="mask.path=.*holds no complete mask"):
+    stored_masks.load_mask(tmp_path / "mask")
+
+
+def test_the_digest_is_that_of_the_masks_file(tmp_path):
+  assert stored_masks.mask_file_digest("learn", None) is None
+  bundled = stored_masks.mask_file_digest("bundled", None)
+  (tmp_path / "mask.pkl").write_bytes(b"bytes")
+  single = stored_masks.mask_file_digest("file", str(tmp_path / "mask.pkl"))
+  assert single == "277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9"
+  stored_masks.save_mask(tmp_path / "mask", {"b": np.ones(3)}, {})
+  folder = stored_masks.mask_file_digest("shuffled", str(tmp_path / "mask"))
+  assert len({bundled, single, folder}) == 3 and len(bundled) == len(folder) == 64
+  stored_masks.save_mask(tmp_path / "mask", {"b": np.array([1, 1, 0])}, {})
+  assert stored_masks.mask_file_digest("shuffled", str(tmp_path / "mask")) != folder
+  with pytest.raises(ValueError, match="mask.path=.*holds no mask; allowed: the mask/ folder"):
+    stored_masks.mask_file_digest("file", str(tmp_path))
+
+
+def test_a_stored_mask_is_read_for_its_own_generator_only(tmp_path):
+  generator = generators.make_generator("hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(2,))
+  other = generators.make_generator("hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(3,))
+  params = _params(generator)
+  rng = np.random.default_rng(0)
+  mask = jax.tree.map(lambda leaf: rng.random(leaf.shape) < 0.5, params)
+  stored_masks.save_mask(tmp_path / "mask", mask, {"generator": generator.spec})
+  read = stored_masks.read_mask(str(tmp_path / "mask"), generator, params)
+  for got, want in zip(jax.tree.leaves(read), jax.tree.leaves(mask)):
+    np.testing.assert_array_equal(got, want)
+    assert got.dtype == np.float32
+  with pytest.raises(ValueError, match="mask.path=.*was made for the generator"):
+    stored_masks.read_mask(str(tmp_path / "mask"), other, _params(other))
+  with pytest.raises(ValueError, match="mask.path=.*does not exist"):
+    stored_masks.read_mask(str(tmp_path / "none"), generator, params)
