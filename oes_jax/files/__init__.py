@@ -30,8 +30,7 @@ from oes_jax.files._metrics_log import read_metrics
 from oes_jax.files._pictures import Picture
 from oes_jax.files._pictures import read_picture
 from oes_jax.files._pictures import write_picture
-from oes_jax.files._scans import Scan
-from oes_jax.files._scans import read_scan
+from oes_jax.files._scans import read_arrays
 from oes_jax.files._sources import BUNDLED_CROPS
 from oes_jax.files._sources import is_bundled
 from oes_jax.files._sources import is_collection

@@ -46,5 +46,6 @@ from oes_jax.masks._top_k import density
 from oes_jax.masks._top_k import global_ranks
 from oes_jax.masks._top_k import keep_count
 from oes_jax.masks._top_k import spared_arrays
+from oes_jax.masks._top_k import split_like
 from oes_jax.masks._top_k import threshold
 from oes_jax.masks._top_k import top_k_mask

@@ -147,7 +147,14 @@ def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:
     allowed = ", ".join(name for name, family in operators.FAMILIES.items() if family.read_scan)
     raise ValueError(f"data.source={source!r} holds measured arrays, which operator.name={settings.operator.name!r} does "
                      f"not read; allowed: {allowed}.")
-  return files.read_scan(source, family)
+  arrays, digest = files.read_arrays(source)
+  try:
+    missing = [name for name in family.arrays if name not in arrays]
+    if missing:
+      raise ValueError(f"it has no array {missing[0]!r}; allowed: {', '.join(family.arrays)}")
+    return family.read_scan(arrays), digest
+  except (ValueError, TypeError, AttributeError) as error:
+    raise ValueError(f"data.source={source!r} cannot be read as a scan: {error}.") from error
 
 
 def make_operator(settings: Settings, shape: tuple[int, int, int], simulated: bool,

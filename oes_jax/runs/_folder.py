@@ -13,9 +13,9 @@ def plain(config) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict()))
 
 
-def plain_without(config, keys) -> dict[str, Any]:
-  """Return a config as plain JSON types, without some dotted keys or sections."""
-  kept = plain(config)
+def without(plain_config: dict[str, Any], keys) -> dict[str, Any]:
+  """Return a config of plain JSON types without some dotted keys or sections."""
+  kept = json.loads(json.dumps(plain_config))
   for key in keys:
     *parents, last = key.split(".")
     node = kept

@@ -35,20 +35,20 @@ class Need(NamedTuple):
 
 
 def estimate_memory(generator: generators.Generator, part_shape, whole_shape, dtype: str,
-             remembered: int = 0) -> Need:
+                    remembered: int = 0) -> Need:
   """Estimate a run's memory from shapes alone: nothing is compiled.
 
   Args:
-    generator: for the part that is restored at once.
+    generator: Generator of the part that is restored at once.
     part_shape: (H, W, C) of that part: a tile, or the image.
     whole_shape: (H, W, C) of the image.
-    dtype: that the generator was made with, a value of `compute.dtype`.
-    remembered: outputs that a guard keeps.
+    dtype: type that the generator was made with, a value of `compute.dtype`.
+    remembered: number of outputs that a guard keeps.
   """
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   float32 = lambda shape: jax.ShapeDtypeStruct(tuple(shape), jnp.float32)
-  problem = fitting.Problem(float32(generator.net_input_shape), float32(part_shape))
-  objective = fitting.make_weight_objective(generator.apply)
+  problem = fitting.Problem(float32(part_shape), net_input=float32(generator.net_input_shape))
+  objective = fitting.weight_objective(generator.apply)
   kept = jax.eval_shape(
       lambda p, m, problem: jax.vjp(lambda p: objective(p, m, problem, None)[0], p)[1],
       params, params, problem)

@@ -1,7 +1,6 @@
 """What a finished run leaves in its folder: images, figures and summary.json."""
 
 import dataclasses
-import functools
 import json
 import pathlib
 import platform
@@ -17,8 +16,9 @@ from oes_jax import intensity
 from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import operators
-from oes_jax.runs import _forward
-from oes_jax.runs import _jobs
+from oes_jax.runs import _masks
+from oes_jax.runs._job import Job
+from oes_jax.runs._measure import Measurement
 
 
 def quality_of(image, truth) -> dict[str, float]:
@@ -26,37 +26,34 @@ def quality_of(image, truth) -> dict[str, float]:
   return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
 
 
-def write_outputs(job: _jobs.Job, measured, truth, mask, collapse, last, average, seconds, memory,
-          guarded: fitting.Choice | None = None) -> dict[str, Any]:
+def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str], restored: fitting.Restoration,
+                  seconds, memory) -> dict[str, Any]:
   """Write images, figures where output.figures asks for them, and last of all summary.json; return the summary.
 
   Args:
-    job: that is finished.
-    measured: members.Measured.
-    truth: [H, W, C] in the unit range, as are `last` and `average`; or None. Only scored.
-    mask: full tree.
-    collapse: findings about it.
-    last: output of the last step.
-    average: averaged output.
-    seconds: of each stage.
+    job: a finished job.
+    measurement: its measurement; a truth is only scored.
+    mask: full tree of the weights that were kept.
+    collapse: findings about the mask.
+    restored: what the weight stage gave, in the unit range.
+    seconds: seconds of each stage.
     memory: peak bytes of each stage's program.
-    guarded: what weights.guard has chosen.
   """
-  workdir, config = job.workdir, job.config
-  choices = {"average": average, "last": last}
+  workdir, output, guarded = job.workdir, job.settings.output, restored.guarded
+  choices = {"average": restored.image, "last": restored.last}
   if guarded is not None:
     choices["guarded"] = guarded.output
   curves = files.read_metrics(workdir / "metrics.jsonl")
-  quality, view = None, functools.partial(_forward.to_view, config)
-  if truth is not None:
-    quality = {name: quality_of(view(image), view(truth))
-               for name, image in {"measurement": measured.estimate, **choices}.items()}
+  quality, view = None, fitting.view_of(job.data.operator)
+  if measurement.truth is not None:
+    truth = view(measurement.truth)
+    quality = {name: quality_of(view(image), truth)
+               for name, image in {"measurement": measurement.estimate, **choices}.items()}
     trace = curves["weights"]["psnr"]
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
-  written = write_images(
-      job.workdir, job, measured, truth, choices[config.output.image], quality)
-  report = _jobs.density_report(job, mask)
-  if config.output.figures:
+  written = write_images(workdir, job, measurement, choices[output.image], quality)
+  report = _masks.density_report(job, mask)
+  if output.figures:
     files.save_curves(workdir / "curves.png", curves)
     files.save_mask_figure(workdir / "mask.png", report)
   return _write_summary(job, {
@@ -64,19 +61,25 @@ def write_outputs(job: _jobs.Job, measured, truth, mask, collapse, last, average
       "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
-               "prior": job.keep_fraction, "layers": [r._asdict() for r in report]}})
+               "prior": job.density.keep_fraction, "layers": [r._asdict() for r in report]}})
 
 
-def write_tiled(job: _jobs.Job, measured, restored, parts) -> dict[str, Any]:
-  """Write the blend of tiles whose summaries are `parts`, and summary.json; return the summary.
+def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
+  """Write the blend of tiles and summary.json; return the summary.
 
   Weights and seconds are sums over the tiles. The tiles' own folders hold curves and masks.
+
+  Args:
+    job: job of the whole image.
+    measurement: its measurement.
+    restored: the blend, [H, W, C] in the unit range.
+    parts: summaries of the tiles.
   """
-  quality, truth = None, measured.truth
+  quality, truth = None, measurement.truth
   if truth is not None:
-    quality = {"measurement": quality_of(measured.estimate, truth),
-               job.config.output.image: quality_of(restored, truth)}
-  written = write_images(job.workdir, job, measured, truth, restored, quality)
+    quality = {"measurement": quality_of(measurement.estimate, truth),
+               job.settings.output.image: quality_of(restored, truth)}
+  written = write_images(job.workdir, job, measurement, restored, quality)
   seconds = {stage: {name: sum(part["seconds"][stage][name] for part in parts)
                      for name in times} for stage, times in parts[0]["seconds"].items()}
   for times in seconds.values():
@@ -87,59 +90,60 @@ def write_tiled(job: _jobs.Job, measured, restored, parts) -> dict[str, Any]:
       "peak_bytes": parts[0]["peak_bytes"],
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
-               "prior": job.keep_fraction}})
+               "prior": job.density.keep_fraction}})
 
 
-def write_images(workdir: pathlib.Path, job: _jobs.Job, measured, truth, restored, quality) -> str:
+def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, restored, quality) -> str:
   """Write the images of a job and, with output.figures, their comparison; return the name of the restored one.
 
   Args:
     workdir: folder to write into.
-    job: for the layout, type and range of its file.
-    measured: members.Measured.
-    truth: [H, W, C] in the unit range, or None; for the comparison.
-    restored: the result, likewise.
+    job: job whose file has the layout, type and range.
+    measurement: its measurement.
+    restored: the result, [H, W, C] in the unit range.
     quality: scores to print above the images, or None.
   """
-  dtype, view = job.picture.values.dtype, functools.partial(_forward.to_view, job.config)
-  if _forward.is_complex(job.config):
-    np.save(workdir / "complex.npy", job.limits[1] * operators.to_complex(2 * np.asarray(restored, np.float32) - 1))
+  data, dtype, view = job.data, job.data.picture.values.dtype, fitting.view_of(job.data.operator)
+  if data.operator.is_complex:
+    np.save(workdir / "complex.npy", data.limits[1] * operators.to_complex(2 * np.asarray(restored, np.float32) - 1))
   np.save(workdir / "output.npy", np.asarray(restored, np.float32))
   restored = view(restored)
-  values = intensity.from_unit(restored, job.limits, dtype)
-  np.save(workdir / "restored.npy", values[..., 0] if job.picture.squeezed else values)
+  values = intensity.from_unit(restored, data.limits, dtype)
+  np.save(workdir / "restored.npy", values[..., 0] if data.picture.squeezed else values)
   written = files.write_picture(workdir / "restored", values, _layout(job, values))
-  if job.config.operator.name in _forward.MEASURE_IMAGES:
-    kept = intensity.from_unit(measured.values, job.limits, dtype)
+  if data.operator.measures_image:
+    kept = intensity.from_unit(measurement.values, data.limits, dtype)
     files.write_picture(workdir / "measurement", kept, _layout(job, kept))
   else:
-    np.save(workdir / "measurement.npy", measured.values)
-  if job.config.output.figures:
-    _save_comparison(workdir / "before_after.png", job, view(measured.estimate), restored,
+    np.save(workdir / "measurement.npy", measurement.values)
+  if job.settings.output.figures:
+    truth = measurement.truth
+    _save_comparison(workdir / "before_after.png", job, view(measurement.estimate), restored,
                      None if truth is None else view(truth), quality)
   return written.name
 
 
-def _save_comparison(path: pathlib.Path, job: _jobs.Job, measured, restored, truth, quality) -> None:
+def _save_comparison(path: pathlib.Path, job: Job, measured, restored, truth, quality) -> None:
   titles = {"measurement": "measurement", "restored": "restored"}
   if quality is not None:
-    for title, entry in (("measurement", "measurement"), ("restored", job.config.output.image)):
+    for title, entry in (("measurement", "measurement"), ("restored", job.settings.output.image)):
       titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
   panels = [(titles["measurement"], measured), (titles["restored"], restored)]
   files.save_comparison(path, panels if truth is None else [*panels, ("truth", truth)])
 
 
-def _layout(job: _jobs.Job, values) -> files.Picture:
+def _layout(job: Job, values) -> files.Picture:
   """Return the layout of the job's file; an image of another size has none of its transparency."""
-  same = values.shape[:2] == job.picture.values.shape[:2]
-  return job.picture if same else dataclasses.replace(job.picture, alpha=None)
+  picture = job.data.picture
+  return picture if values.shape[:2] == picture.values.shape[:2] else dataclasses.replace(picture, alpha=None)
 
 
-def _write_summary(job: _jobs.Job, results: dict[str, Any]) -> dict[str, Any]:
+def _write_summary(job: Job, results: dict[str, Any]) -> dict[str, Any]:
+  data = job.data
   summary = {
-      **results, "output_image": job.config.output.image, "truth": _truth_name(job),
-      "limits": job.limits, "sigma": job.sigma, "noise": job.strength._asdict(), "generator": job.generator.spec, "conv": job.conv,
-      "chunk_steps": job.chunk_steps, "tile": job.tile,
+      **results, "output_image": job.settings.output.image, "truth": _truth_name(job),
+      "limits": data.limits, "sigma": data.sigma, "noise": data.strength._asdict(), "generator": job.generator.spec,
+      "conv": job.conv, "chunk_steps": job.chunk_steps, "tile": job.tile,
       "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",
       "versions": {"oes_jax": oes_jax.__version__, "jax": jax.__version__,
                    "python": platform.python_version(), "numpy": np.__version__},
@@ -148,7 +152,7 @@ def _write_summary(job: _jobs.Job, results: dict[str, Any]) -> dict[str, Any]:
   return summary
 
 
-def _truth_name(job: _jobs.Job) -> str | None:
-  if job.config.data.truth is not None:
-    return job.config.data.truth
-  return job.config.data.source if job.truth is not None else None
+def _truth_name(job: Job) -> str | None:
+  if job.settings.data.truth is not None:
+    return job.settings.data.truth
+  return job.settings.data.source if job.data.truth is not None else None

@@ -1,0 +1,103 @@
+"""What is read for a run: a picture or a scan, its truth, its operator, and a mask that is taken over."""
+
+import dataclasses
+import logging
+from typing import Any
+
+import numpy as np
+
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax import generators
+from oes_jax import noise
+from oes_jax import operators
+from oes_jax.runs import _build
+from oes_jax.runs import _errors
+from oes_jax.runs._settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """What was read, and what it is taken for.
+
+  Attributes:
+    picture: image as it is stored, or the first image of a scan, in its own units.
+    limits: (low, high), the values that map to 0 and 1.
+    truth: clean values, typed as those of the picture; or None.
+    simulated: whether the picture is clean and its measurement is simulated.
+    strength: how strong the noise is.
+    operator: forward operator.
+    scan: what was measured, or None where the picture was.
+  """
+  picture: files.Picture
+  limits: tuple[float, float]
+  truth: np.ndarray | None
+  simulated: bool
+  strength: noise.Strength
+  operator: operators.ForwardOperator
+  scan: operators.Scan | None
+
+  @property
+  def sigma(self) -> float:
+    """Standard deviation of the noise; 0 where it is not known."""
+    return float(self.strength.sigma or 0)
+
+
+def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, shape):
+  """Return (clean values or None, digest of their file or None)."""
+  source = settings.data.truth
+  if source is None:
+    return picture.values if simulated else None, None
+  finer = shape[0] // picture.values.shape[0]  # of a measured coarse image
+  crop = settings.data.crop and tuple(finer * place for place in settings.data.crop)
+  clean = files.read_picture(source, crop, max_side=settings.data.max_side, key="data.truth")
+  if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
+    raise ValueError(f"data.truth={source!r} is {clean.values.dtype} {clean.values.shape}, "
+                     f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
+  return clean.values, clean.digest
+
+
+def _scan_picture(settings: Settings, scan: operators.Scan, digest: str):
+  """Return (operator of a scan, its first image in its own units: what stands for the file where an image would)."""
+  operator = _build.make_operator(settings, scan.image_shape, False, scan)
+  image = fitting.scan_estimate(operator, operator.init(np.random.default_rng(0)), scan)
+  return operator, files.Picture(values=image, alpha=None, squeezed=image.shape[-1] == 1, suffix=".npy", digest=digest,
+                                 bundled=False)
+
+
+def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str, Any]]:
+  """Return (data, shape of the image, checksums of what was read)."""
+  read = _build.read_scan(settings)
+  simulated = _build.is_simulated(settings, files.is_bundled(settings.data.source))
+  lost = _build.loses_measured_pixels(settings, simulated)
+  if read is not None:
+    operator, picture = _scan_picture(settings, *read)
+  else:
+    picture = files.read_picture(
+        settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost)
+    picture = _build.fill_lost(settings, picture) if lost else picture
+  with _errors.named("data"):
+    limits = fitting.choose_range(picture.values, settings.data.range, model=settings.noise.model,
+                                  is_complex=_build.family_of(settings).is_complex)
+  whole = _build.image_shape(settings, picture.values.shape, simulated)
+  truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
+  if read is None:
+    operator = _build.make_operator(settings, whole, simulated)
+  data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0])
+  return data, whole, {
+      "source": picture.digest, "truth": truth_digest, "operator": _build.operator_digest(settings),
+      "mask": files.mask_file_digest(settings.mask.source, settings.mask.path)}
+
+
+def read_given_mask(settings: Settings, generator: generators.Generator, params):
+  """Return the mask that is taken over, or None."""
+  if settings.mask.path is not None:
+    return files.read_mask(settings.mask.path, generator, params)
+  if settings.mask.source != "bundled":
+    return None
+  mask, learned_on = files.read_bundled_mask(generator, params)
+  source = settings.data.source
+  if learned_on in files.BUNDLED_CROPS.get(source, (source,)):
+    logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
+                    "about other images", learned_on)
+  return mask

@@ -1,0 +1,97 @@
+"""The masks of a batch: thresholded, taken over, drawn or filled; stored, and read again."""
+
+import itertools
+import logging
+import pathlib
+from typing import Any, Sequence
+
+import jax
+import numpy as np
+
+import oes_jax
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax import generators
+from oes_jax import masks
+from oes_jax import parallel
+from oes_jax.runs._job import Job
+from oes_jax.runs._measure import Row
+
+
+def mask_folder(job: Job, share: float = 1) -> pathlib.Path:
+  """Return where the mask of a job is stored, or that of a round after which `share` is pruned."""
+  return job.workdir / ("mask" if share == 1 else f"mask_{share:.4f}")
+
+
+def density_report(job: Job, mask) -> list[masks.LayerReport]:
+  """Return kept and acting weights of every array of the job's generator."""
+  return masks.density_report(job.generator.graph, mask, job.generator.net_input_shape[-1])
+
+
+def _warn_of_collapse(job: Job, findings: list[str]) -> None:
+  if findings:
+    logging.warning("the mask of %s (%s, seed %d) has COLLAPSED: %s. The weight stage will not restore the "
+                    "image; set a larger mask.keep_fraction or a narrower generator.channels.",
+                    job.settings.data.source, job.workdir.name, job.settings.experiment.seed, "; ".join(findings))
+
+
+def _make_mask(generator: generators.Generator, row: Row, scores, share: float) -> dict[str, Any]:
+  """Make the mask of one image; set it, and return its metadata."""
+  job, source, seed = row.job, row.job.settings.mask.source, row.job.settings.experiment.seed
+  chosen = fitting.make_mask(
+      generator, row.params, row.problem, source=source, settings=job.settings.learn, density=job.density, seed=seed,
+      scores=scores, given=job.given_mask, share=share, before=row.mask)
+  for note in chosen.notes:
+    if "collapses" in note:
+      logging.warning("%s", note)
+    else:
+      print(note)
+  row.mask, row.collapse = chosen.mask, chosen.findings
+  return {"generator": job.generator.spec, "seed": seed, "source": source,
+          "density": masks.density(row.mask), "collapse": row.collapse, "version": oes_jax.__version__,
+          "names": [report.name for report in density_report(job, row.mask)]}
+
+
+def _to_text(mask) -> str:
+  """Return a mask's bits as hexadecimal text, the arrays of the tree one after another."""
+  bits = np.concatenate([np.ravel(np.asarray(leaf)) != 0 for leaf in jax.tree.leaves(mask)])
+  return np.packbits(bits).tobytes().hex()
+
+
+def _from_text(text: str, like) -> Any:
+  """Return the mask of `_to_text`, shaped like a tree of params."""
+  bits = np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=masks.count_weights(like))
+  return masks.split_like(like, bits.astype(bool))
+
+
+def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: Sequence[Any], *, stands: bool,
+                 share: float = 1) -> None:
+  """Set the mask of every image that is being restored, and store those that are new.
+
+  Every process calls it with its rows; the first one stores the masks of all, since Orbax writes NumPy arrays in
+  no other.
+
+  Args:
+    generator: Generator of the batch's frame.
+    rows: rows of this process.
+    scores: scores that the stage before has found, one tree a row; None where it did not run.
+    stands: whether a stored mask counts: the steps that made it are on record.
+    share: share of the pruning that is done by now; less than 1 after all rounds but the last.
+  """
+  made = []
+  for row, learned in zip(rows, scores):
+    if not row.alive:
+      continue
+    folder = mask_folder(row.job, share)
+    if stands and files.has_valid_manifest(folder):
+      mask, metadata = files.load_mask(folder)
+      row.mask, row.collapse = files.masks_like(mask, row.params), metadata["collapse"]
+    else:
+      metadata = _make_mask(generator, row, learned, share)
+      made.append([str(folder.absolute()), _to_text(row.mask), metadata])
+    if share == 1:
+      _warn_of_collapse(row.job, row.collapse)
+  for folder, text, metadata in itertools.chain.from_iterable(parallel.gather(made)):
+    if jax.process_index() == 0:
+      files.save_mask(pathlib.Path(folder), _from_text(text, rows[0].params), metadata)
+  parallel.gather(None)  # all are stored

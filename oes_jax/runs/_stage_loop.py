@@ -1,0 +1,172 @@
+"""One stage of a batch, chunk by chunk: what is logged, saved, interrupted and resumed."""
+
+import logging
+import pathlib
+import sys
+import time
+from typing import Any, Callable, Sequence
+
+import jax
+import numpy as np
+import tqdm
+
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax import parallel
+from oes_jax.runs import _job
+from oes_jax.runs import _masks
+from oes_jax.runs import _processes
+from oes_jax.runs._measure import Row
+
+
+class Session:
+  """What the stages of one process share while it works on a batch.
+
+  Attributes:
+    rows: rows of this process.
+    store: checkpoints of the batch.
+    signals: signals, served between chunks.
+    label: text before the progress bars.
+    settings: settings of the batch: those of any of its jobs.
+    resume: the restored (stage, step), or None.
+    stages: steps of every stage, in order.
+    making: names of the stages that make the mask.
+    seconds: what each stage has taken so far, over all processes that worked on it one after
+      another, and its memory; they travel in the checkpoints' records.
+    widths: widths of the compacted layers, once they are planned; they travel likewise.
+  """
+
+  def __init__(self, folder: pathlib.Path, rows: Sequence[Row], signals: _processes.Signals, label: str):
+    self.rows, self.signals, self.label = rows, signals, label
+    self.settings = rows[0].job.settings
+    self.stages = _job.stage_steps(self.settings)
+    self.making = list(self.stages)[:-1]
+    self.store = files.Checkpoints(folder / "checkpoints")
+    self.resume, self.seconds, self.widths = None, {}, None
+    latest = self.store.latest()
+    if latest is not None:
+      record = latest[1]
+      self.resume, self.seconds = (record["stage"], record["step"]), record["seconds"]
+      self.widths = record["widths"]
+      for row in rows:
+        row.failure = record["failed"].get(row.job.workdir.name)
+    self._start_over_without_masks()
+
+  def _start_over_without_masks(self) -> None:
+    """Forget what is on record where the mask that it goes on with is damaged."""
+    needed = None  # number of the stage whose mask the one that was stopped goes on with
+    if self.resume is not None and self.resume[0] not in self.making[:1]:
+      needed = max(0, self.place_of(self.resume[0]) - 1)
+    damaged = [str(row.job.workdir) for row in self.rows if row.alive and needed is not None
+               and not files.has_valid_manifest(self.mask_folder(row.job, needed))]
+    damaged = [folder for folders in parallel.gather(damaged) for folder in folders]
+    if damaged:
+      logging.warning("the mask in %s is damaged: this run starts over", damaged[0])
+      self.store.clear()
+      self.resume, self.seconds, self.widths = None, {}, None
+      for row in self.rows:
+        row.failure = None
+
+  def place_of(self, name: str) -> int:
+    """Return how many stages come before one."""
+    return list(self.stages).index(name)
+
+  def steps_before(self, name: str) -> int:
+    """Return the steps of all stages before one."""
+    return sum(list(self.stages.values())[:self.place_of(name)])
+
+  def is_past(self, name: str) -> bool:
+    """Whether the steps of a stage are on record."""
+    return self.resume is not None and (
+        self.resume == (name, self.stages[name]) or self.place_of(self.resume[0]) > self.place_of(name))
+
+  def share_of(self, place: int) -> float:
+    """Return the share of the pruning that is done after the stage of a number."""
+    return (place + 1) / max(1, len(self.stages) - 1)
+
+  def mask_folder(self, job: _job.Job, place: int) -> pathlib.Path:
+    """Return where a stage of a number leaves the mask of a job."""
+    return _masks.mask_folder(job, self.share_of(place))
+
+  def any_alive(self) -> bool:
+    """Whether an image of any process is still being restored; every process calls it."""
+    return any(parallel.gather(any(row.alive for row in self.rows)))
+
+  def received(self) -> int | None:
+    """Return the signal that one of the processes has received; every process calls it."""
+    return next((number for number in parallel.gather(self.signals.received) if number), None)
+
+  def save(self, state, stage: str, step: int) -> None:
+    """Save the state of all rows; every process calls it. Checkpoints are numbered over all stages."""
+    failed = {row.job.workdir.name: row.failure for row in self.rows if row.failure and not row.filling}
+    told = parallel.gather([failed, self.seconds])
+    for row in self.rows:
+      if row.alive:
+        row.log.sync()
+    self.store.save(self.steps_before(stage) + step, state, {
+        "stage": stage, "step": step, "seconds": told[0][1], "widths": self.widths,
+        "failed": {name: text for failures, _ in told for name, text in failures.items()}})
+
+
+def _log_chunk(image: Row, row: int, stage: str, first: int, record, sound: bool) -> None:
+  """Write an image's steps of a chunk; one that is not sound fails, with what came before."""
+  columns = {name: values[row] for name, values in record.items()}
+  if sound:
+    image.log.write(stage, first, columns)
+    return
+  finite = np.isfinite(columns["loss"])
+  good = int(np.argmin(finite)) if not finite.all() else len(finite)
+  image.log.write(stage, first, {name: values[:good] for name, values in columns.items()})
+  image.failure = (f"the loss is not finite at step {first + good} of the {stage} stage; the state of "
+                   f"step {first - 1} was kept. Lower {stage}.learning_rate.")
+
+
+def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fitting.Program, Any, tuple]]) -> Any:
+  """Compile and run a stage from where it stands; return its final state, or None if all failed.
+
+  Args:
+    session: Session of the batch.
+    name: name of the stage.
+    compile_it: function () -> (Program, state before the first step, arguments of its chunks).
+
+  Raises:
+    processes.Interrupted: after a signal, with the state saved.
+  """
+  seconds, num_steps = session.seconds, session.stages[name]
+  began = time.perf_counter()
+  program, first, args = compile_it()
+  compiled = time.perf_counter()
+  received = session.received()
+  if received:  # what came before is saved
+    raise _processes.Interrupted(received)
+  start = session.resume[1] if session.resume and session.resume[0] == name else 0
+  state = session.store.restore(session.steps_before(name) + start, first) if start else first
+  spent = seconds.get(name, {"run": 0.0, "compile": 0.0})
+  done, every = start, session.settings.checkpoint.every_steps
+  with _progress_bar(session, name, start) as bar:
+    for step, state, record, sound in program.iterate(state, args, start):
+      for row, image in enumerate(session.rows):
+        if image.alive:
+          _log_chunk(image, row, name, done + 1, record, bool(sound[row]))
+      received = session.received()
+      previous, done = done, step
+      seconds[name] = {"run": spent["run"] + time.perf_counter() - compiled,
+                       "compile": spent["compile"] + compiled - began, "bytes": program.cost.peak_bytes}
+      if not session.any_alive():
+        if previous > 0:  # the state before the first step needs no saving
+          session.save(state, name, previous)
+        return None
+      going = [row for row, image in enumerate(session.rows) if image.alive]
+      bar.set_postfix({key: f"{record[key][going, -1].mean():.4g}" for key in ("loss", "psnr_average")
+                       if key in record and going}, refresh=False)
+      bar.update(done - previous)
+      if done == num_steps or done // every > previous // every or received:
+        session.save(state, name, done)
+      if received:
+        raise _processes.Interrupted(received)
+  return state
+
+
+def _progress_bar(session: Session, name: str, start: int):
+  return tqdm.tqdm(total=session.stages[name], initial=start, desc=f"{session.label}{name} stage", unit="step",
+                   mininterval=1 if sys.stderr.isatty() else 15, dynamic_ncols=True, disable=jax.process_index() > 0)
