@@ -1,7 +1,8 @@
 """What a config asks for as a list of cases: images, settings and seeds, crossed."""
 
+import dataclasses
 import itertools
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator
 
 from oes_jax import files
 from oes_jax import masks
@@ -17,17 +18,37 @@ _SWEPT = {"mask_sources": "mask.source", "keep_fractions": "mask.keep_fraction",
           "kl_weights": "mask.kl_weight", "sigmas": "noise.sigma", "seeds": "seed"}
 
 
-class Case(NamedTuple):
-  """One restoration of many.
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """One restoration of many: what is asked, and what all processes know of it before any is run.
+
+  All from `name` on is None until `_plan.plan_case` has looked at the case's files.
 
   Attributes:
-    config: of this restoration alone.
-    ensemble: number of the measurement and setting whose members are averaged.
+    config: the config of this restoration alone.
+    ensemble: number of the measurement and setting whose members are averaged, from 0.
     member: number within the ensemble, from 0.
+    name: name of the case's folder in cases/.
+    error: a line that says why the case cannot be run, or None.
+    done: whether the case's folder held a result, or said why there is none, when it was planned.
+    group: text that is alike in all cases that may share a batch (`runs.group_key`); None with an error,
+      as is all that follows.
+    shape: (H, W, C) of what is restored at once: a tile, or the image.
+    padded: (H, W) at which the generator runs.
+    need: bytes of memory at the peak: (once, for every image that is restored at a time).
+    tile: side in pixels of the tiles that the image is cut into, 0 for none.
   """
   config: Any
   ensemble: int
   member: int
+  name: str | None = None
+  error: str | None = None
+  done: bool | None = None
+  group: str | None = None
+  shape: tuple[int, int, int] | None = None
+  padded: tuple[int, int] | None = None
+  need: tuple[int, int] | None = None
+  tile: int | None = None
 
 
 def is_many(config) -> bool:

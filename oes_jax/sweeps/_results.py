@@ -1,55 +1,23 @@
-"""One line a case in results.jsonl, and the table of means and spreads that they make."""
+"""How cases ended: a line each in results.jsonl, and a copy of every restored image in restored/."""
 
-import csv
 import fcntl
-import io
 import json
+import logging
 import os
 import pathlib
-import statistics
-from typing import Any, Iterable, Sequence
+import shutil
+from typing import Any, Sequence
+
+import jax
 
 from oes_jax import files
+from oes_jax import runs
+from oes_jax.sweeps import _cases
+from oes_jax.sweeps import _plan
 
 RESULTS_FILE = "results.jsonl"
-_SETTING = ("mask", "keep_fraction", "kl_weight", "sigma")
-_MEASURED = ("measurement", "last", "average", "guarded")
-_COUNTED = ("kept", "can_act", "seconds")
-
-
-def describe_case(case: str, config, sigma: float | None) -> dict[str, Any]:
-  """Return the part of a case's line that is known before it is run.
-
-  Args:
-    case: name of its folder.
-    config: of the case alone.
-    sigma: of its simulated noise, None where its image could not be read.
-  """
-  return {"case": case, "source": config.data.source, "seed": config.seed,
-          "mask": config.mask.source, "keep_fraction": config.mask.keep_fraction,
-          "kl_weight": config.mask.kl_weight if config.mask.source == "learn" else None,
-          "sigma": sigma}
-
-
-def finished(described: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
-  """Return the line of a case that ran to its end; a collapsed mask makes it a failure."""
-  mask, quality = summary["mask"], summary["quality"] or {}
-  collapse = mask["collapse"]
-  return {**described, "failure": f"the mask collapsed: {collapse[0]}" if collapse else None,
-          "psnr": {name: quality[name]["psnr"] for name in _MEASURED if name in quality},
-          "ssim": {name: quality[name]["ssim"] for name in _MEASURED if name in quality},
-          "kept": mask["kept"], "can_act": mask["acting"], "size": mask["size"],
-          "seconds": sum(times["total"] for times in summary["seconds"].values())}
-
-
-def failed(described: dict[str, Any], failure: str) -> dict[str, Any]:
-  """Return the line of a case that could not be restored."""
-  return {**described, "failure": failure}
-
-
-def withdrawn(case: str) -> dict[str, Any]:
-  """Return the line that takes back what was said of a case."""
-  return {"case": case, "withdrawn": True}
+# Images of which a line holds the quality; a case need not have all of them.
+MEASURED = ("measurement", "last", "average", "guarded")
 
 
 def append_result(folder: pathlib.Path, line: dict[str, Any]) -> None:
@@ -65,96 +33,128 @@ def append_result(folder: pathlib.Path, line: dict[str, Any]) -> None:
 
 
 def read_results(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
-  """Return {case: its last line}; a case that failed and was mended has one line that counts."""
+  """Return {case: its last line}; a case that failed and was mended has one line that counts.
+
+  Args:
+    folder: the sweep's folder; one without results.jsonl gives {}.
+  """
   path = folder / RESULTS_FILE
   lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
   last = {record["case"]: record for record in map(json.loads, lines)}
   return {case: record for case, record in last.items() if not record.get("withdrawn")}
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
-  return {"mean": statistics.mean(values) if values else None,
-          "sd": statistics.stdev(values) if len(values) > 1 else None}
+def _describe(case: _cases.Case, sigma: float | None) -> dict[str, Any]:
+  """Return the part of a case's line that is known before it is run; sigma None: its image was not read."""
+  config = case.config
+  return {"case": case.name, "source": config.data.source, "seed": config.seed,
+          "mask": config.mask.source, "keep_fraction": config.mask.keep_fraction,
+          "kl_weight": config.mask.kl_weight if config.mask.source == "learn" else None,
+          "sigma": sigma}
 
 
-def _row(image: str, setting: tuple, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-  good = [line for line in lines if not line["failure"]]
-  row = {"image": image, **dict(zip(_SETTING, setting)), "cases": len(lines),
-         "failed": len(lines) - len(good)}
-  for name in _MEASURED:
-    row[f"{name} PSNR"] = _spread([line["psnr"][name] for line in good if name in line["psnr"]])
-  row["average SSIM"] = _spread([line["ssim"]["average"] for line in good if "average" in line["ssim"]])
-  for name in _COUNTED:
-    row[name] = _spread([line[name] for line in good])
-  return row
+def _failed(case: _cases.Case, sigma: float | None, failure: str) -> dict[str, Any]:
+  return {**_describe(case, sigma), "failure": failure}
 
 
-def summarise(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-  """Return rows of mean and spread over seeds: each image under each setting, then all images.
+def _finished(case: _cases.Case, sigma: float, summary: dict[str, Any]) -> dict[str, Any]:
+  """Return the line of a case that ran to its end; a collapsed mask makes it a failure."""
+  mask, quality = summary["mask"], summary["quality"] or {}
+  collapse = mask["collapse"]
+  return {**_failed(case, sigma, f"the mask collapsed: {collapse[0]}" if collapse else None),
+          "psnr": {name: quality[name]["psnr"] for name in MEASURED if name in quality},
+          "ssim": {name: quality[name]["ssim"] for name in MEASURED if name in quality},
+          "kept": mask["kept"], "can_act": mask["acting"], "size": mask["size"],
+          "seconds": sum(times["total"] for times in summary["seconds"].values())}
 
-  A case that failed, or whose mask collapsed, is counted and left out of the means. PSNR in dB, data
-  range 1.
+
+def copy_restored(folder: pathlib.Path, source: pathlib.Path, output: str) -> None:
+  """Copy a restored image to restored/, under the name of the folder that it comes from.
+
+  Args:
+    folder: the sweep's folder.
+    source: folder of a case or of an ensemble.
+    output: name of the image's file in `source`.
   """
-  lines, rows = list(lines), []
-  key = lambda line: tuple(line[name] for name in _SETTING)
-  for setting in dict.fromkeys(map(key, lines)):
-    mine = [line for line in lines if key(line) == setting]
-    sources = list(dict.fromkeys(line["source"] for line in mine))
-    rows += [_row(source, setting, [line for line in mine if line["source"] == source])
-             for source in sources]
-    if len(sources) > 1:
-      rows.append(_row("all images", setting, mine))
-  return rows
+  target = folder / "restored" / f"{source.name}{pathlib.Path(output).suffix}"
+  target.parent.mkdir(exist_ok=True)
+  shutil.copyfile(source / output, target)
 
 
-def _as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
-  flat = [{name if part is None else f"{name} {part}": number for name, value in row.items()
-           for part, number in (value.items() if isinstance(value, dict) else [(None, value)])}
-          for row in rows]
-  file = io.StringIO()
-  writer = csv.DictWriter(file, list(flat[0]) if flat else [])
-  writer.writeheader()
-  writer.writerows(flat)
-  return file.getvalue().encode()
+def record_failure(folder: pathlib.Path, case: _cases.Case, failure: str, sigma: float | None = None) -> None:
+  """Say, in the log and in results.jsonl, that a case could not be restored.
 
-
-def _cell(name: str, value: Any) -> str:
-  if not isinstance(value, dict):
-    return "" if value is None else str(value)
-  if value["mean"] is None:
-    return ""
-  digits = 3 if name.endswith("SSIM") else 2 if name.endswith("PSNR") else 0
-  spread = "" if value["sd"] is None or name in _COUNTED else f" ± {value['sd']:.{digits}f}"
-  return f"{value['mean']:,.{digits}f}{spread}"
-
-
-def _as_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-  """Header and cells, without the settings that are the same in every row."""
-  names = [name for name in rows[0] if name not in _SETTING
-           or len({row[name] for row in rows}) > 1]
-  return files.without_empty_columns([names, *([_cell(name, row[name]) for name in names] for row in rows)])
-
-
-def write_tables(folder: pathlib.Path) -> str:
-  """Write results.csv and results.md of what results.jsonl holds; return the table as text.
-
-  Ensembles have a table of their own: what the mean of the members gained over them.
+  Args:
+    folder: the sweep's folder.
+    case: a planned case.
+    failure: a line that says why.
+    sigma: standard deviation of the case's noise in the unit range; None where its image was not read.
   """
-  lines = list(read_results(folder).values())
-  rows = summarise(line for line in lines if "members" not in line)
-  files.write_atomically(folder / "results.csv", _as_csv(rows))
-  tables = [_as_cells(rows)] if rows else []
-  ensembles = [line for line in lines if "members" in line]
-  if ensembles:
-    tables.append(files.without_empty_columns([
-        ["ensemble", "members", "PSNR of a member", "PSNR of their mean", "gain"],
-        *([line["case"], str(line["members"]),
-           *(f"{line['psnr'][name]:.2f}" if line["psnr"] else "" for name in ("member", "mean", "gain"))]
-          for line in ensembles)]))
-  files.write_atomically(
-      folder / "results.md", "\n".join(files.format_markdown(cells) for cells in tables).encode())
-  failures = [f"FAILED {line['case']} ({line['source']}): {line['failure']}" for line in lines
-              if line.get("failure")]
-  ended = len(lines) - len(ensembles)
-  return "\n\n".join([*(files.format_table(cells) for cells in tables), *failures,
-                      f"cases on record: {ended}, {len(failures)} of them failed"])
+  logging.warning("%s failed: %s", case.name, failure)
+  append_result(folder, _failed(case, sigma, failure))
+
+
+def record_end(folder: pathlib.Path, case: _cases.Case, job: runs.Job, outcome: dict[str, Any] | str) -> None:
+  """Put a case's end on record: a line, and the restored image beside those of the others.
+
+  Args:
+    folder: the sweep's folder.
+    case: a planned case.
+    job: the case's job.
+    outcome: summary of the restoration, or a line that says why there is none.
+  """
+  if isinstance(outcome, str):
+    files.write_atomically(job.workdir / "failure.json", json.dumps({"failure": outcome}).encode())
+    record_failure(folder, case, outcome, job.sigma)
+    return
+  line = _finished(case, job.sigma, outcome)
+  if not line["failure"]:
+    copy_restored(folder, job.workdir, outcome["output"])
+  append_result(folder, line)
+
+
+def read_or_fail(folder: pathlib.Path, case: _cases.Case) -> runs.Job | None:
+  """Read a planned case's files again; where they have gone, the case fails alone and None is returned."""
+  try:
+    return _plan.read_case(case, folder / "cases")
+  except (ValueError, OSError) as error:
+    record_failure(folder, case, str(error))
+    return None
+
+
+def _read_outcome(workdir: pathlib.Path) -> dict[str, Any] | str:
+  """Return the summary in a finished case's folder, or why it failed."""
+  summary = workdir / "summary.json"
+  if summary.is_file():
+    return json.loads(summary.read_text(encoding="utf-8"))
+  return json.loads((workdir / "failure.json").read_text(encoding="utf-8"))["failure"]
+
+
+def _reconcile_case(folder: pathlib.Path, case: _cases.Case, recorded: dict[str, dict[str, Any]]) -> None:
+  line = recorded.get(case.name)
+  if case.error is not None:
+    if line == _failed(case, None, case.error):
+      logging.warning("%s failed: %s", case.name, case.error)
+    else:
+      record_failure(folder, case, case.error)
+    return
+  unread = _plan.unread_name(case)
+  if unread in recorded:  # the file has been mended since
+    append_result(folder, {"case": unread, "withdrawn": True})
+  workdir = folder / "cases" / case.name
+  if case.done and (line is None or line["failure"] and (workdir / "summary.json").is_file()):
+    record_end(folder, case, _plan.read_case(case, folder / "cases"), _read_outcome(workdir))
+
+
+def reconcile(folder: pathlib.Path, cases: Sequence[_cases.Case]) -> None:
+  """Add the lines of faulty files, and of cases that ended before a kill could put them on record.
+
+  Each process of a program takes its share of the cases.
+
+  Args:
+    folder: the sweep's folder.
+    cases: all planned cases of this start.
+  """
+  recorded = read_results(folder)
+  for case in cases[jax.process_index()::jax.process_count()]:
+    _reconcile_case(folder, case, recorded)

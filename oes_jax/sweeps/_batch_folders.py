@@ -1,0 +1,148 @@
+"""The folders of batches: whose turn it is, which cases a batch restores, and what kills leave there.
+
+batches/<hash of the cut>/ holds .lock, checkpoints/ and, once the batch has begun, batch.json with the
+names of the cases that it restores. It is removed when they are on record.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import shutil
+from typing import Iterator, NamedTuple, Sequence
+
+import jax
+
+from oes_jax import files
+from oes_jax import parallel
+from oes_jax import runs
+from oes_jax.sweeps import _cases
+from oes_jax.sweeps import _plan
+from oes_jax.sweeps import _results
+
+
+class Row(NamedTuple):
+  """A case that this process has claimed and locked, and its job."""
+  case: _cases.Case
+  job: runs.Job
+
+
+def find_folder(folder: pathlib.Path, cut: _plan.Cut, devices: int) -> pathlib.Path:
+  """Return where a batch keeps its checkpoints: another folder for every way to cut and lay it out.
+
+  Args:
+    folder: the sweep's folder.
+    cut: the batch.
+    devices: number of devices that restore it.
+  """
+  names = [case.name for case in cut.cases]
+  return folder / "batches" / runs.digest_of([names, cut.width, devices, cut.frame, cut.framed])
+
+
+def _read_names(batch: pathlib.Path) -> list[str] | None:
+  """Return the names of the cases that a batch restores, or None if it has not begun."""
+  path = batch / "batch.json"
+  return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _list_begun(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, list[str]]]:
+  """Yield (folder, names of its cases) of every batch that has begun."""
+  for path in (folder / "batches").glob("*/batch.json"):
+    with contextlib.suppress(FileNotFoundError):
+      yield path.parent, json.loads(path.read_text(encoding="utf-8"))
+
+
+def remove(batch: pathlib.Path) -> None:
+  """Remove a batch's folder, unless another process is just doing so."""
+  gone = batch.with_name(f".{batch.name}-{os.getpid()}")
+  with contextlib.suppress(FileNotFoundError):
+    batch.rename(gone)
+    shutil.rmtree(gone)
+
+
+def clear(folder: pathlib.Path) -> None:
+  """Remove checkpoints that nothing needs: a kill left them, or another number of devices went on.
+
+  Args:
+    folder: the sweep's folder.
+  """
+  for batch, names in _list_begun(folder):
+    if all(_plan.has_ended(folder / "cases" / name) for name in names):
+      with contextlib.suppress(runs.Busy, FileNotFoundError), runs.lock(batch):
+        remove(batch)  # another process may be at it
+  for gone in (folder / "batches").glob(".*"):  # what a kill left of that
+    with contextlib.suppress(FileNotFoundError):
+      shutil.rmtree(gone)
+
+
+def _lock_rows(rows: Sequence[Row | None], locks: contextlib.ExitStack) -> list[Row | None]:
+  """Claim and lock this process's rows; one that another process works on, or has finished, becomes None.
+
+  Raises:
+    runs.Busy: no row is left, or the processes of one program cannot go on without it.
+  """
+  locked, busy = [], []
+  for row in rows:
+    locked.append(None)
+    if row is not None:
+      runs.claim(row.job)
+      try:
+        locks.enter_context(runs.lock(row.job.workdir))
+      except runs.Busy as error:
+        busy.append(str(error))
+      else:
+        locked[-1] = None if _plan.has_ended(row.job.workdir) else row
+  busy = list(itertools.chain.from_iterable(parallel.gather(busy)))
+  if busy and (jax.process_count() > 1 or not any(locked)):
+    raise runs.Busy(busy[0])
+  return locked
+
+
+def _read_rows(folder: pathlib.Path, cases: Sequence[_cases.Case | None]) -> list[Row | None]:
+  """Read the files of this process's cases; one that can no longer be read is on record as failed."""
+  rows = []
+  for case in cases:
+    job = None if case is None else _results.read_or_fail(folder, case)
+    rows.append(None if job is None else Row(case, job))
+  return rows
+
+
+def _begin(folder: pathlib.Path, batch: pathlib.Path, names: Sequence[str]) -> None:
+  """Write batch.json; checkpoints of batches that an earlier start cut of the same cases go."""
+  for other, others in _list_begun(folder):
+    if not set(others).isdisjoint(names):
+      remove(other)
+  files.write_atomically(batch / "batch.json", json.dumps(names).encode())
+
+
+def take(folder: pathlib.Path, cut: _plan.Cut, devices: int, locks: contextlib.ExitStack) -> list[Row | None]:
+  """Lock a batch and its cases; return this process's rows, None where one has no case to restore.
+
+  A row has none where the batch has more rows than cases, where the case has ended, where its files have
+  gone or another process has it, and where the batch began without it.
+
+  Args:
+    folder: the sweep's folder.
+    cut: the batch.
+    devices: number of devices that restore it.
+    locks: what holds the locks until the batch is on record.
+
+  Raises:
+    runs.Busy: another process has the batch, or all cases of it that have not ended.
+  """
+  batch = find_folder(folder, cut, devices)
+  if jax.process_index() == 0:
+    batch.mkdir(parents=True, exist_ok=True)
+    locks.enter_context(runs.lock(batch))
+  parallel.gather(None)  # the folder is there
+  names = _read_names(batch)
+  cases = [case if names is None or case.name in names else None for case in cut.cases]
+  cases += [None] * (cut.width * devices - len(cases))
+  local = cut.width * jax.local_device_count()
+  mine = cases[jax.process_index() * local:(jax.process_index() + 1) * local]
+  rows = _lock_rows(_read_rows(folder, mine), locks)
+  taken = parallel.gather([row.case.name for row in rows if row is not None])
+  if names is None and jax.process_index() == 0:
+    _begin(folder, batch, list(itertools.chain.from_iterable(taken)))
+  return rows

@@ -1,0 +1,123 @@
+"""The mean of several restorations of one measurement, and how far they are apart."""
+
+import functools
+import json
+import pathlib
+from typing import Any, Sequence
+
+import numpy as np
+
+from oes_jax import files
+from oes_jax import metrics
+from oes_jax import runs
+from oes_jax.sweeps import _cases
+from oes_jax.sweeps import _plan
+from oes_jax.sweeps import _results
+
+
+def _quality(job: runs.Job, measured, mean: np.ndarray, shown: np.ndarray) -> dict[str, Any]:
+  """Return what the mean and its members score against the truth.
+
+  Args:
+    job: the job of any member.
+    measured: its `runs.measure`, with a truth.
+    mean: mean of the members' outputs, [H, W, C].
+    shown: the members' outputs as they are shown, [members, H, W, c].
+  """
+  view = functools.partial(runs.to_view, job.config)
+  truth, mean = view(measured.truth), view(mean)
+  singles = [float(metrics.psnr(output, truth)) for output in shown]
+  error, spread = np.abs(mean - truth), shown.std(0, ddof=1)
+  return {"measurement": runs.quality_of(view(measured.estimate), truth),
+          job.config.output.image: runs.quality_of(mean, truth), "members": singles,
+          "gain": float(metrics.psnr(mean, truth)) - float(np.mean(singles)),
+          "correlation of spread and error": float(np.corrcoef(spread.ravel(), error.ravel())[0, 1])}
+
+
+def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.Path]) -> dict[str, Any]:
+  """Write the members' mean, their spread and its figure; return the summary.
+
+  Files: restored.*, restored.npy and output.npy as a run's; spread.npy, the standard deviation of
+  the members (n - 1) at every value, in the units of the image's file; uncertainty.png; summary.json.
+
+  Args:
+    folder: the ensemble's folder, which is made.
+    job: the job of any member: measurement and truth are the same for all.
+    parts: folders of two or more finished members.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  view, measured = functools.partial(runs.to_view, job.config), runs.measure(job)
+  outputs = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
+  mean, shown = outputs.mean(0), np.stack([view(output) for output in outputs])
+  spread = shown.std(0, ddof=1)
+  quality = None if measured.truth is None else _quality(job, measured, mean, shown)
+  written = runs.write_images(folder, job, measured, measured.truth, mean, quality)
+  low, high = job.limits
+  np.save(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
+  if job.config.output.figures:
+    error = None if measured.truth is None else np.abs(view(mean) - view(measured.truth))
+    files.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
+  summary = {"output": written, "members": [part.name for part in parts], "quality": quality,
+             "mean_spread": float(spread.mean())}
+  files.write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+  return summary
+
+
+def is_made_of(folder: pathlib.Path, parts: Sequence[pathlib.Path]) -> bool:
+  """Whether the ensemble in a folder is already that of these members.
+
+  Args:
+    folder: the ensemble's folder, which need not exist.
+    parts: folders of finished members, in their order.
+  """
+  path = folder / "summary.json"
+  return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["members"] == [
+      part.name for part in parts]
+
+
+def describe_ensemble(name: str, job: runs.Job, summary: dict[str, Any]) -> dict[str, Any]:
+  """Return the ensemble's line for results.jsonl.
+
+  Args:
+    name: name of the ensemble's folder.
+    job: the job of any member.
+    summary: summary of the ensemble, as `write_ensemble` returns it.
+  """
+  quality = summary["quality"]
+  psnr = {} if quality is None else {
+      "member": float(np.mean(quality["members"])), "mean": quality[job.config.output.image]["psnr"],
+      "gain": quality["gain"]}
+  return {"case": name, "source": job.config.data.source, "members": len(summary["members"]),
+          "psnr": psnr, "failure": None}
+
+
+def _average(folder: pathlib.Path, members: Sequence[_cases.Case], recorded: dict[str, dict[str, Any]]) -> None:
+  """Write and record the ensemble of finished members, unless that is done already."""
+  job = _plan.read_case(members[0], folder / "cases")
+  place = folder / "ensembles" / f"ensemble-{members[0].name}"
+  parts = [folder / "cases" / case.name for case in members]
+  if not is_made_of(place, parts):
+    write_ensemble(place, job, parts)
+  summary = json.loads((place / "summary.json").read_text(encoding="utf-8"))
+  _results.copy_restored(folder, place, summary["output"])
+  line = describe_ensemble(place.name, job, summary)
+  if recorded.get(place.name) != line:
+    _results.append_result(folder, line)
+
+
+def average_members(folder: pathlib.Path, cases: Sequence[_cases.Case]) -> None:
+  """Write every ensemble whose members have all ended, two of them at least with a result.
+
+  Args:
+    folder: the sweep's folder.
+    cases: all planned cases of this start.
+  """
+  ensembles: dict[int, list[_cases.Case]] = {}
+  for case in cases:
+    ensembles.setdefault(case.ensemble, []).append(case)
+  recorded = _results.read_results(folder)
+  for members in ensembles.values():
+    lines = [recorded.get(case.name) for case in members]
+    good = [case for case, line in zip(members, lines) if line and not line["failure"]]
+    if None not in lines and len(good) > 1:
+      _average(folder, good, recorded)
