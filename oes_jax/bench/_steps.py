@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from oes_jax.bench import _flags
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
@@ -163,3 +164,20 @@ def run_compaction(arguments) -> None:
         f"{sum(r.acting for r in report):,}; entries left {masks.count_weights(small):,}")
   print(f"multiply-adds of a forward pass at {arguments.size}x{arguments.size}: {before / 1e9:.2f} G "
         f"-> {after / 1e9:.2f} G ({before / after:.1f} times fewer)")
+
+
+def add_command(commands) -> None:
+  """Add the commands `step` and `compaction` and their flags."""
+  step = _flags.add_parser(commands, "step", run_step,
+                           "time the steps against a dense PyTorch step (needs the extra `bench`)")
+  step.add_argument("--size", type=int, nargs="+", default=[256, 512], help="image sides, pixels")
+  step.add_argument("--rounds", type=int, default=9, help="rounds of each, in turn")
+  step.add_argument("--length", type=int, default=4, help="steps of a round")
+  step.add_argument("--conv", choices=("gemm", "lax"), default="gemm")
+  step.add_argument("--output", default="runs/bench_step.json", help="JSON record")
+  step.add_argument("--mask", help="also time the weight stage compacted by this mask")
+  compaction = _flags.add_parser(
+      commands, "compaction", run_compaction, "say what a mask leaves of the hourglass")
+  compaction.add_argument("--mask", required=True, help="a run's mask/ folder or an authors' pickle")
+  compaction.add_argument("--size", type=int, default=512, help="image side, pixels")
+  compaction.add_argument("--num_scales", type=int, default=6)
