@@ -11,12 +11,12 @@ from typing import Any
 import jax
 
 from configs import denoise
-from oes_jax.bench import _records
+from oes_jax.bench import _flags
 from oes_jax import files
 from oes_jax import sweeps
 
 
-def _restore(folder: pathlib.Path, cases: int, width: int, arguments) -> dict[str, Any]:
+def _restore_seeds(folder: pathlib.Path, cases: int, width: int, arguments) -> dict[str, Any]:
   """Restore `cases` seeds of one image anew, `width` on a device at once; return what it took."""
   shutil.rmtree(folder, ignore_errors=True)
   config = denoise.get_config("quick")
@@ -44,9 +44,9 @@ def run_batch(arguments: argparse.Namespace) -> None:
   The first restoration warms up and is not counted: it compiles what every later one finds.
   """
   folder = pathlib.Path(arguments.folder) / "timed"  # it is emptied every time
-  _restore(folder, 1, 1, arguments)
+  _restore_seeds(folder, 1, 1, arguments)
   plans = [(1, 1), *((arguments.cases, width) for width in arguments.width)]
-  rounds = [[_restore(folder, *plan, arguments) for plan in plans] for _ in range(arguments.rounds)]
+  rounds = [[_restore_seeds(folder, *plan, arguments) for plan in plans] for _ in range(arguments.rounds)]
   rows = []
   for measured in zip(*rounds):
     middle = lambda name, measured=measured: statistics.median(row[name] for row in measured)
@@ -59,6 +59,20 @@ def run_batch(arguments: argparse.Namespace) -> None:
              f"{row['compilation']:.1f}", f"{row['images an hour']:.0f}", f"{row['psnr']:.2f}")
             for row in rows]
   print(files.format_table(cells))
-  _records.write_benchmark(arguments.output, {
+  files.write_benchmark(arguments.output, {
       "devices": jax.device_count(), "size": arguments.size, "mask steps": arguments.mask_steps,
       "weight steps": arguments.weight_steps, "rounds": arguments.rounds, "rows": rows})
+
+
+def add_command(commands) -> None:
+  """Add the command `batch` and its flags."""
+  parser = _flags.add_parser(commands, "batch", run_batch,
+                             "time many restorations together against one alone, compilation apart")
+  _flags.add_folder_and_output(parser, "batch")
+  parser.add_argument("--size", type=_flags.positive, default=96, help="longer side of the image, pixels")
+  parser.add_argument("--cases", type=_flags.positive, default=8, help="restorations together")
+  parser.add_argument("--width", type=_flags.positive, nargs="+", default=[1, 4, 8],
+                      help="how many of them a device restores at once")
+  parser.add_argument("--mask_steps", type=_flags.positive, default=200)
+  parser.add_argument("--weight_steps", type=_flags.positive, default=600)
+  parser.add_argument("--rounds", type=_flags.positive, default=1, help="times that all is repeated")

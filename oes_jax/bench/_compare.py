@@ -12,7 +12,10 @@ from typing import Any, Sequence
 import numpy as np
 
 from oes_jax.bench import _cases
+from oes_jax.bench import _denoiser_scores
+from oes_jax.bench import _flags
 from oes_jax.bench import _methods
+from oes_jax.bench import _tables
 from oes_jax import files
 
 
@@ -31,22 +34,22 @@ def _of_methods(rows: Sequence[dict[str, Any]], wanted: Sequence[str]) -> list[t
 
 
 def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = ()) -> list[list[str]]:
-  """Return header and cells: mean and standard deviation of each method over images and seeds.
+  """Return header and cells of the comparison: mean and standard deviation of each method over images and seeds.
 
   Ranks are by the averaged output among the networks that do not see the truth; peers that are no deep image
   priors and the oracle stand at their places without one, and so does a method of which a case has failed or
   every case has collapsed. A collapsed case counts like any other: it has lost.
 
   Args:
-    rows: of all methods.
-    most: cases of a method none of which has failed.
-    wanted: methods that have a line even where every case has failed.
+    rows: the results of all methods.
+    most: the number of cases of a method.
+    wanted: the names of methods that have a line even where every case has failed.
   """
   groups = _of_methods(rows, wanted)
   learned = dict(groups).get(_methods.LEARNED, [])
-  table = [["rank", "method", "averaged PSNR", "against the learned mask", "SSIM", "last PSNR", "SSIM", "guarded PSNR", "SSIM",
-            "guard's step", "best PSNR (oracle)", "kept", "can act", "mask stage, s", "weight stage, s", "peak MB",
-            "collapsed", "failed"]]
+  table = [["rank", "method", "averaged PSNR", "against the learned mask", "SSIM", "last PSNR", "SSIM",
+            "guarded PSNR", "SSIM", "guard's step", "best PSNR (oracle)", "kept", "can act", "mask stage, s",
+            "weight stage, s", "peak MB", "collapsed", "failed"]]
   rank = 0
   for name, mine in groups:
     collapsed = sum(bool(row["collapse"]) for row in mine)
@@ -55,16 +58,16 @@ def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = 
     mask_seconds = lambda row: (sum(s for stage, s in row["seconds"].items() if stage not in ("weights", "all"))
                                 if len(row["seconds"]) > 1 else None)
     table.append([
-        str(rank) if ranked else "", name, _cases.spread(mine, "average psnr"),
-        "" if mine is learned else _cases.paired(mine, learned),
-        _cases.mean(mine, "average ssim", 3), _cases.spread(mine, "last psnr"),
-        _cases.mean(mine, "last ssim", 3), _cases.spread(mine, "guarded psnr"),
-        _cases.mean(mine, "guarded ssim", 3), _cases.mean(mine, "guard step"),
-        _cases.spread(mine, "best psnr"), _cases.mean(mine, "kept"), _cases.mean(mine, "acting"),
-        _cases.mean(mine, mask_seconds, 1),
-        _cases.mean(mine, lambda row: row["seconds"].get("weights", row["seconds"].get("all")), 1),
-        _cases.mean(mine, lambda row: row["peak bytes"] / 1e6 if "peak bytes" in row else None),
-        _cases.share_of(collapsed, len(mine)), _cases.share_of(most - len(mine), most)])
+        str(rank) if ranked else "", name, _tables.spread(mine, "average psnr"),
+        "" if mine is learned else _tables.paired(mine, learned),
+        _tables.mean(mine, "average ssim", 3), _tables.spread(mine, "last psnr"),
+        _tables.mean(mine, "last ssim", 3), _tables.spread(mine, "guarded psnr"),
+        _tables.mean(mine, "guarded ssim", 3), _tables.mean(mine, "guard step"),
+        _tables.spread(mine, "best psnr"), _tables.mean(mine, "kept"), _tables.mean(mine, "acting"),
+        _tables.mean(mine, mask_seconds, 1),
+        _tables.mean(mine, lambda row: row["seconds"].get("weights", row["seconds"].get("all")), 1),
+        _tables.mean(mine, lambda row: row["peak bytes"] / 1e6 if "peak bytes" in row else None),
+        _tables.share_of(collapsed, len(mine)), _tables.share_of(most - len(mine), most)])
   return files.without_empty_columns(table)
 
 
@@ -73,10 +76,10 @@ def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, An
   """Return header and cells: every method at the learning rate that was best for it on other images.
 
   Args:
-    rows: on the images of the comparison.
-    tuning: on those for tuning.
-    most: cases of a method none of which has failed.
-    wanted: methods that have a line even without a result: a case has failed at every rate, or here all.
+    rows: the results on the images of the comparison.
+    tuning: the results on the images for tuning, at every learning rate.
+    most: the number of cases of a method.
+    wanted: the names of methods that have a line even without a result: a case has failed at every rate, or here all.
   """
   rates = sorted({row["learning rate"] for row in tuning})
   table = [["method", "learning rate", "averaged PSNR", "last PSNR", "best PSNR (oracle)", "collapsed", "failed",
@@ -86,18 +89,18 @@ def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, An
     edge = " (an end of the range)" if rate in (*rates[:1], *rates[-1:]) else ""
     table.append([
         name, f"{rate:g}{edge}" if mine else "",
-        *(_cases.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr")),
-        _cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
-        _cases.share_of(most - len(mine), most) if mine else "all",
-        *(_cases.mean([row for row in tuning if (row["method"], row["learning rate"]) == (name, tried)],
-                           "average psnr", 2) for tried in rates)])
+        *(_tables.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr")),
+        _tables.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
+        _tables.share_of(most - len(mine), most) if mine else "all",
+        *(_tables.mean([row for row in tuning if (row["method"], row["learning rate"]) == (name, tried)],
+                        "average psnr", 2) for tried in rates)])
   return files.without_empty_columns(table)
 
 
 def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
   """Restore with the methods of `rates`, each at its learning rate; return the rows and the traces."""
-  learned = _cases.restore(config, base / "learned", _methods.LEARNED,
-                                {key: {} for key in _cases.keys_of(config)})
+  learned = _cases.restore_cases(config, base / "learned", _methods.LEARNED,
+                                 {key: {} for key in _cases.keys_of(config)})
   rows, traces = [], {}
   for name, rate in rates.items():
     restored = learned
@@ -106,8 +109,8 @@ def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict
       if name == _methods.LEARNED:  # it is not learned again
         changes = {key: {**changes[key], **_methods.given(_cases.learned_of(config, key[0], summary))}
                    for key, summary in learned.items()}
-      restored = _cases.restore(config, base / _cases.folder_name(name), name, changes)
-    rows += [_cases.row(name, *item) for item in restored.items()]
+      restored = _cases.restore_cases(config, base / _cases.folder_name(name), name, changes)
+    rows += [_tables.row(name, *item) for item in restored.items()]
     if restored:
       traces[name] = _mean_trace(restored)
   return rows, traces
@@ -146,13 +149,13 @@ def run_compare(arguments) -> None:
   keys = _cases.keys_of(config)
   names = config.benchmark.methods or _methods.METHODS
   rows, traces = _run(config, base, dict.fromkeys(names, config.weights.learning_rate))
-  rows += _cases.classical_rows(config, base / "classical", {key: {} for key in keys})
+  rows += _denoiser_scores.score_cases(config, base / "classical", {key: {} for key in keys})
   files.write_csv(base / "traces.csv", ("method", "step", "psnr"), [
       (method, step, f"{psnr:.3f}") for method, trace in traces.items()
       for step, psnr in enumerate(trace, start=1)])
   files.save_traces(base / "traces.png", traces)
   table = tabulate(rows, len(keys), names)
-  _cases.finish(base, output, config, "compare", rows, table)
+  _tables.finish(base, output, config, "compare", rows, table)
   if config.benchmark.learning_rates:
     other, tuning = _of_tuning(config), []
     for rate in config.benchmark.learning_rates:
@@ -160,6 +163,14 @@ def run_compare(arguments) -> None:
     tuned = _run(config, base, _best_rates(tuning, len(_cases.keys_of(other))))[0]
     tuned_table = tabulate_tuned(tuned, tuning, len(keys), names)
     print("\nlearning rate tuned on other images")
-    _cases.show(base, "tuned", tuned, tuned_table)
-    _cases.record(output, config, rows, table, tuning=tuning, tuned=tuned,
-                       **{"tuned table": files.format_markdown(tuned_table)})
+    _tables.show(base, "tuned", tuned, tuned_table)
+    _tables.record(output, config, rows, table, tuning=tuning, tuned=tuned,
+                   **{"tuned table": files.format_markdown(tuned_table)})
+
+
+def add_command(commands) -> None:
+  """Add the command `compare` and its flags."""
+  parser = _flags.add_parser(
+      commands, "compare", run_compare,
+      "compare the learned mask with other masks, narrow nets and classical denoisers")
+  _flags.add_config(parser, "compare")

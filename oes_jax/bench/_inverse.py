@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 
 from oes_jax.bench import _cases
+from oes_jax.bench import _flags
 from oes_jax.bench import _methods
-from oes_jax.bench import peers
+from oes_jax.bench import _tables
+from oes_jax.bench.peers import inverse
 from oes_jax import files
 from oes_jax import runs
 
 # What the first estimate of a measurement is called, where it is a method of its own.
 _ESTIMATES = {"mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection",
               "inpainting": "mean of the rest", "deblurring": "the measurement itself"}
-_NETWORKS = (_methods.LEARNED, "dense (deep image prior)", "deep decoder, dense")
+_NETWORKS = (_methods.LEARNED, _methods.DENSE, _methods.DECODER)
 
 
 def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -22,13 +24,13 @@ def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[s
   rows = []
   for key, job in _cases.inspected(config, changes):
     measured, name = runs.measure(job), job.config.operator.name
-    given = peers.Given(
+    given = inverse.Given(
         job.operator, measured.op_params, measured.values, job.shape,
         runs.angles_of(job.config), job.strength.sigma)
     truth = np.asarray(runs.to_view(job.config, measured.truth))
-    for method in (_ESTIMATES[name], *peers.PEERS[name]):
+    for method in (_ESTIMATES[name], *inverse.PEERS[name]):
       began = time.perf_counter()
-      image = measured.estimate if method == _ESTIMATES[name] else peers.solve(name, method, given)
+      image = measured.estimate if method == _ESTIMATES[name] else inverse.solve(name, method, given)
       seconds = None if method == _ESTIMATES[name] else time.perf_counter() - began
       quality = runs.quality_of(np.asarray(runs.to_view(job.config, image)), truth)
       rows.append({"method": method, "image": key[0], "seed": key[1],
@@ -38,7 +40,12 @@ def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[s
 
 
 def tabulate(config, rows: list[dict[str, Any]]) -> list[list[str]]:
-  """Return header and cells: every problem with all its methods, the best averaged PSNR first."""
+  """Return header and cells: every problem with all its methods, the best averaged PSNR first.
+
+  Args:
+    config: the benchmark's config.
+    rows: the results; a case without one has failed.
+  """
   problems = config.benchmark.problems
   most = max(len(crops) for _, crops, _ in problems)
   table = [["problem", "method", "PSNR (averaged output)", *(f"image {number + 1}" for number in range(most)),
@@ -46,13 +53,13 @@ def tabulate(config, rows: list[dict[str, Any]]) -> list[list[str]]:
   for problem, crops, pairs in problems:
     shown, cases = [image for image, _ in crops], len(crops) * len(config.benchmark.seeds)
     operator, lines = dict(pairs)["operator.name"], []
-    for name in (_ESTIMATES[operator], *peers.PEERS[operator], *_NETWORKS):
+    for name in (_ESTIMATES[operator], *inverse.PEERS[operator], *_NETWORKS):
       of = [row for row in rows if (row["problem"], row["method"]) == (problem, name)]
-      each = [_cases.mean([row for row in of if row["image"] == image], "average psnr", 2) for image in shown]
-      lines.append([f"{problem}: {', '.join(shown)}", name, _cases.spread(of, "average psnr"),
-                    *each, *[""] * (most - len(each)), _cases.mean(of, "average ssim", 3),
-                    _cases.mean(of, "last psnr", 2), _cases.mean(of, "guarded psnr", 2),
-                    _cases.mean(of, "seconds", 1), _cases.share_of(cases - len(of), cases)])
+      each = [_tables.mean([row for row in of if row["image"] == image], "average psnr", 2) for image in shown]
+      lines.append([f"{problem}: {', '.join(shown)}", name, _tables.spread(of, "average psnr"),
+                    *each, *[""] * (most - len(each)), _tables.mean(of, "average ssim", 3),
+                    _tables.mean(of, "last psnr", 2), _tables.mean(of, "guarded psnr", 2),
+                    _tables.mean(of, "seconds", 1), _tables.share_of(cases - len(of), cases)])
     lines.sort(key=lambda line: -float(line[2].partition(" ")[0] or -np.inf))
     table += [[line[0] if line is lines[0] else "", *line[1:]] for line in lines]
   return files.without_empty_columns(table)
@@ -62,7 +69,7 @@ def run_inverse(arguments) -> None:
   """Solve every problem of the config with every method; print and record the table.
 
   Raises:
-    ValueError: a problem has an operator without classical peers.
+    ValueError: an operator of the config's problems has no classical peers.
   """
   config, base, output = _cases.read_arguments(arguments, "inverse")
   for problem, _, pairs in config.benchmark.problems:
@@ -75,12 +82,19 @@ def run_inverse(arguments) -> None:
     changes = {key: shared for key in _cases.keys_of(mine)}
     rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
     for name in _NETWORKS:
-      restored = _cases.restore(
+      restored = _cases.restore_cases(
           mine, base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}",
           _cases.changes_of(mine, name, {}, shared))
       for key, summary in restored.items():
-        row = _cases.row(name, key, summary)
+        row = _tables.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
-  _cases.finish(base, output, config, "inverse", rows, tabulate(config, rows))
-  files.save_matrix(base / "inverse.png", *_cases.averages(
+  _tables.finish(base, output, config, "inverse", rows, tabulate(config, rows))
+  files.save_matrix(base / "inverse.png", *_tables.averages(
       rows, lambda row: row["method"], lambda row: row["problem"]), title="averaged PSNR, dB")
+
+
+def add_command(commands) -> None:
+  """Add the command `inverse` and its flags."""
+  parser = _flags.add_parser(
+      commands, "inverse", run_inverse, "restore through operators, against classical methods")
+  _flags.add_config(parser, "inverse")

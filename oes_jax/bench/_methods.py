@@ -10,6 +10,11 @@ from oes_jax import generators
 from oes_jax import masks
 
 LEARNED = "learned mask (OES)"
+DENSE = "dense (deep image prior)"
+DECODER = "deep decoder, dense"
+_NARROW = "narrow dense, as many weights as kept"
+# What figures show beside the learned mask; more would hide it.
+DENSE_NETS = (DENSE, _NARROW, DECODER)
 # Sees the ground truth: a control, which no ranking may count.
 ORACLE = "iterative magnitude pruning on the clean image (oracle)"
 
@@ -18,13 +23,13 @@ class Learned(NamedTuple):
   """What other methods take from the learned mask of the same image and seed.
 
   Attributes:
-    folder: of the mask.
-    kept: weights.
-    acting: weights that can act.
-    size: all weights.
-    spec: of its generator.
-    shape: (H, W, C) of the image.
-    steps: of the weight stage.
+    folder: the path of the mask's folder.
+    kept: the number of weights that it keeps.
+    acting: the number of those that can act.
+    size: the number of all weights.
+    spec: the spec of its generator.
+    shape: the image's shape, (H, W, C).
+    steps: the number of steps of the weight stage.
   """
   folder: str
   kept: int
@@ -36,7 +41,15 @@ class Learned(NamedTuple):
 
 
 def narrow_channels(spec: dict[str, Any], shape, count: int) -> tuple[int, ...]:
-  """Return the widths of a dense generator, narrowed (or up to 4 times widened) alike, of closest to `count` weights."""
+  """Return the widths at which a dense generator has closest to a number of weights.
+
+  All widths are narrowed, or widened up to 4 times, alike.
+
+  Args:
+    spec: the generator's spec, with the widths to start from.
+    shape: the image's shape, (H, W, C).
+    count: the number of weights.
+  """
   def weights(channels):
     generator = generators.make_generator(
         spec["name"], image_shape=shape, num_scales=spec["num_scales"], channels=channels)
@@ -62,7 +75,8 @@ def _narrow_decoder(learned: Learned) -> dict[str, Any]:
 
 def _scored(source: str, **mask: str) -> Callable[[Learned], dict[str, Any]]:
   return lambda learned: {
-      "mask.source": source, "mask.keep_fraction": (learned.kept + 0.5) / learned.size,  # int() of its product is `kept`
+      "mask.source": source,
+      "mask.keep_fraction": (learned.kept + 0.5) / learned.size,  # int() of its product is `kept`
       **{f"mask.{key}": value for key, value in mask.items()}}
 
 
@@ -80,7 +94,7 @@ _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
     "learned mask, 5 % of the pixels held out": lambda steps: {"weights.guard": "held_out"},
     # Norms and biases are kept, and are no part of what is learned.
     "learned mask, kernels only": lambda steps: {"mask.prune": "kernels"},
-    "dense (deep image prior)": lambda steps: {"mask.source": "dense"},
+    DENSE: lambda steps: {"mask.source": "dense"},
     "dense, 5 % of the pixels held out": lambda steps: {"mask.source": "dense", "weights.guard": "held_out"},
     # Langevin averages are such means; this tells them from the noise.
     "dense, plain mean": lambda steps: {"mask.source": "dense", **_plain_mean(steps)},
@@ -89,7 +103,7 @@ _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
     "dense, SGLD, posterior mean": lambda steps: _langevin(2.0, steps),
     # The noise of the authors of OES, who report its last iterate.
     "dense, SGLD, a quarter of its noise": lambda steps: _langevin(0.5, steps),
-    "deep decoder, dense": lambda steps: {
+    DECODER: lambda steps: {
         "mask.source": "dense", "generator.name": "deep_decoder", "generator.channels": None},
     "random, 50 %": lambda steps: {"mask.source": "random", "mask.keep_fraction": 0.5},
     # The automatic density lets as many weights act as in the learned mask, 0.19 per measured value; more where a
@@ -103,7 +117,7 @@ _TOLD: dict[str, Callable[[Learned], dict[str, Any]]] = {
     "learned mask, plain mean": lambda learned: {**given(learned), **_plain_mean(learned.steps)},
     "learned mask shuffled inside arrays": lambda learned: {
         "mask.source": "shuffled", "mask.path": learned.folder},
-    "narrow dense, as many weights as kept": _narrow(lambda learned: learned.kept),
+    _NARROW: _narrow(lambda learned: learned.kept),
     "narrow dense, as many weights as can act": _narrow(lambda learned: learned.acting),
     "narrow deep decoder, as many weights as kept": _narrow_decoder,
     "random": _scored("random"),
@@ -121,7 +135,7 @@ METHODS = (*_ALONE, *_TOLD)
 
 
 def given(learned: Learned) -> dict[str, Any]:
-  """Return what takes the learned mask over, without learning it again."""
+  """Return what a config changes to take the learned mask over, without learning it again."""
   return {"mask.source": "file", "mask.path": learned.folder}
 
 
@@ -129,9 +143,12 @@ def changes_of(name: str, steps: int, learned: Learned | None) -> dict[str, Any]
   """Return what a method changes in the config of a case; None: it needs a learned mask, and there is none.
 
   Args:
-    name: of METHODS.
-    steps: of the weight stage.
-    learned: of the same image and seed, or None.
+    name: the method's name, one of METHODS.
+    steps: the number of steps of the weight stage.
+    learned: the learned mask of the same image and seed, or None.
+
+  Returns:
+    {dotted key: value}, or None.
   """
   if name in _ALONE:
     return _ALONE[name](steps)

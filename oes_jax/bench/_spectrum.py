@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from configs import default
+from oes_jax.bench import _flags
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import metrics
@@ -24,8 +25,11 @@ def _as_tuples(value: Any) -> Any:
 def read_job(run: pathlib.Path) -> runs.Job:
   """Return the job of a finished run, its files read again.
 
+  Args:
+    run: the run's folder.
+
   Raises:
-    ValueError, OSError: it is not finished, was cut into tiles, or its files have gone.
+    ValueError, OSError: the run is not finished or was cut into tiles, or its files have gone.
   """
   path = run / "summary.json"
   if not path.is_file():
@@ -38,13 +42,29 @@ def read_job(run: pathlib.Path) -> runs.Job:
   return runs.inspect(config, str(run))
 
 
-def run_spectrum(arguments) -> None:
-  """Write spectrum.csv and spectrum.png: share of power against frequency, beside the images.
+def radial_power_spectrum(image) -> tuple[np.ndarray, np.ndarray]:
+  """Return (frequency, share of power) of an image over rings of spatial frequency.
 
-  They are of the masked untrained network, the dense untrained one, the measurement, the truth where the
-  run has one, and the restored image; magnitudes where the image is complex.
+  The mean is taken off and the channels' powers are added.
+
+  Args:
+    image: [H, W, C].
+
+  Returns:
+    The rings' middles, in cycles per pixel up to 0.5 (beyond it are only corners of the spectrum), and their
+    shares of the power, which add up to 1; both [min(H, W) // 2]. A constant image has shares of 0.
   """
-  run, folder = pathlib.Path(arguments.run), pathlib.Path(arguments.folder)
+  image = np.asarray(image, np.float64)
+  power = (np.abs(np.fft.fft2(image - image.mean((0, 1)), axes=(0, 1))) ** 2).sum(-1)
+  radius = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1]))
+  count = min(image.shape[:2]) // 2
+  edges = (np.arange(count + 1) + 0.5) / (2 * count)
+  shares = np.histogram(radius, edges, weights=power)[0]
+  return np.arange(1, count + 1) / (2 * count), shares / max(shares.sum(), np.finfo(float).tiny)
+
+
+def _pictures(run: pathlib.Path) -> dict[str, np.ndarray]:
+  """Return {name: picture [H, W, C]} of a finished run, the truth only where the run has one."""
   job = read_job(run)
   image = runs.make_member(job.generator, job.shape, False, job, job)
   mask = files.read_mask(str(run / "mask"), job.generator, image.params)
@@ -56,16 +76,38 @@ def run_spectrum(arguments) -> None:
   if image.truth is not None:
     pictures["truth"] = image.truth
   pictures = {name: np.asarray(runs.to_view(job.config, picture)) for name, picture in pictures.items()}
-  pictures[f"restored ({job.config.output.image})"] = np.load(run / "output.npy")  # what is seen of it
-  spectra = {name: metrics.radial_power_spectrum(picture) for name, picture in pictures.items()}
-  rows = [(name, f"{frequency:.6f}", f"{share:.6e}")
-          for name, (frequencies, shares) in spectra.items()
-          for frequency, share in zip(frequencies, shares)]
-  low = {name: shares[frequencies < 0.1].sum() for name, (frequencies, shares) in spectra.items()}
+  return pictures | {f"restored ({job.config.output.image})": np.load(run / "output.npy")}  # what is seen of it
+
+
+def _score(name: str, pictures: dict[str, np.ndarray]) -> str:
+  """Return the PSNR of a picture; "" for the truth, and where there is none."""
+  if name == "truth" or "truth" not in pictures:
+    return ""
+  return f"{float(metrics.psnr(pictures[name], pictures['truth'])):.2f}"
+
+
+def run_spectrum(arguments) -> None:
+  """Write spectrum.csv and spectrum.png: share of power against frequency, beside the images.
+
+  They are of the masked untrained network, the dense untrained one, the measurement, the truth where the
+  run has one, and the restored image; magnitudes where the image is complex.
+  """
+  folder = pathlib.Path(arguments.folder)
+  pictures = _pictures(pathlib.Path(arguments.run))
+  spectra = {name: radial_power_spectrum(picture) for name, picture in pictures.items()}
   cells = [("image", "power below 0.1 cycles per pixel", "PSNR")]
-  for name, picture in pictures.items():
-    score = "" if name == "truth" or "truth" not in pictures else f"{float(metrics.psnr(picture, pictures['truth'])):.2f}"
-    cells.append((name, f"{100 * low[name]:.1f} %", score))
+  for name, (frequencies, shares) in spectra.items():
+    cells.append((name, f"{100 * shares[frequencies < 0.1].sum():.1f} %", _score(name, pictures)))
   print(files.format_table(cells))
-  files.write_csv(folder / "spectrum.csv", ("image", "cycles_per_pixel", "share_of_power"), rows)
+  files.write_csv(folder / "spectrum.csv", ("image", "cycles_per_pixel", "share_of_power"), [
+      (name, f"{frequency:.6f}", f"{share:.6e}") for name, (frequencies, shares) in spectra.items()
+      for frequency, share in zip(frequencies, shares)])
   files.save_spectra(folder / "spectrum.png", pictures, spectra)
+
+
+def add_command(commands) -> None:
+  """Add the command `spectrum` and its flags."""
+  parser = _flags.add_parser(commands, "spectrum", run_spectrum,
+                             "what a run's mask makes of the untrained network, and its power spectrum")
+  parser.add_argument("--run", required=True, help="folder of a finished run")
+  parser.add_argument("--folder", default="runs/bench_spectrum", help="where CSV and figure go")

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from oes_jax.bench import _records
+from oes_jax.bench import _flags
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import parallel
+from oes_jax import runs
 
 
 class _Bench(NamedTuple):
@@ -70,7 +71,7 @@ def _seconds(function) -> float:
 
 
 def _read_mask(path: str, generator: generators.Generator, params):
-  return jax.tree.map(jnp.asarray, files.read_mask(path, generator, params))
+  return jax.tree.map(jnp.asarray, runs.read_mask(path, generator, params))
 
 
 def time_step(size: int, *, rounds: int, length: int, conv: str,
@@ -127,7 +128,7 @@ def run_step(arguments) -> None:
               f"{row['gflop'][name]:.1f} GFLOP by XLA's count")
     print(f"  mask step to dense step: {ratio['mask to dense']['median']:.2f}", flush=True)
   import torch  # pylint: disable=g-import-not-at-top
-  _records.write_benchmark(arguments.output, {
+  files.write_benchmark(arguments.output, {
       "torch": torch.__version__, "conv": arguments.conv, "mask": arguments.mask, "rows": rows})
 
 
@@ -163,3 +164,20 @@ def run_compaction(arguments) -> None:
         f"{sum(r.acting for r in report):,}; entries left {masks.count_weights(small):,}")
   print(f"multiply-adds of a forward pass at {arguments.size}x{arguments.size}: {before / 1e9:.2f} G "
         f"-> {after / 1e9:.2f} G ({before / after:.1f} times fewer)")
+
+
+def add_command(commands) -> None:
+  """Add the commands `step` and `compaction` and their flags."""
+  step = _flags.add_parser(commands, "step", run_step,
+                           "time the steps against a dense PyTorch step (needs the extra `bench`)")
+  step.add_argument("--size", type=int, nargs="+", default=[256, 512], help="image sides, pixels")
+  step.add_argument("--rounds", type=int, default=9, help="rounds of each, in turn")
+  step.add_argument("--length", type=int, default=4, help="steps of a round")
+  step.add_argument("--conv", choices=("gemm", "lax"), default="gemm")
+  step.add_argument("--output", default="runs/bench_step.json", help="JSON record")
+  step.add_argument("--mask", help="also time the weight stage compacted by this mask")
+  compaction = _flags.add_parser(
+      commands, "compaction", run_compaction, "say what a mask leaves of the hourglass")
+  compaction.add_argument("--mask", required=True, help="a run's mask/ folder or an authors' pickle")
+  compaction.add_argument("--size", type=int, default=512, help="image side, pixels")
+  compaction.add_argument("--num_scales", type=int, default=6)

@@ -5,7 +5,9 @@ import pathlib
 from typing import Any
 
 from oes_jax.bench import _cases
+from oes_jax.bench import _flags
 from oes_jax.bench import _methods
+from oes_jax.bench import _tables
 from oes_jax import files
 
 # Initial weights and network input: those that the mask was learned with, or others.
@@ -39,7 +41,7 @@ def _learn(config, base: pathlib.Path) -> dict[str, dict[Any, str]]:
   """Learn all masks; return {where one comes from: its folder for every image and seed it is tried on}."""
   everything = _cases.of_crops(config, (*config.benchmark.crops, *config.benchmark.transfer_crops))
   name = _methods.LEARNED
-  learned = _folders(_cases.restore(
+  learned = _folders(_cases.restore_cases(
       everything, base / "learned", name, {key: {} for key in _cases.keys_of(everything)}))
   targets, sources = _cases.keys_of(config), {}
   sources[_OWN] = {key: learned[key] for key in targets if key in learned}
@@ -47,7 +49,7 @@ def _learn(config, base: pathlib.Path) -> dict[str, dict[Any, str]]:
     sources[source] = {key: learned[source, key[1]] for key in targets
                        if key[0] != source and (source, key[1]) in learned}
   for corruption, pairs in config.benchmark.transfer_corruptions:
-    sources[_from(corruption)] = _folders(_cases.restore(
+    sources[_from(corruption)] = _folders(_cases.restore_cases(
         config, base / _cases.folder_name(f"learned-{corruption}"), f"{name}, {corruption}",
         {(image, seed): {**dict(pairs), "noise.seed": _cases.noise_seed(f"{image} {corruption}", seed)}
          for image, seed in targets}))
@@ -59,6 +61,10 @@ def tabulate(config, rows) -> list[list[str]]:
 
   The difference is to the image's own mask with the weights it was learned with, on the same cases, with its standard
   error over the images.
+
+  Args:
+    config: the benchmark's config.
+    rows: the results; a case without one has failed.
   """
   images, seeds = [image for image, _ in config.benchmark.crops], len(config.benchmark.seeds)
   own = [row for row in rows if (row["mask from"], row["init"]) == (_OWN, INITS[0])]
@@ -71,13 +77,13 @@ def tabulate(config, rows) -> list[list[str]]:
     if not most:  # the only image there is
       continue
     table.append([source, init, *(
-        _cases.spread([row for row in mine if row["image"] == image], "average psnr") for image in images),
-        "" if mine == own else _cases.paired(mine, own), _cases.mean(mine, "acting"),
-        _cases.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
-        _cases.share_of(most - len(mine), most)])
+        _tables.spread([row for row in mine if row["image"] == image], "average psnr") for image in images),
+        "" if mine == own else _tables.paired(mine, own), _tables.mean(mine, "acting"),
+        _tables.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
+        _tables.share_of(most - len(mine), most)])
   for init in INITS:
     mine = [row for row in rows if row["mask from"] in others and row["init"] == init]
-    table.append(["all other images", init, *[""] * len(images), _cases.paired(mine, own), "", "", ""])
+    table.append(["all other images", init, *[""] * len(images), _tables.paired(mine, own), "", "", ""])
   return files.without_empty_columns(table)
 
 
@@ -88,10 +94,17 @@ def run_transfer(arguments) -> None:
   for source, folders in _learn(config, base).items():
     for init in INITS:
       name = f"mask of {source}, {init} initial weights"
-      restored = _cases.restore(
+      restored = _cases.restore_cases(
           config, base / _cases.folder_name(name), name, _changes(config, folders, init))
-      rows += [{"mask from": source, "init": init, **_cases.row(name, *item)} for item in restored.items()]
+      rows += [{"mask from": source, "init": init, **_tables.row(name, *item)} for item in restored.items()]
   table = tabulate(config, rows)
-  _cases.finish(base, output, config, "transfer", rows, table)
-  files.save_matrix(base / "transfer.png", *_cases.averages(
+  _tables.finish(base, output, config, "transfer", rows, table)
+  files.save_matrix(base / "transfer.png", *_tables.averages(
       rows, lambda row: f"{row['mask from']}; {row['init']}", lambda row: row["image"]), title="averaged PSNR, dB")
+
+
+def add_command(commands) -> None:
+  """Add the command `transfer` and its flags."""
+  parser = _flags.add_parser(
+      commands, "transfer", run_transfer, "restore with the masks of other images and corruptions")
+  _flags.add_config(parser, "transfer")

@@ -1,4 +1,4 @@
-"""Independent implementations that ours is timed against. PyTorch is the extra `bench`."""
+"""The default hourglass and its weight steps in PyTorch, which ours is timed against; the extra `bench` installs it."""
 
 import torch
 from torch import nn
@@ -9,7 +9,12 @@ def _conv(in_channels: int, out_channels: int, size: int) -> nn.Conv2d:
 
 
 def torch_hourglass(channels, image_channels: int = 3) -> nn.Sequential:
-  """The default hourglass in plain PyTorch layers: [1, 32, H, W] -> [1, image_channels, H, W]."""
+  """Return the default hourglass in plain PyTorch layers: [1, 32, H, W] -> [1, image_channels, H, W].
+
+  Args:
+    channels: the widths of the scales, from the finest to the coarsest.
+    image_channels: the image's number of channels.
+  """
   layers, width = [], 32
   for features in channels:
     layers += [_conv(width, features, 5), nn.AvgPool2d(2), nn.BatchNorm2d(features),
@@ -24,7 +29,14 @@ def torch_hourglass(channels, image_channels: int = 3) -> nn.Sequential:
 
 
 def torch_weight_steps(net: nn.Module, net_input, measurement, learning_rate: float):
-  """Return run(count): that many dense deep-image-prior steps of Adam; returns the last loss."""
+  """Return run(count), which takes that many dense deep-image-prior steps of Adam and returns the last loss.
+
+  Args:
+    net: the network, [1, 32, H, W] -> [1, C, H, W].
+    net_input: its input, [1, 32, H, W].
+    measurement: the image that it is fitted to, [1, C, H, W].
+    learning_rate: Adam's learning rate.
+  """
   optimizer = torch.optim.Adam(net.parameters(), learning_rate)
   def run(count: int) -> float:
     for _ in range(count):

@@ -11,7 +11,7 @@ import numpy as np
 from skimage import restoration
 
 import oes_jax
-from oes_jax.bench.peers import _zs_n2n
+from oes_jax.bench.peers import zs_n2n
 
 
 def _non_local_means(measurement, sigma):
@@ -36,27 +36,31 @@ def _bm3d(measurement, sigma):
 
 
 def available() -> list[str]:
-  """Return the names of the denoisers; BM3D only where it is installed."""
+  """Return the names of the denoisers that can run here: BM3D only where it is installed."""
   return [name for name in DENOISERS if name != "BM3D, told sigma" or importlib.util.find_spec("bm3d")]
 
 
 def version(name: str) -> str:
-  """Return the version of what a denoiser of `available` comes from."""
+  """Return the version of the package that a denoiser comes from.
+
+  Args:
+    name: a name that `available` returns.
+  """
   if name == "ZS-N2N":
     return f"{oes_jax.__version__}, JAX {jax.__version__}"
   return importlib.metadata.version("bm3d" if name == "BM3D, told sigma" else "scikit-image")
 
 
 def denoise(name: str, measurement: np.ndarray, sigma: float) -> np.ndarray:
-  """Denoise with one of `available`.
+  """Denoise an image with one denoiser.
 
   Args:
-    name: of the denoiser.
-    measurement: [H, W, C] in [0, 1].
-    sigma: standard deviation of its noise.
+    name: a name that `available` returns.
+    measurement: the noisy image, [H, W, C] in [0, 1].
+    sigma: the standard deviation of its noise, in units of that range.
 
   Returns:
-    [H, W, C] in [0, 1], float32.
+    The denoised image, [H, W, C] in [0, 1], float32.
   """
   image = DENOISERS[name](measurement.astype(np.float64), sigma)
   return np.clip(np.reshape(image, measurement.shape), 0, 1).astype(np.float32)
@@ -66,4 +70,4 @@ DENOISERS = {"non-local means, told sigma": _non_local_means,
              "total variation, weight sigma": _total_variation,
              "wavelets (BayesShrink), told sigma": _wavelets,
              "BM3D, told sigma": _bm3d,
-             "ZS-N2N": lambda measurement, sigma: _zs_n2n.denoise(measurement)}
+             "ZS-N2N": lambda measurement, sigma: zs_n2n.denoise(measurement)}

@@ -1,4 +1,4 @@
-"""Zero-Shot Noise2Noise (Mansour and Heckel 2023, arXiv 2303.11253): a peer without pruning.
+"""Zero-Shot Noise2Noise (Mansour and Heckel 2023, arXiv 2303.11253), which prunes nothing.
 
 A network of three convolutions learns the noise from two half-size views of one image, whose noise is
 independent. Constants are those of the authors' notebook: 48 channels, 2,000 steps of Adam at 1e-3, halved
@@ -30,14 +30,22 @@ def _convolve(image, kernel, bias):
 
 
 def noise_of(params, image):
-  """Return what the network takes for noise in [H, W, C]."""
+  """Return what the network takes for noise in an image, both [H, W, C]."""
   for kernel, bias in params[:-1]:
     image = jax.nn.leaky_relu(_convolve(image, kernel, bias), 0.2)
   return _convolve(image, *params[-1])
 
 
 def init(seed: int, channels: int):
-  """Draw kernels and biases U(-b, b), b = 1 / sqrt(fan_in), for images of some channels."""
+  """Draw the network's kernels and biases from U(-b, b), b = 1 / sqrt(fan_in).
+
+  Args:
+    seed: the seed of NumPy's generator.
+    channels: the image's number of channels.
+
+  Returns:
+    [(kernel [h, w, in, out], bias [1, 1, out]), ...], a pair for each of the three convolutions.
+  """
   rng = np.random.default_rng(seed)
   params = []
   for size, inputs, outputs in ((3, channels, _CHANNELS), (3, _CHANNELS, _CHANNELS), (1, _CHANNELS, channels)):
@@ -48,7 +56,7 @@ def init(seed: int, channels: int):
 
 
 def objective(params, image):
-  """Return the symmetric residual loss plus the consistency loss, of [H, W, C] with even sides."""
+  """Return the symmetric residual loss plus the consistency loss of an image [H, W, C] with even sides."""
   error = lambda a, b: jnp.mean(jnp.square(a - b))
   first, second = downsample_pair(image)
   clean_first, clean_second = first - noise_of(params, first), second - noise_of(params, second)
@@ -69,7 +77,15 @@ def _step():
 
 
 def denoise(measurement: np.ndarray, seed: int = 0) -> np.ndarray:
-  """Denoise [H, W, C] in [0, 1]; sides are trimmed to even ones for the training only."""
+  """Train the network on one image and take the noise that it finds off.
+
+  Args:
+    measurement: the noisy image, [H, W, C] in [0, 1]; odd sides are trimmed by a pixel for the training alone.
+    seed: the seed of the initial weights.
+
+  Returns:
+    The denoised image, [H, W, C] in [0, 1].
+  """
   height, width = (side - side % 2 for side in measurement.shape[:2])
   image = jnp.asarray(measurement, jnp.float32)
   params, (optimizer, step) = init(seed, image.shape[-1]), _step()

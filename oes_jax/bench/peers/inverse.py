@@ -1,4 +1,4 @@
-"""Classical methods for the inverse problems that an operator poses; all that is said of truth is the noise level."""
+"""Classical methods for the inverse problems that operators pose; of the truth they are told the noise level alone."""
 
 from typing import Any, Callable, NamedTuple
 
@@ -19,12 +19,12 @@ class Given(NamedTuple):
   """What a classical method knows.
 
   Attributes:
-    operator: that made the measurement.
-    op_params: its parameters.
+    operator: the operator that made the measurement.
+    op_params: the operator's parameters, a tree as its `init` returns it.
     values: the measurement, in the unit range.
-    shape: (H, W, C) of the image.
-    angles: of tomography, in degrees.
-    sigma: noise.sigma.
+    shape: the image's shape, (H, W, C).
+    angles: the angles of a tomography, [N], in degrees; other operators ignore them.
+    sigma: the standard deviation of the measurement's noise, in units of the unit range.
   """
   operator: operators.ForwardOperator
   op_params: Any
@@ -67,6 +67,13 @@ def total_variation(given: Given, weight: float):
   """Minimise |A x - y|^2 / 2 + weight' TV(x) by FISTA (Beck and Teboulle 2009, SIAM J. Imaging Sci. 2:183).
 
   weight' is the weight times the standard deviation of the noise that A's adjoint carries into a pixel.
+
+  Args:
+    given: what is known of the measurement.
+    weight: the weight of TV, in units of that standard deviation.
+
+  Returns:
+    The image, [H, W, C]; values may leave [0, 1].
   """
   forward = jax.jit(lambda image: given.operator.apply(given.op_params, image))
   back = jax.jit(lambda values: operators.adjoint(given.operator.apply, given.op_params, values, given.shape))
@@ -94,7 +101,16 @@ def _tv(name: str):
 
 
 def solve(name: str, peer: str, given: Given) -> np.ndarray:
-  """Return the image [H, W, C] in [0, 1] that PEERS[name][peer] makes of a measurement through operator `name`."""
+  """Solve an inverse problem with a classical method.
+
+  Args:
+    name: the operator's name, a key of PEERS.
+    peer: the method's name, a key of PEERS[name].
+    given: what is known of the measurement.
+
+  Returns:
+    The image, [H, W, C] in [0, 1], float32.
+  """
   return np.clip(PEERS[name][peer](given), 0, 1).astype(np.float32)
 
 

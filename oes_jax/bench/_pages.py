@@ -1,0 +1,21 @@
+"""Tables of records in the README and in docs/results.md."""
+
+import pathlib
+
+from oes_jax.bench import _flags
+from oes_jax import files
+
+
+def run_readme(arguments) -> None:
+  """Put the tables of the records into pages that have places for them."""
+  for path in map(pathlib.Path, arguments.file):
+    text = files.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
+    files.write_atomically(path, text.encode())
+
+
+def add_command(commands) -> None:
+  """Add the command `readme` and its flags."""
+  parser = _flags.add_parser(
+      commands, "readme", run_readme, "put the recorded tables into the README and docs/results.md")
+  parser.add_argument("--file", nargs="+", default=["README.md", "docs/results.md"])
+  parser.add_argument("--records", default="docs/records")
