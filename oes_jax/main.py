@@ -58,7 +58,9 @@ def _run_many(config) -> None:
     shard, complete = (0, 1), True
   else:
     shard = (0, 1) if _DISTRIBUTED.value else sweeps.find_shard(_SHARD.value, os.environ)
-    folder, complete = sweeps.run_all(config, _WORKDIR.value, shard)
+    runs.use_compilation_cache(runs.check_config(config).compute.compilation_cache)
+    with runs.Signals() as signals:
+      folder, complete = sweeps.run_all(config, _WORKDIR.value, shard, signals)
   if _SUMMARISE.value or jax.process_index() == 0:
     table = sweeps.write_tables(folder)
     print(f"share {shard[0]}/{shard[1]} has ended" if shard[1] > 1 else table)
@@ -76,7 +78,9 @@ def _run_one(config) -> None:
       raise ValueError(f"--{flag.name} is for many restorations; allowed: a data.source that lists "
                        "images, ensemble > 1, or values in sweep.")
   job = runs.prepare(config, _WORKDIR.value)
-  summary = runs.run(job)
+  runs.use_compilation_cache(job.settings.compute.compilation_cache)
+  with runs.Signals() as signals:
+    summary = runs.run_job(job, signals)
   print(files.closing_table(summary))
   print(f"restored image: {job.workdir / summary['output']}")
 

@@ -10,16 +10,17 @@ from typing import Any
 
 import jax
 
-from configs import denoise
 from oes_jax.bench import _flags
+from oes_jax.bench import _records
 from oes_jax import files
+from oes_jax import runs
 from oes_jax import sweeps
 
 
 def _restore_seeds(folder: pathlib.Path, cases: int, width: int, arguments) -> dict[str, Any]:
   """Restore `cases` seeds of one image anew, `width` on a device at once; return what it took."""
   shutil.rmtree(folder, ignore_errors=True)
-  config = denoise.get_config("quick")
+  config = runs.make_config()
   config.update_from_flattened_dict({
       "data.source": "astronaut", "data.max_side": arguments.size, "sweep.seeds": tuple(range(cases)),
       "mask.num_steps": arguments.mask_steps, "weights.num_steps": arguments.weight_steps,
@@ -59,7 +60,7 @@ def run_batch(arguments: argparse.Namespace) -> None:
              f"{row['compilation']:.1f}", f"{row['images an hour']:.0f}", f"{row['psnr']:.2f}")
             for row in rows]
   print(files.format_table(cells))
-  files.write_benchmark(arguments.output, {
+  _records.write_benchmark(arguments.output, {
       "devices": jax.device_count(), "size": arguments.size, "mask steps": arguments.mask_steps,
       "weight steps": arguments.weight_steps, "rounds": arguments.rounds, "rows": rows})
 

@@ -116,7 +116,10 @@ def restore_cases(config, folder: pathlib.Path, name: str,
   folder = runs.find_workdir(str(folder), config.experiment, identity)[0]
   print(f"\n{name}", flush=True)
   found = {}
-  for case, key in zip(sweeps.run_cases(listed, folder, identity, config.compute), changes):
+  runs.use_compilation_cache(config.compute.compilation_cache)
+  with runs.Signals() as signals:
+    names = sweeps.run_cases(listed, folder, identity, images_per_device=config.compute.images_per_device, signals=signals)
+  for case, key in zip(names, changes):
     path = folder / "cases" / case / "summary.json"
     if path.is_file():
       found[key] = {**json.loads(path.read_text(encoding="utf-8")), "folder": str(path.parent)}

@@ -16,7 +16,7 @@ def _denoise(method: str, job: runs.Job) -> dict[str, Any]:
   """Return scores and seconds of a denoiser on a job's measurement."""
   measured = runs.measure(job)
   began = time.perf_counter()
-  image = denoisers.denoise(method, measured.values, job.sigma)
+  image = denoisers.denoise(method, measured.values, job.data.sigma)
   seconds = time.perf_counter() - began
   return {f"{name} {score}": value for name, shown in (("measurement", measured.values), ("average", image))
           for score, value in runs.quality_of(shown, measured.truth).items()} | {"seconds": {"all": seconds}}

@@ -9,7 +9,7 @@ from typing import Any, Iterable, Sequence
 
 import tqdm
 
-from configs import denoise
+from oes_jax.bench import _records
 from oes_jax.bench import _tables
 from oes_jax import files
 from oes_jax import runs
@@ -25,9 +25,12 @@ def run(folder: pathlib.Path, preset: str, changes: dict[str, Any]) -> dict[str,
     preset: the config's preset.
     changes: {dotted key: value}.
   """
-  config = denoise.get_config(preset)
+  config = runs.make_config(preset=preset)
   config.update_from_flattened_dict({**_NOT_COMPARED, **changes})
-  return runs.run(runs.prepare(config, str(folder)))
+  job = runs.prepare(config, str(folder))
+  runs.use_compilation_cache(job.settings.compute.compilation_cache)
+  with runs.Signals() as signals:
+    return runs.run_job(job, signals)
 
 
 def run_methods(folder: pathlib.Path, methods: dict[str, dict[str, Any]], crops: dict[str, Any],
@@ -78,4 +81,4 @@ def finish(output: str, rows: Sequence[dict[str, Any]], **further: Any) -> None:
   """
   table = tabulate(rows)
   print(files.format_table(table))
-  files.write_benchmark(output, {**further, "rows": rows, "table": files.format_markdown(table)})
+  _records.write_benchmark(output, {**further, "rows": rows, "table": files.format_markdown(table)})

@@ -11,11 +11,12 @@ from oes_jax.bench import _methods
 from oes_jax.bench import _tables
 from oes_jax.bench.peers import inverse
 from oes_jax import files
+from oes_jax import fitting
+from oes_jax import operators
 from oes_jax import runs
 
 # What the first estimate of a measurement is called, where it is a method of its own.
-_ESTIMATES = {"mri": "zero-filled", "super_resolution": "bicubic", "tomography": "filtered back-projection",
-              "inpainting": "mean of the rest", "deblurring": "the measurement itself"}
+_ESTIMATES = {name: family.estimate_name for name, family in operators.FAMILIES.items() if family.estimate_name}
 _NETWORKS = (_methods.LEARNED, _methods.DENSE, _methods.DECODER)
 
 
@@ -23,16 +24,16 @@ def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[s
   """Score the first estimate and the classical methods on every measurement."""
   rows = []
   for key, job in _cases.inspected(config, changes):
-    measured, name = runs.measure(job), job.config.operator.name
+    measured, name, view = runs.measure(job), job.settings.operator.name, fitting.view_of(job.data.operator)
     given = inverse.Given(
-        job.operator, measured.op_params, measured.values, job.shape,
-        runs.angles_of(job.config), job.strength.sigma)
-    truth = np.asarray(runs.to_view(job.config, measured.truth))
+        job.data.operator, measured.op_params, measured.values, job.shape,
+        operators.angles_of(job.settings.operator), job.data.strength.sigma)
+    truth = np.asarray(view(measured.truth))
     for method in (_ESTIMATES[name], *inverse.PEERS[name]):
       began = time.perf_counter()
       image = measured.estimate if method == _ESTIMATES[name] else inverse.solve(name, method, given)
       seconds = None if method == _ESTIMATES[name] else time.perf_counter() - began
-      quality = runs.quality_of(np.asarray(runs.to_view(job.config, image)), truth)
+      quality = runs.quality_of(np.asarray(view(image)), truth)
       rows.append({"method": method, "image": key[0], "seed": key[1],
                    **{f"average {score}": value for score, value in quality.items()},
                    "seconds": seconds})

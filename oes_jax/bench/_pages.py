@@ -3,13 +3,14 @@
 import pathlib
 
 from oes_jax.bench import _flags
+from oes_jax.bench import _records
 from oes_jax import files
 
 
 def run_readme(arguments) -> None:
   """Put the tables of the records into pages that have places for them."""
   for path in map(pathlib.Path, arguments.file):
-    text = files.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
+    text = _records.fill_tables(path.read_text(encoding="utf-8"), pathlib.Path(arguments.records))
     files.write_atomically(path, text.encode())
 
 

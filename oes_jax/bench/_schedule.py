@@ -2,9 +2,9 @@
 
 import pathlib
 
-from configs import denoise
 from oes_jax.bench import _denoising
 from oes_jax.bench import _flags
+from oes_jax import runs
 
 # 64 x 64 crops, the size at which masks of many steps are affordable.
 _CROPS = {"astronaut": (60, 190, 64, 64), "chelsea": (90, 130, 64, 64), "coffee": (100, 250, 64, 64)}
@@ -13,7 +13,7 @@ _LONGER = 10  # how many times more steps the masks have that ours are held agai
 
 def run_schedule(arguments) -> None:
   """Compare masks of the default schedule with masks of ten times its steps."""
-  config = denoise.get_config()
+  config = runs.make_config()
   steps = config.mask.num_steps
   methods = {f"default schedule, {steps:,} steps": {"mask.num_steps": steps},
              f"{_LONGER} times longer, {_LONGER * steps:,} steps": {"mask.num_steps": _LONGER * steps}}

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from configs import default
 from oes_jax.bench import _flags
 from oes_jax import files
 from oes_jax import fitting
+from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import runs
 
@@ -37,7 +37,7 @@ def read_job(run: pathlib.Path) -> runs.Job:
   summary = json.loads(path.read_text(encoding="utf-8"))
   if summary["tile"]:
     raise ValueError(f"{str(run)!r} is cut into tiles; allowed: one of its folders in tiles/, or an uncut run.")
-  config = default.get_config()
+  config = runs.make_config()
   config.update(_as_tuples(summary["config"]))
   return runs.inspect(config, str(run))
 
@@ -66,17 +66,18 @@ def radial_power_spectrum(image) -> tuple[np.ndarray, np.ndarray]:
 def _pictures(run: pathlib.Path) -> dict[str, np.ndarray]:
   """Return {name: picture [H, W, C]} of a finished run, the truth only where the run has one."""
   job = read_job(run)
-  image = runs.make_member(job.generator, job.shape, False, job, job)
-  mask = files.read_mask(str(run / "mask"), job.generator, image.params)
-  untrained = lambda kept: fitting.masked_output(
-      job.generator, image.params, kept, image.problem.net_input)
+  row = runs.make_row(job.generator, job.shape, False, job, operator=job.data.operator)
+  mask = files.read_mask(str(run / "mask"), job.generator, row.params)
+  untrained = lambda kept: masks.masked_output(
+      job.generator, row.params, kept, row.problem.net_input)
   pictures = {"masked, untrained": untrained(mask),
               "dense, untrained": untrained(jax.tree.map(np.ones_like, mask)),
-              "measurement": image.measured.estimate}
-  if image.truth is not None:
-    pictures["truth"] = image.truth
-  pictures = {name: np.asarray(runs.to_view(job.config, picture)) for name, picture in pictures.items()}
-  return pictures | {f"restored ({job.config.output.image})": np.load(run / "output.npy")}  # what is seen of it
+              "measurement": row.measurement.estimate}
+  if row.truth is not None:
+    pictures["truth"] = row.truth
+  view = fitting.view_of(job.data.operator)
+  pictures = {name: np.asarray(view(picture)) for name, picture in pictures.items()}
+  return pictures | {f"restored ({job.settings.output.image})": np.load(run / "output.npy")}  # what is seen of it
 
 
 def _score(name: str, pictures: dict[str, np.ndarray]) -> str:

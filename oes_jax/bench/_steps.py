@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from oes_jax.bench import _flags
+from oes_jax.bench import _records
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import parallel
-from oes_jax import runs
+from oes_jax import random
 
 
 class _Bench(NamedTuple):
@@ -25,33 +26,43 @@ class _Bench(NamedTuple):
   problem: fitting.Problem
 
 
+class _Timed(NamedTuple):
+  """A compiled stage, its state before the first step and the arguments of its chunks."""
+  program: fitting.Program
+  state: Any
+  args: tuple
+
+
 def _make_bench(size: int, conv: str, num_scales: int = 6) -> _Bench:
-  generator = generators.make_generator(
-      "hourglass", image_shape=(size, size, 3), num_scales=num_scales, conv=conv)
-  params, mask_logits = generator.init(fitting.stream_key(0, "params"))
-  net_input = generators.sample_net_input(
-      fitting.stream_key(0, "net_input"), generator.net_input_shape)
-  measurement = jax.random.uniform(fitting.stream_key(0, "noise"), (size, size, 3))
-  return _Bench(generator, params, mask_logits, fitting.Problem(net_input, measurement))
+  generator = generators.hourglass((size, size, 3), num_scales=num_scales, conv=conv)
+  params, mask_logits = generator.init(random.stream_key(0, "params"))
+  net_input = generator.sample_input(random.stream_key(0, "net_input"))
+  measurement = jax.random.uniform(random.stream_key(0, "noise"), (size, size, 3))
+  return _Bench(generator, params, mask_logits, fitting.Problem(measurement, net_input=net_input))
 
 
-def _make_stages(bench: _Bench, *, length: int, use_scan: bool, mask) -> dict[str, Any]:
+def _make_stages(bench: _Bench, *, length: int, use_scan: bool, mask) -> dict[str, _Timed]:
   """The stages whose steps are timed: dense, mask, and compacted where a mask is given."""
-  common = {"seeds": [0], "num_steps": 10 ** 9, "length": length, "use_scan": use_scan,
-            "mesh": parallel.image_mesh(jax.local_devices()[:1])}
-  def weights(*trees):
-    return fitting.make_weight_stage(
-        bench.generator, *map(parallel.as_batch, trees), learning_rate=0.01, **common)
-  prior = fitting.Prior(bench.params, jnp.float32(0.05), jnp.float32(1e-9))
+  mesh = parallel.image_mesh(jax.local_devices()[:1])
+  def compiled(stage, trainable, frozen, problem):
+    key_data = jax.random.key_data(random.stream_key(0, stage.name))
+    trainable, *args = map(parallel.as_batch, (trainable, frozen, problem, key_data))
+    args = (*args[:2], None, args[2])
+    program = fitting.compile_stage(stage._replace(num_steps=10 ** 9), trainable, args, mesh=mesh, length=length,
+                                    use_scan=use_scan)
+    return _Timed(program, program.init(trainable), args)
+  def weights(params, kept, problem):
+    stage = fitting.weight_stage(bench.generator, fitting.TrainWeights(learning_rate=0.01))
+    return compiled(stage, masks.apply_mask(params, kept), kept, problem)
+  asked = fitting.LearnMask(temperature=0.2, learning_rate=0.01, schedule="constant")
   stages = {
-      "dense": weights(bench.params, fitting.dense_mask(bench.params), bench.problem),
-      "mask": fitting.make_mask_stage(
-          bench.generator, *map(parallel.as_batch, (bench.mask_logits, prior, bench.problem)),
-          temperature=0.2, learning_rate=0.01, schedule="constant", **common),
+      "dense": weights(bench.params, masks.dense_mask(bench.params), bench.problem),
+      "mask": compiled(fitting.mask_stage(bench.generator, asked), bench.mask_logits,
+                       (bench.params, jnp.float32(0.05), jnp.float32(1e-9)), bench.problem),
   }
   if mask is not None:
-    small = fitting.compact_problem(bench.generator, bench.params, mask, bench.problem)
-    stages["compacted"] = weights(small.params, small.mask, small.problem)
+    plan = fitting.plan_compaction(bench.generator, mask)
+    stages["compacted"] = weights(*fitting.compact(bench.generator, plan, bench.params, mask, bench.problem))
   return stages
 
 
@@ -71,7 +82,7 @@ def _seconds(function) -> float:
 
 
 def _read_mask(path: str, generator: generators.Generator, params):
-  return jax.tree.map(jnp.asarray, runs.read_mask(path, generator, params))
+  return jax.tree.map(jnp.asarray, files.read_mask(path, generator, params))
 
 
 def time_step(size: int, *, rounds: int, length: int, conv: str,
@@ -128,7 +139,7 @@ def run_step(arguments) -> None:
               f"{row['gflop'][name]:.1f} GFLOP by XLA's count")
     print(f"  mask step to dense step: {ratio['mask to dense']['median']:.2f}", flush=True)
   import torch  # pylint: disable=g-import-not-at-top
-  files.write_benchmark(arguments.output, {
+  _records.write_benchmark(arguments.output, {
       "torch": torch.__version__, "conv": arguments.conv, "mask": arguments.mask, "rows": rows})
 
 

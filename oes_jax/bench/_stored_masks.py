@@ -9,7 +9,6 @@ import jax
 from oes_jax.bench import _flags
 from oes_jax import files
 from oes_jax import generators
-from oes_jax import runs
 
 
 class StoredMask(NamedTuple):
@@ -46,7 +45,7 @@ def read_mask(path: str, num_scales: int) -> StoredMask:
       spec["name"], image_shape=(side, side, spec["image_channels"]), num_scales=spec["num_scales"],
       channels=spec["channels"])
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
-  return StoredMask(name, runs.read_mask(path, generator, params), generator)
+  return StoredMask(name, files.read_mask(path, generator, params), generator)
 
 
 def read_masks(paths: Sequence[str], num_scales: int) -> list[StoredMask]:

@@ -6,6 +6,7 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
+from oes_jax.bench import _records
 from oes_jax import files
 from oes_jax import runs
 
@@ -61,7 +62,7 @@ def record(output: str, config, rows: Sequence[dict[str, Any]], table: Sequence[
     table: header and cells.
     **further: the record's other entries.
   """
-  files.write_benchmark(output, {
+  _records.write_benchmark(output, {
       "config": runs.plain(config), "rows": rows, "table": files.format_markdown(table), **further})
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from oes_jax.bench import _denoising
 from oes_jax.bench import _flags
+from oes_jax.bench import _records
 from oes_jax.bench import _steps
-from oes_jax import files
 
 _SHARED = {"data.source": "astronaut_face", "data.crop": (16, 16, 128, 128), "generator.num_scales": 5}
 
@@ -33,7 +33,7 @@ def _run_faithful(folder: pathlib.Path, record: str | None) -> dict[str, Any]:
     print(f"authors' schedule: {pathlib.Path(record)}, of {kept['date']}, {kept['cores']} cores")
     return kept
   summary = _denoising.run(folder / "faithful", "paper", {**_SHARED, "compute.compaction": False})
-  files.write_benchmark(str(folder / "faithful.json"), {
+  _records.write_benchmark(str(folder / "faithful.json"), {
       name: summary[name] for name in ("quality", "seconds", "config")})
   return summary
 
@@ -71,7 +71,7 @@ def run_time_to_quality(arguments) -> None:
                          "quality": faithful["quality"], "seconds by steps timed with the default": today},
             "ratio": {name: today / wall for name, wall in walls.items()}}
   _report(result, step_seconds)
-  files.write_benchmark(arguments.output, result)
+  _records.write_benchmark(arguments.output, result)
 
 
 def add_command(commands) -> None:

@@ -17,11 +17,13 @@ from oes_jax.runs._job import inspect
 from oes_jax.runs._job import Job
 from oes_jax.runs._job import prepare
 from oes_jax.runs._masks import density_report
+from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
 from oes_jax.runs._measure import Measurement
 from oes_jax.runs._memory import available_memory
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
+from oes_jax.runs._presets import make_config
 from oes_jax.runs._processes import Busy
 from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock

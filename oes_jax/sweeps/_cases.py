@@ -50,6 +50,19 @@ class Case:
   need: tuple[int, int] | None = None
   tile: int | None = None
 
+  @property
+  def asked(self) -> dict[str, Any]:
+    """What a line of results.jsonl says of the case's config."""
+    config = self.config
+    return {"source": config.data.source, "seed": config.seed, "mask": config.mask.source,
+            "keep_fraction": config.mask.keep_fraction,
+            "kl_weight": config.mask.kl_weight if config.mask.source == "learn" else None}
+
+
+def experiment_of(config) -> str:
+  """Return the name of a config's experiment."""
+  return config.experiment
+
 
 def is_many(config) -> bool:
   """Whether a config asks for more than one restoration."""

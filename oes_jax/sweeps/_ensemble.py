@@ -1,6 +1,5 @@
 """The mean of several restorations of one measurement, and how far they are apart."""
 
-import functools
 import json
 import pathlib
 from typing import Any, Sequence
@@ -8,6 +7,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from oes_jax import files
+from oes_jax import fitting
 from oes_jax import metrics
 from oes_jax import runs
 from oes_jax.sweeps import _cases
@@ -24,12 +24,12 @@ def _quality(job: runs.Job, measured, mean: np.ndarray, shown: np.ndarray) -> di
     mean: mean of the members' outputs, [H, W, C].
     shown: the members' outputs as they are shown, [members, H, W, c].
   """
-  view = functools.partial(runs.to_view, job.config)
+  view = fitting.view_of(job.data.operator)
   truth, mean = view(measured.truth), view(mean)
   singles = [float(metrics.psnr(output, truth)) for output in shown]
   error, spread = np.abs(mean - truth), shown.std(0, ddof=1)
   return {"measurement": runs.quality_of(view(measured.estimate), truth),
-          job.config.output.image: runs.quality_of(mean, truth), "members": singles,
+          job.settings.output.image: runs.quality_of(mean, truth), "members": singles,
           "gain": float(metrics.psnr(mean, truth)) - float(np.mean(singles)),
           "correlation of spread and error": float(np.corrcoef(spread.ravel(), error.ravel())[0, 1])}
 
@@ -46,15 +46,15 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
     parts: folders of two or more finished members.
   """
   folder.mkdir(parents=True, exist_ok=True)
-  view, measured = functools.partial(runs.to_view, job.config), runs.measure(job)
+  view, measured = fitting.view_of(job.data.operator), runs.measure(job)
   outputs = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
   mean, shown = outputs.mean(0), np.stack([view(output) for output in outputs])
   spread = shown.std(0, ddof=1)
   quality = None if measured.truth is None else _quality(job, measured, mean, shown)
-  written = runs.write_images(folder, job, measured, measured.truth, mean, quality)
-  low, high = job.limits
+  written = runs.write_images(folder, job, measured, mean, quality)
+  low, high = job.data.limits
   np.save(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
-  if job.config.output.figures:
+  if job.settings.output.figures:
     error = None if measured.truth is None else np.abs(view(mean) - view(measured.truth))
     files.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
   summary = {"output": written, "members": [part.name for part in parts], "quality": quality,
@@ -85,9 +85,9 @@ def describe_ensemble(name: str, job: runs.Job, summary: dict[str, Any]) -> dict
   """
   quality = summary["quality"]
   psnr = {} if quality is None else {
-      "member": float(np.mean(quality["members"])), "mean": quality[job.config.output.image]["psnr"],
+      "member": float(np.mean(quality["members"])), "mean": quality[job.settings.output.image]["psnr"],
       "gain": quality["gain"]}
-  return {"case": name, "source": job.config.data.source, "members": len(summary["members"]),
+  return {"case": name, "source": job.settings.data.source, "members": len(summary["members"]),
           "psnr": psnr, "failure": None}
 
 

@@ -35,7 +35,7 @@ class Cut(NamedTuple):
 
 def unread_name(case: _cases.Case) -> str:
   """Return the name of a case whose files cannot be read, so that their checksums are unknown."""
-  return runs.case_name(case.config.data.source, case.config.seed, runs.plain(case.config))
+  return runs.case_name(case.asked["source"], case.asked["seed"], runs.plain(case.config))
 
 
 def has_ended(workdir: pathlib.Path) -> bool:
@@ -85,7 +85,7 @@ def read_case(case: _cases.Case, parent: pathlib.Path) -> runs.Job:
   """
   job = runs.inspect(case.config, parent=parent, tile=case.tile)
   if job.workdir.name != case.name:
-    raise ValueError(f"data.source={case.config.data.source!r} has changed since this start, or its truth "
+    raise ValueError(f"data.source={case.asked['source']!r} has changed since this start, or its truth "
                      "or mask has: start again.")
   return job
 

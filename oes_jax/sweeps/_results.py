@@ -46,11 +46,7 @@ def read_results(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 def _describe(case: _cases.Case, sigma: float | None) -> dict[str, Any]:
   """Return the part of a case's line that is known before it is run; sigma None: its image was not read."""
-  config = case.config
-  return {"case": case.name, "source": config.data.source, "seed": config.seed,
-          "mask": config.mask.source, "keep_fraction": config.mask.keep_fraction,
-          "kl_weight": config.mask.kl_weight if config.mask.source == "learn" else None,
-          "sigma": sigma}
+  return {"case": case.name, **case.asked, "sigma": sigma}
 
 
 def _failed(case: _cases.Case, sigma: float | None, failure: str) -> dict[str, Any]:
@@ -105,9 +101,9 @@ def record_end(folder: pathlib.Path, case: _cases.Case, job: runs.Job, outcome: 
   """
   if isinstance(outcome, str):
     files.write_atomically(job.workdir / "failure.json", json.dumps({"failure": outcome}).encode())
-    record_failure(folder, case, outcome, job.sigma)
+    record_failure(folder, case, outcome, job.data.sigma)
     return
-  line = _finished(case, job.sigma, outcome)
+  line = _finished(case, job.data.sigma, outcome)
   if not line["failure"]:
     copy_restored(folder, job.workdir, outcome["output"])
   append_result(folder, line)

@@ -51,16 +51,16 @@ def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, An
     ValueError: the folder holds something else.
   """
   if workdir is None:
-    workdir = f"runs/{config.experiment}-{runs.digest_of(runs.plain(config))}"
+    workdir = f"runs/{_cases.experiment_of(config)}-{runs.digest_of(runs.plain(config))}"
   identity = {"format": runs.FORMAT, "many": True,
-              "config": runs.plain_without(config, _NOT_IDENTITY)}
-  return runs.find_workdir(workdir, config.experiment, identity)[0], identity
+              "config": runs.without(runs.plain(config), _NOT_IDENTITY)}
+  return runs.find_workdir(workdir, _cases.experiment_of(config), identity)[0], identity
 
 
-def _fill_up(sweep: _Sweep, cut: _plan.Cut, rows: Sequence[_batch_folders.Row | None]):
-  """Return (any job of the batch, the job of each of this process's rows: None where it has no case)."""
-  template = next((row.job for row in rows if row), None) or _plan.read_case(cut.cases[0], sweep.folder / "cases")
-  return template, [row and row.job for row in rows]
+def _fill_up(sweep: _Sweep, cut: _plan.Cut, rows: Sequence[_batch_folders.Row | None]) -> list[runs.Job]:
+  """Return the job of each of this process's rows; one that has no case is filled up by any job of the batch."""
+  any_job = next((row.job for row in rows if row), None) or _plan.read_case(cut.cases[0], sweep.folder / "cases")
+  return [row.job if row else any_job for row in rows]
 
 
 def _restore_batch(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label: str) -> None:
@@ -73,10 +73,10 @@ def _restore_batch(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], labe
   with contextlib.ExitStack() as locks:
     rows = _batch_folders.take(sweep.folder, cut, sweep.mesh.size, locks)
     if any(parallel.gather(any(rows))):
-      template, jobs = _fill_up(sweep, cut, rows)
+      jobs = _fill_up(sweep, cut, rows)
       outcomes = runs.restore_batch(runs.Batch(
-          template=template, jobs=jobs, frame=cut.frame, framed=cut.framed,
-          generator=runs.frame_generator(template, cut.frame), folder=batch, mesh=sweep.mesh,
+          jobs=jobs, filling=[row is None for row in rows], frame=cut.frame, framed=cut.framed,
+          generator=runs.frame_generator(jobs[0], cut.frame), folder=batch, mesh=sweep.mesh,
           programs=programs, signals=sweep.signals, label=label))
       for row, outcome in zip(rows, outcomes):
         if row is not None:
@@ -152,13 +152,15 @@ def _restore_all(sweep: _Sweep) -> None:
     _say(f"cases done: {done} of {todo}, about {tqdm.tqdm.format_interval(seconds)} left")
 
 
-def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1)) -> tuple[pathlib.Path, bool]:
+def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1),
+            signals: runs.Signals | None = None) -> tuple[pathlib.Path, bool]:
   """Restore every case of a config, or of one share of it.
 
   Args:
     config: a config that asks for many restorations, as `is_many` tells.
     workdir: the sweep's folder, which several shares may use at once; None: runs/<experiment>-<hash>.
     shard: (i, n): of the measurements, those whose number is i modulo n are restored.
+    signals: signals to serve between chunks; None serves none, and Ctrl-C is a KeyboardInterrupt.
 
   Returns:
     (folder, whether all cases of this call ended with a result).
@@ -169,10 +171,11 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1))
     runs.Busy: another process has a batch that the processes of one program need.
     OSError: the folder can no longer be written.
   """
-  runs.check_config(config)
+  settings = runs.check_config(config)
   listed = [case for case in _cases.expand(config) if case.ensemble % shard[1] == shard[0]]
   folder, identity = find_folder(config, workdir)
-  names = run_cases(listed, folder, identity, config.compute, average=config.ensemble > 1)
+  names = run_cases(listed, folder, identity, images_per_device=settings.compute.images_per_device,
+                    average=settings.experiment.ensemble > 1, signals=signals)
   recorded = _results.read_results(folder)
   return folder, not any((recorded.get(name) or {"failure": "busy"})["failure"] for name in names)
 
@@ -189,29 +192,28 @@ def _claim_folder(folder: pathlib.Path, identity: dict[str, Any]) -> int:
   return runs.find_workdir(str(folder), "", identity)[1]["memory"]
 
 
-def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dict[str, Any], compute, *,
-              average: bool = False) -> list[str]:
+def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dict[str, Any], *,
+              images_per_device: int | None = None, average: bool = False,
+              signals: runs.Signals | None = None) -> list[str]:
   """Restore a list of cases in a folder; return the name of each, in cases/ and on record.
 
   Args:
     listed: cases that are not planned yet, which tell themselves apart by their configs.
     folder: where they go, as `runs.find_workdir` returned it; several shares may use it at once.
     identity: what tells the folder from others, as it was given to `runs.find_workdir`.
-    compute: the section of a config with the compilation cache and images_per_device.
+    images_per_device: number of images that a device restores at once; None: as many as the memory holds.
     average: whether ensembles are averaged.
+    signals: signals to serve between chunks; None serves none.
 
   Raises:
     ValueError, runs.Interrupted, runs.Busy, OSError: as `run_all` does.
   """
-  with runs.Signals() as signals:
-    runs.use_compilation_cache(compute)
-    cases = _plan.make_plan(listed, folder / "cases")
-    memory, mesh = _claim_folder(folder, identity), parallel.image_mesh()
-    cuts = list(_plan.cut_batches(cases, images_per_device=compute.images_per_device, free=memory,
-                                  devices=mesh.size))
-    with parallel.together():
-      _results.reconcile(folder, cases)
-      _restore_all(_Sweep(folder, cases, cuts, signals, mesh))
+  cases = _plan.make_plan(listed, folder / "cases")
+  memory, mesh = _claim_folder(folder, identity), parallel.image_mesh()
+  cuts = list(_plan.cut_batches(cases, images_per_device=images_per_device, free=memory, devices=mesh.size))
+  with parallel.together():
+    _results.reconcile(folder, cases)
+    _restore_all(_Sweep(folder, cases, cuts, signals or runs.Signals(), mesh))
   if jax.process_index() == 0:
     _batch_folders.clear(folder)
     if average:
