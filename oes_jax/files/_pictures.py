@@ -50,7 +50,9 @@ class _Stored(NamedTuple):
   Attributes:
     values: [H, W] or [H, W, C] if it is an image; alpha included.
     alpha: whether the last channel is alpha.
-    digest, suffix, template: as those of Picture.
+    digest: sha256 of the file or of the data set's item, or the bundled image's name.
+    suffix: suffix of the file that a restored image is written to.
+    template: the content of a DICOM file, else None.
   """
   values: np.ndarray
   alpha: bool

@@ -1,22 +1,31 @@
 """Stored states, and damage to them."""
 
 import pathlib
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from oes_jax.files import _checkpoints as checkpoints
 from oes_jax.files import _masks as stored_masks
-from oes_jax.fitting import _engine as engine
 
 
-def _state(value: float, step: int) -> engine.LoopState:
-  optimizer = engine.make_optimizer(learning_rate=0.1, schedule="cosine", num_steps=9)
+class State(NamedTuple):
+  """Named tuples in named tuples, dicts, scalars and empty parts, as the state of a stage has."""
+  step: Any
+  trainable: Any
+  opt_state: Any
+  average: Any
+  guard: Any = ()
+
+
+def _state(value: float, step: int) -> State:
   params = {"a": {"kernel": jnp.full((2, 3), value)}, "b": jnp.arange(4.0) * value}
-  state = engine.init_state(params, optimizer, (2, 2, 1))
-  return state._replace(step=jnp.int32(step))
+  opt_state = optax.adam(optax.cosine_decay_schedule(0.1, 9)).init(params)
+  return State(jnp.int32(step), params, opt_state, jnp.zeros((2, 2, 1)))
 
 
 def _largest_file(folder: pathlib.Path) -> pathlib.Path:
