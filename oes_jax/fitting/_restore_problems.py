@@ -1,0 +1,237 @@
+"""Both stages of many images in memory, in lock step: learn the masks, threshold them, train what they keep."""
+
+import collections
+import time
+from typing import Any, Callable, NamedTuple, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+from oes_jax import masks
+from oes_jax import metrics
+from oes_jax import parallel
+from oes_jax import random
+from oes_jax.fitting import _early_stopping
+from oes_jax.fitting import _engine
+from oes_jax.fitting import _mask_sources
+from oes_jax.fitting import _objectives
+from oes_jax.fitting import _program
+from oes_jax.fitting import _settings
+from oes_jax.fitting import _stages
+
+# Compiled stages of the last calls: a loop over images of one shape compiles once. By what they depend on.
+_PROGRAMS: collections.OrderedDict = collections.OrderedDict()
+_MOST_PROGRAMS = 8
+
+
+class Diverged(ArithmeticError):
+  """The loss of an image became NaN or infinite.
+
+  Attributes:
+    restorations: Restoration of every image, None of those that failed.
+  """
+  restorations: list[_stages.Restoration | None] = []
+
+
+class Plan(NamedTuple):
+  """How images are restored together.
+
+  Attributes:
+    source: where the masks come from; see `make_mask`.
+    learn: settings of the mask stage, with scope and prune of any mask.
+    weights: settings of the weight stage.
+    given: mask that is taken over, or None.
+    rounds: steps of every round of iterative magnitude pruning; () for other sources.
+    compaction: whether channels that cannot act are removed, where the generator has a graph.
+    chunk_steps: steps of a chunk of one image.
+    use_scan: whether the steps of a chunk are one compiled loop.
+    view: function image -> what is scored of it.
+    progress: whether progress bars are drawn.
+  """
+  source: str
+  learn: _settings.LearnMask
+  weights: _settings.TrainWeights
+  given: Any = None
+  rounds: tuple[int, ...] = ()
+  compaction: bool = True
+  chunk_steps: int = 100
+  use_scan: bool = True
+  view: Callable[[Any], Any] = lambda image: image
+  progress: bool = True
+
+
+class _Batch:
+  """Images that are restored together: their problems, initial params, masks and traces."""
+
+  def __init__(self, generator, problems, seeds, truths, plan: Plan):
+    self.generator, self.problems, self.seeds, self.truths, self.plan = generator, problems, seeds, truths, plan
+    devices = jax.local_devices()
+    self.mesh = parallel.image_mesh(devices if len(problems) % len(devices) == 0 else devices[:1])
+    self.params = [jax.device_get(generator.init(random.stream_key(seed, "params"))[0]) for seed in seeds]
+    self.traces = [{} for _ in problems]
+    self.seconds, self.failures = {}, [None] * len(problems)
+
+  def lay_out(self, trees):
+    return parallel.put(self.mesh, parallel.stack(trees))
+
+  def run(self, stage: _engine.Stage, identity: tuple, trainable, frozen, problems):
+    """Compile a stage, or take it from a call before, and run it with a progress bar; return its last state."""
+    began, plan = time.perf_counter(), self.plan
+    kind = stage.name.partition("_")[0]  # all rounds share one program
+    keys = np.stack([jax.random.key_data(random.stream_key(seed, kind)) for seed in self.seeds])
+    scored = None if self.truths is None else self.lay_out(self.truths)
+    args = (frozen, self.lay_out(problems), scored, parallel.put(self.mesh, keys))
+    program = self._compile(stage, (kind, *identity), trainable, args)
+    compiled, done = time.perf_counter(), 0
+    traces = [[] for _ in self.seeds]
+    with tqdm.tqdm(total=stage.num_steps, desc=f"{stage.name} stage", unit="step", mininterval=1, dynamic_ncols=True,
+                   disable=not plan.progress) as bar:
+      for step, state, record, sound in program.iterate(program.init(trainable), args):
+        for row, trace in enumerate(traces):
+          trace.append({name: values[row] for name, values in record.items()})
+          if not sound[row] and self.failures[row] is None:
+            self.failures[row] = f"the loss is not finite before step {step + 1} of the {stage.name} stage"
+        bar.update(step - done)
+        done = step
+        if all(self.failures):
+          return None
+    for all_stages, trace in zip(self.traces, traces):
+      all_stages[stage.name] = {name: np.concatenate([chunk[name] for chunk in trace]) for name in trace[0]}
+    self.seconds[stage.name] = {"compile": compiled - began, "run": time.perf_counter() - compiled}
+    return state
+
+  def _compile(self, stage, identity, trainable, args) -> _program.Program:
+    plan = self.plan
+    leaves, treedef = jax.tree.flatten((trainable, args))
+    length = max(1, plan.chunk_steps // (len(self.seeds) // self.mesh.size))
+    key = (identity, self.generator.apply, plan.view, plan.use_scan, length, self.mesh, treedef,
+           tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jnp.result_type(float))
+    if key not in _PROGRAMS:
+      view = plan.view
+      def score(truth, problem, image):
+        return {"psnr": metrics.psnr(view(image), view(truth), problem.valid)}
+      _PROGRAMS[key] = _program.compile_stage(
+          stage, trainable, args, mesh=self.mesh, length=length, score=score, use_scan=plan.use_scan)
+      while len(_PROGRAMS) > _MOST_PROGRAMS:
+        _PROGRAMS.popitem(last=False)
+    _PROGRAMS.move_to_end(key)
+    return _PROGRAMS[key]
+
+
+def _learn(batch: _Batch, densities) -> Any:
+  """Return the learned logits of every image, a batch; or None if all have failed."""
+  learn, number = batch.plan.learn, jnp.result_type(float)
+  stage = _stages.mask_stage(batch.generator, learn)._replace(average_decay=batch.plan.weights.average_decay)
+  frozen = [(params, number.type(density.keep_fraction), number.type(learn.kl_weight))
+            for params, density in zip(batch.params, densities)]
+  logits = [masks.initial_logits(params, masks.pruned_by("learn", learn.prune)) for params in batch.params]
+  state = batch.run(stage, (learn, batch.plan.weights.average_decay), batch.lay_out(logits), batch.lay_out(frozen),
+                    batch.problems)
+  return None if state is None else parallel.rows(state.trainable)
+
+
+def _train_round(batch: _Batch, number: int, steps: int, kept) -> Any:
+  """Train what the round before has kept, from the initial weights; return its scores, or None if all have failed."""
+  weights = batch.plan.weights
+  settings = _settings.TrainWeights(num_steps=steps, learning_rate=weights.learning_rate, schedule=weights.schedule,
+                                    average_decay=weights.average_decay)
+  frozen = batch.lay_out(kept)
+  state = batch.run(_stages.weight_stage(batch.generator, settings, name=f"round_{number + 1}"), (settings,),
+                    masks.apply_mask(batch.lay_out(batch.params), frozen), frozen, batch.problems)
+  return None if state is None else _mask_sources.trained_scores(parallel.rows(state.trainable), parallel.stack(kept))
+
+
+def _make_masks(batch: _Batch, densities, scores, *, share: float = 1, before=None) -> list[masks.Chosen]:
+  """Return the mask of every image, of the scores that a stage has found, or of a source that needs none."""
+  plan = batch.plan
+  return [_mask_sources.make_mask(
+      batch.generator, params, problem, source=plan.source, settings=plan.learn, density=density, seed=seed,
+      scores=None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores), given=plan.given,
+      share=share, before=None if before is None else before[row].mask)
+          for row, (params, problem, density, seed) in enumerate(
+              zip(batch.params, batch.problems, densities, batch.seeds))]
+
+
+def _find_masks(batch: _Batch, densities) -> list[masks.Chosen] | None:
+  """Run the stages that make the masks; return those, or None if all images have failed."""
+  plan, chosen = batch.plan, None
+  if plan.source == "learn":
+    scores = _learn(batch, densities)
+    return None if scores is None else _make_masks(batch, densities, scores)
+  if not plan.rounds:
+    return _make_masks(batch, densities, None)
+  kept = [jax.tree.map(np.ones_like, params) for params in batch.params]
+  for number, steps in enumerate(plan.rounds):
+    scores = _train_round(batch, number, steps, kept)
+    if scores is None:
+      return None
+    chosen = _make_masks(batch, densities, scores, share=(number + 1) / len(plan.rounds), before=chosen)
+    kept = [one.mask for one in chosen]
+  return chosen
+
+
+def _train(batch: _Batch, chosen: Sequence[masks.Chosen]):
+  """Train the kept weights of every image; return (last state or None if all have failed, plans of compaction or None)."""
+  plan, weights = batch.plan, batch.plan.weights
+  kept, params, problems, plans = [one.mask for one in chosen], batch.params, batch.problems, None
+  # The draws of noise follow from the shapes, which the batch's widths must not change.
+  if plan.compaction and batch.generator.graph is not None and not (weights.sgld_noise or weights.input_noise):
+    plans = [_mask_sources.plan_compaction(batch.generator, mask) for mask in kept]
+    plans = [masks.widen(one, masks.widest(plans)) for one in plans]
+    params, kept, problems = zip(*(_mask_sources.compact(batch.generator, *row)
+                                   for row in zip(plans, params, kept, problems)))
+  frozen = batch.lay_out(kept)
+  state = batch.run(_stages.weight_stage(batch.generator, weights), (weights,),
+                    masks.apply_mask(batch.lay_out(params), frozen), frozen, problems)
+  return state, plans
+
+
+def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: Sequence[int],
+                     densities: Sequence[_mask_sources.Density], plan: Plan,
+                     truths: Sequence[np.ndarray] | None = None) -> list[_stages.Restoration]:
+  """Restore images of one shape together: both stages in one compiled batch, in memory.
+
+  Args:
+    generator: Generator of the images.
+    problems: one Problem an image, of one shape and forward function, with network inputs.
+    seeds: seed of every image's draws.
+    densities: how many weights every mask keeps.
+    plan: how they are restored.
+    truths: clean images [H, W, C], only ever scored; or None.
+
+  Returns:
+    One Restoration an image, in the unit range; its summary holds seconds, findings about the mask and notes.
+
+  Raises:
+    Diverged: the loss of an image became NaN or infinite; the exception carries what the others gave.
+  """
+  batch = _Batch(generator, problems, seeds, truths, plan)
+  chosen = _find_masks(batch, densities)
+  state, plans = (None, None) if chosen is None else _train(batch, chosen)
+  restored = [None] * len(problems)
+  if state is not None:
+    state = parallel.rows(state._replace(guard=state.guard and state.guard._replace(memory=())))
+    for row, one in enumerate(chosen):
+      if batch.failures[row] is None:
+        restored[row] = _restoration(batch, row, one, jax.tree.map(lambda leaf, row=row: leaf[row], state),
+                                     plans and plans[row])
+  if any(batch.failures):
+    error = Diverged("; ".join(f"image {row}: {text}" for row, text in enumerate(batch.failures) if text)
+                     + ". Lower the learning_rate of that stage.")
+    error.restorations = restored
+    raise error
+  return restored
+
+
+def _restoration(batch: _Batch, row: int, chosen: masks.Chosen, state, plan: masks.Compaction | None) -> _stages.Restoration:
+  """Return the restoration of one image; what was removed comes back as zeros."""
+  mask, params = jax.device_get(chosen.mask), state.trainable
+  if plan is not None:
+    zeros = jax.tree.map(np.zeros_like, batch.params[row])
+    params = masks.expand(batch.generator.graph, plan, params, zeros)
+  guarded = _early_stopping.Choice(state.guard.output, int(state.guard.step), bool(state.guard.stopped)) if state.guard else None
+  return _stages.Restoration(
+      state.average, state.output, guarded, jax.tree.map(np.multiply, params, mask), jax.tree.map(lambda m: m != 0, mask),
+      batch.traces[row], None, {"seconds": batch.seconds, "collapse": chosen.findings, "notes": chosen.notes})
