@@ -8,6 +8,8 @@ from oes_jax.fitting._objectives import Fit
 from oes_jax.fitting._objectives import Prior
 from oes_jax.fitting._objectives import Problem
 from oes_jax.fitting._objectives import make_weight_objective
+from oes_jax.fitting._presets import OPERATOR_PRESETS
+from oes_jax.fitting._presets import PAPER
 from oes_jax.fitting._restoration import LARGEST_AUTO_FRACTION
 from oes_jax.fitting._restoration import Program
 from oes_jax.fitting._restoration import acting_target

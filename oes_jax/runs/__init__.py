@@ -17,6 +17,9 @@ from oes_jax.runs._members import measure
 from oes_jax.runs._memory import available_memory
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
+from oes_jax.runs._presets import PRESETS
+from oes_jax.runs._presets import describe_keys
+from oes_jax.runs._presets import make_config
 from oes_jax.runs._processes import Busy
 from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import Signals
@@ -25,6 +28,14 @@ from oes_jax.runs._run import Failed
 from oes_jax.runs._run import restore_job
 from oes_jax.runs._run import run
 from oes_jax.runs._run import use_compilation_cache
+from oes_jax.runs._settings import CheckpointSettings
+from oes_jax.runs._settings import ComputeSettings
+from oes_jax.runs._settings import DataSettings
+from oes_jax.runs._settings import ExperimentSettings
+from oes_jax.runs._settings import MaskSettings
+from oes_jax.runs._settings import OutputSettings
+from oes_jax.runs._settings import SECTIONS
+from oes_jax.runs._settings import SweepSettings
 from oes_jax.runs._validation import check_config
 from oes_jax.runs._validation import claim_workdir
 from oes_jax.runs._validation import digest_of

@@ -1,0 +1,24 @@
+"""Settings that go together, by dotted names: section of a config, and setting."""
+
+from typing import Any
+
+# What an operator's restoration needs other than the defaults.
+OPERATOR_PRESETS: dict[str, dict[str, Any]] = {
+    # A coarse image says nothing of how a fine one varies between its pixels. The hourglass fills that with noise, and
+    # a sparse one most of all; the deep decoder, which only interpolates and mixes channels, cannot.
+    "super_resolution": {"generator.name": "deep_decoder", "mask.source": "dense"},
+    # Scans have little noise, of about 3 %: there the few weights that a mask leaves miss detail (README, "Through an
+    # operator").
+    "mri": {"mask.source": "dense"},
+    "tomography": {"mask.source": "dense"},
+}
+# The constants of the authors' code of arXiv 2406.05288 (OES), made for photographs of 512 x 512 pixels.
+PAPER: dict[str, Any] = {
+    "mask.keep_fraction": 0.05,
+    "mask.num_steps": 60_000,
+    "mask.learning_rate": 0.01,
+    "mask.schedule": "constant",
+    "mask.kl_weight": 1e-9,
+    "mask.temperature": 0.2,
+    "weights.num_steps": 40_000,
+}

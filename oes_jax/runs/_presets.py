@@ -1,0 +1,65 @@
+"""Configs of the program: every key with its default, an operator's preset and the paper's constants."""
+
+import dataclasses
+import textwrap
+from typing import Any
+
+from ml_collections import config_dict
+
+from oes_jax import fitting
+from oes_jax import operators
+from oes_jax import settings
+from oes_jax.runs import _settings
+
+PRESETS = ("quick", "paper")
+
+
+def _default(field: dataclasses.Field) -> Any:
+  """Return the default of a key; one that is None still knows its type, for changes on the command line."""
+  return config_dict.placeholder(field.metadata["kind"]) if field.default is None else field.default
+
+
+def make_config(operator: str = "identity", preset: str = "quick", **changes: Any) -> config_dict.ConfigDict:
+  """Return a config of every key, locked: an unknown key raises and names the nearest known one.
+
+  Args:
+    operator: the name of the forward operator; what its restorations need is set with it.
+    preset: "quick", the defaults, or "paper", the constants of OES.
+    **changes: values of other keys by their dotted names, such as **{"weights.num_steps": 3000}.
+
+  Raises:
+    ValueError: the operator or the preset is unknown.
+    KeyError, TypeError: a change names no key, or has another type.
+  """
+  if operator not in operators.OPERATOR_NAMES:
+    raise ValueError(f"operator.name={operator!r} is unknown; allowed: {', '.join(operators.OPERATOR_NAMES)}.")
+  if preset not in PRESETS:
+    raise ValueError(f"preset {preset!r} is unknown; allowed: {', '.join(PRESETS)}.")
+  config = config_dict.ConfigDict()
+  for section, kinds in _settings.SECTIONS.items():
+    keys = {field.name: _default(field) for kind in kinds for field in settings.fields_of(kind)}
+    if section:
+      config[section] = config_dict.ConfigDict(keys)
+    else:
+      config.update(keys)
+  config.lock().update_from_flattened_dict({
+      "operator.name": operator, **fitting.OPERATOR_PRESETS.get(operator, {}),
+      **(fitting.PAPER if preset == "paper" else {}), **changes})
+  return config
+
+
+def describe_keys(prefix: str = "", width: int = 120) -> str:
+  """Return the listing of every key of a config by section, with its meaning and its default.
+
+  Args:
+    prefix: what stands before every key, such as "--config.".
+    width: columns of the listing.
+  """
+  lines = []
+  for section, kinds in _settings.SECTIONS.items():
+    lines += ["", f"{section or 'config'}:"]
+    for kind in kinds:
+      for key, text in settings.describe(kind, f"{prefix}{section}." if section else prefix):
+        lines.append(textwrap.fill(f"{key}  {text}", width, initial_indent=2 * " ", subsequent_indent=6 * " ",
+                                   break_long_words=False, break_on_hyphens=False))
+  return "\n".join(lines[1:])
