@@ -6,7 +6,6 @@ Every message names the value, what is allowed and the config key.
 import hashlib
 import json
 import pathlib
-import re
 from typing import Any
 
 import jax
@@ -14,145 +13,27 @@ import jax
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
-from oes_jax import masks
-from oes_jax import noise
-from oes_jax import operators
 from oes_jax.runs import _forward
-
-MASK_SOURCES = (*masks.SCORED, "bundled", "file", "dense", "shuffled")
-_READ_A_FILE = ("file", "shuffled")
-MASK_SCOPES = ("global", "layerwise")
-OUTPUTS = ("average", "last", "guarded")
-PRECISIONS = ("default", "high", "highest")
-DTYPES = ("float32", "bfloat16")
-
-_OPTIONAL = ("noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.keep_fraction", "mask.round_steps", "data.max_side",
-             "compute.chunk_steps", "compute.images_per_device", "compute.tile")  # None is automatic
-# key: (test, what is allowed).
-_NUMBERS = {
-    "seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1"),
-    "ensemble": (lambda v: 1 <= v <= 1000, "a whole number from 1 to 1000"),
-    "data.max_side": (lambda v: v >= 16, "16 pixels or more, or None for no limit"),
-    "noise.seed": (lambda v: 0 <= v < 2 ** 31, "a whole number from 0 to 2^31 - 1, or None for seed"),
-    "noise.sigma": (lambda v: 0 <= v <= 1, "a number in [0, 1] (of the unit range), or None"),
-    "noise.peak": (lambda v: 0 < v < float("inf"), "a number > 0 (counts at the value 1), or None"),
-    "noise.share": (lambda v: 0 <= v < 1, "a number in [0, 1), or None"),
-    "operator.kept": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
-    "operator.factor": (lambda v: 2 <= v <= 8, "a whole number from 2 to 8"),
-    "operator.kernel_sigma": (lambda v: 0.1 <= v <= 50, "0.1 to 50 pixels"),
-    "operator.motion_length": (lambda v: 2 <= v <= 200, "2 to 200 pixels"),
-    "operator.motion_angle": (lambda v: -360 <= v <= 360, "-360 to 360 degrees"),
-    "operator.coils": (lambda v: 1 <= v <= 64, "a whole number from 1 to 64"),
-    "operator.acceleration": (lambda v: 1 <= v <= 100, "a number from 1 to 100"),
-    "operator.centre": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
-    "operator.angles": (lambda v: 1 <= v <= 10_000, "a whole number from 1 to 10,000"),
-    "operator.rows": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
-    "generator.num_scales": (lambda v: v >= 1, "1 or more"),
-    "mask.keep_fraction": (lambda v: 0 < v <= 1, "a number in (0, 1], or None for automatic"),
-    "mask.rounds": (lambda v: 1 <= v <= 100, "a whole number from 1 to 100"),
-    "mask.round_steps": (lambda v: v >= 1, "1 or more, or None for weights.num_steps"),
-    "mask.num_steps": (lambda v: v >= 1, "1 or more"),
-    "mask.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
-    "mask.kl_weight": (lambda v: 0 <= v < float("inf"), "a number >= 0"),
-    "mask.temperature": (lambda v: 0 < v < float("inf"), "a number > 0"),
-    "weights.num_steps": (lambda v: v >= 1, "1 or more"),
-    "weights.learning_rate": (lambda v: 0 < v < float("inf"), "a number > 0"),
-    "weights.average_decay": (lambda v: 0 <= v <= 0.9999 or v == 1,
-                              "a number in [0, 0.9999], or 1 for the plain mean"),
-    "weights.average_from": (lambda v: v >= 0, "0 or more"),
-    "weights.input_noise": (lambda v: 0 <= v < float("inf"), "a number >= 0"),
-    "weights.sgld_noise": (lambda v: 0 <= v < float("inf"), "a number >= 0, in learning rates"),
-    "weights.guard_window": (lambda v: 2 <= v <= 1000, "a whole number from 2 to 1000"),
-    "weights.guard_patience": (lambda v: v >= 1, "1 or more"),
-    "weights.held_out": (lambda v: 0 < v <= 0.5, "a number in (0, 0.5]"),
-    "checkpoint.every_steps": (lambda v: v >= 1, "1 or more"),
-    "compute.chunk_steps": (lambda v: v >= 1, "1 or more, or None for automatic"),
-    "compute.images_per_device": (lambda v: v >= 1, "1 or more, or None for automatic"),
-    "compute.tile": (lambda v: v == 0 or v >= 64, "64 pixels or more, 0 for never, or None for automatic"),
-    "compute.tile_overlap": (lambda v: 0 <= v <= 128, "0 to 128 pixels"),
-}
-_CHOICES = {
-    "operator.name": _forward.OPERATOR_NAMES,
-    "operator.downsampling": tuple(operators.DOWNSAMPLING),
-    "noise.model": tuple(noise.NOISE_MODELS),
-    "generator.name": tuple(generators.GENERATORS),
-    "mask.source": MASK_SOURCES,
-    "mask.scope": MASK_SCOPES,
-    "mask.schedule": tuple(fitting.SCHEDULES),
-    "weights.schedule": tuple(fitting.SCHEDULES),
-    "output.image": OUTPUTS,
-    "compute.conv": ("auto", *generators.CONVOLUTIONS),
-    "compute.precision": PRECISIONS,
-    "compute.dtype": DTYPES,
-}
-_FLAGS = ("output.figures", "compute.compaction")
-_TUPLES = {  # key: (length or None, allowed)
-    "data.crop": (4, int, "(top, left, height, width), whole numbers"),
-    "data.range": (2, (int, float), "(low, high)"),
-    "generator.channels": (None, int, "a tuple of whole widths"),
-}
-
-
-def _value(config, key: str):
-  for part in key.split("."):
-    config = config[part]
-  return config
-
+from oes_jax.runs import _settings
 
 def check_config(config) -> None:
-  """Check every value of a config that can be checked alone.
+  """Check every value of a config that can be checked alone, and those of several sections that go together.
 
   Raises:
     ValueError: names the key, its value and what is allowed.
   """
-  for key, (test, allowed) in _NUMBERS.items():
-    value = _value(config, key)
-    if not (key in _OPTIONAL if value is None else test(value)):
-      raise ValueError(f"{key}={value!r} is not allowed; allowed: {allowed}.")
-  for key, allowed in _CHOICES.items():
-    value = _value(config, key)
-    if value not in allowed:
-      raise ValueError(f"{key}={value!r} is unknown; allowed: {', '.join(allowed)}.")
-  for key in _FLAGS:
-    if not isinstance(_value(config, key), bool):
-      raise ValueError(f"{key}={_value(config, key)!r} is not allowed; allowed: True or False.")
-  for key, (length, kind, allowed) in _TUPLES.items():
-    value = _value(config, key)
-    if value is not None and ((length is not None and len(value) != length)
-                              or not all(isinstance(v, kind) for v in value)):
-      raise ValueError(f"{key}={value!r} is not allowed; allowed: {allowed}, or None.")
-  if not re.fullmatch(r"[\w-][\w.-]*", config.experiment):
-    raise ValueError(f"experiment={config.experiment!r} is not allowed; allowed: letters, digits, "
-                     "'_', '-' and '.', as it names a folder.")
-  weights = config.weights
-  if weights.guard not in (None, *fitting.GUARDS):
-    raise ValueError(f"weights.guard={weights.guard!r} is unknown; allowed: {', '.join(fitting.GUARDS)}, or None.")
-  if weights.guard == "variance" and weights.num_steps < weights.guard_window:
-    raise ValueError(f"weights.guard='variance' needs weights.num_steps={weights.num_steps} to be at least "
-                     f"weights.guard_window={weights.guard_window}.")
-  if weights.average_from >= weights.num_steps:
-    raise ValueError(f"weights.average_from={weights.average_from} leaves nothing to average; allowed: less "
-                     f"than weights.num_steps={weights.num_steps}.")
-  if weights.guard is None and config.output.image == "guarded":
+  for section, kinds in _settings.SECTIONS.items():
+    for kind in kinds:
+      kind.from_section(config[section] if section else config, f"{section}." if section else "")
+  if config.weights.guard is None and config.output.image == "guarded":
     raise ValueError("output.image='guarded' needs weights.guard; allowed: "
                      f"{', '.join(fitting.GUARDS)}.")
-  if config.mask.source not in _READ_A_FILE and config.mask.path is not None:
-    raise ValueError(f"mask.path={config.mask.path!r} is not used by mask.source="
-                     f"{config.mask.source!r}; allowed: mask.source='file' or 'shuffled'.")
-  if config.mask.source in _READ_A_FILE and config.mask.path is None:
-    raise ValueError(f"mask.source={config.mask.source!r} needs mask.path: the mask/ folder of another "
-                     "run, or a mask pickle of the authors of OES.")
-  if config.mask.prune not in (None, *masks.PRUNED):
-    raise ValueError(f"mask.prune={config.mask.prune!r} is unknown; allowed: {', '.join(masks.PRUNED)}, or None.")
   if config.compute.tile and config.operator.name != "identity":
     raise ValueError(f"compute.tile={config.compute.tile} cuts an image that operator.name={config.operator.name!r} "
                      "measures as a whole; allowed: None or 0.")
   if config.noise.model != "gaussian" and config.operator.name not in _forward.MEASURE_IMAGES:
     raise ValueError(f"noise.model={config.noise.model!r} is for images, which operator.name="
                      f"{config.operator.name!r} does not measure; allowed: gaussian.")
-  if config.compute.tile and config.compute.tile_overlap > config.compute.tile // 2:
-    raise ValueError(f"compute.tile_overlap={config.compute.tile_overlap} is not allowed; allowed: at "
-                     f"most half of compute.tile={config.compute.tile}.")
   if config.mask.source in ("learn", "imp", "imp_oracle") and config.mask.keep_fraction == 1:
     raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn or prune; allowed: mask.source='dense', "
                      "or a fraction below 1.")
@@ -203,7 +84,7 @@ def mask_digest(mask_config) -> str | None:
   """
   if mask_config.source == "bundled":
     return files.bundled_masks_digest()
-  if mask_config.source not in _READ_A_FILE:
+  if mask_config.source not in _settings.READ_A_FILE:
     return None
   path = mask_config.path
   file = pathlib.Path(path)
