@@ -1,5 +1,6 @@
 """Configs: what every file in configs/ resolves to, the operators' presets, and keys that know their types."""
 
+import ast
 import json
 import pathlib
 import runpy
@@ -47,6 +48,13 @@ def test_every_config_and_every_preset_is_stored():
   for name in ("denoise", "benchmark"):
     presets = runpy.run_path(str(CONFIGS / f"{name}.py")).get("PRESETS", runs.PRESETS)
     assert {f"{name}:{preset}" for preset in presets} <= set(RESOLVED)
+
+
+def test_configs_import_the_library_and_only_claims_share_the_benchmark():
+  for path in CONFIGS.rglob("*.py"):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+      if isinstance(node, ast.ImportFrom) and node.module.startswith("configs"):
+        assert path.parent.name == "paper" and [alias.name for alias in node.names] == ["benchmark"], path
 
 
 @pytest.mark.parametrize("operator", operators.OPERATOR_NAMES)
