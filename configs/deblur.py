@@ -4,13 +4,12 @@
   python -m oes_jax.main --config=configs/deblur.py --config.data.source=mine.png --config.operator.kernel=kernel.npy
 """
 
-from configs import denoise
+from oes_jax import runs
 
 
 def get_config():
   """Return the config; operator.kernel is gaussian, motion, or a file."""
-  config = denoise.get_config("quick")
+  config = runs.make_config("deblurring")
   config.experiment = "deblur"
-  config.operator.name = "deblurring"
   config.data.source = "astronaut_face_128"
   return config

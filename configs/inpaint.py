@@ -5,13 +5,12 @@
   python -m oes_jax.main --config=configs/inpaint.py --config.operator.mask=text
 """
 
-from configs import denoise
+from oes_jax import runs
 
 
 def get_config():
   """Return the config; pixels are lost where the image operator.mask is 0."""
-  config = denoise.get_config("quick")
+  config = runs.make_config("inpainting")
   config.experiment = "inpaint"
-  config.operator.name = "inpainting"
   config.data.source = "astronaut_face_128"
   return config

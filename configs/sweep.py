@@ -4,12 +4,12 @@
   python -m oes_jax.main --config=configs/sweep.py --workdir=runs/sweep --summarise
 """
 
-from configs import denoise
+from oes_jax import runs
 
 
 def get_config():
   """Return the config of the sweep: 3 images x 3 seeds x (learned and random at 2 densities, dense)."""
-  config = denoise.get_config()
+  config = runs.make_config()
   config.experiment = "sweep"
   config.data.source = "astronaut,chelsea,coffee"
   config.data.max_side = 64

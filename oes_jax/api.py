@@ -1,4 +1,4 @@
-"""The Python call: arrays in, arrays out, with the settings of the operator's config in configs/."""
+"""The Python call: arrays in, arrays out, with the settings of the operator's preset."""
 
 import contextlib
 import io
@@ -9,20 +9,13 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from configs import ct
-from configs import deblur
-from configs import denoise
-from configs import inpaint
-from configs import mri
-from configs import super_resolution
 from oes_jax import files
 from oes_jax import runs
 from oes_jax import sweeps
 
 
-# Operators with a config of their own; all others have that of denoising.
-_CONFIGS = {"inpainting": inpaint, "super_resolution": super_resolution, "deblurring": deblur, "mri": mri,
-            "tomography": ct}
+# Standard deviation of the noise that is simulated through a scanner, where none is given.
+_SIMULATED_SIGMA = {"mri": 0.03, "tomography": 0.03}
 
 
 class Restoration(NamedTuple):
@@ -78,11 +71,10 @@ def _make_config(measurement, operator, truth, settings, folder: pathlib.Path):
     raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and with it the "
                      "other keys of config.operator.")
   changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(settings)
-  config = _CONFIGS.get(str(changes["operator.name"]), denoise).get_config()
-  config.experiment = "call"
-  config.operator.simulate = False
-  if not changes.get("operator.simulate"):
-    config.noise.sigma = None  # of what the config simulates
+  named = str(changes["operator.name"])
+  config = runs.make_config(named, experiment="call", **{"operator.simulate": False})
+  if changes.get("operator.simulate"):
+    config.noise.sigma = _SIMULATED_SIGMA.get(named)
   known = config.to_dict()
   for key, value in changes.items():
     section, _, name = key.rpartition(".")
@@ -153,8 +145,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *, operator: str |
     ensemble: restorations of every measurement; their mean is the image, their spread the uncertainty.
     seed: of all draws.
     settings: keys of the config by their dotted names, such as {"weights.num_steps": 3000}, that differ from the
-      operator's config: configs/inpaint.py, super_resolution.py, deblur.py, mri.py, ct.py, else denoise.py. A
-      strength of noise is that of the measurement: nothing is simulated unless {"operator.simulate": True} asks for it.
+      operator's preset, runs.make_config(operator). A strength of noise is that of the measurement: nothing is
+      simulated unless {"operator.simulate": True} asks for it.
     workdir: folder to work in and to keep: the same call goes on there after an interruption. None: a
       temporary one, without figures.
 

@@ -26,6 +26,7 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _SUMMARISE = flags.DEFINE_bool(
     "summarise", False, "Print and write the table of many cases so far, and restore nothing.")
 flags.mark_flags_as_required(["config"])
+_HELP = ("help", "helpshort", "helpfull", "?")
 
 
 def _fail(message: object, code: int) -> None:
@@ -38,14 +39,20 @@ def _fail(message: object, code: int) -> None:
 
 
 def _parse_flags(argv):
-  """Parse the flags; a fault in a flag or a config's keys is one line, not a traceback."""
+  """Parse the flags; a fault in a flag or a config's keys is one line, not a traceback.
+
+  A flag of absl that asks for help ends the program with the flags; the keys of a config stand before them.
+  """
+  if any(argument.lstrip("-") in _HELP for argument in argv[1:] if argument.startswith("-")):
+    print("Keys of a config, with their defaults, which a config file may change. None is automatic.\n\n"
+          f"{runs.describe_keys('--config.', flags.get_help_width())}\n")
   try:
     return flags.FLAGS(argv)
   except (AttributeError, KeyError) as error:
     while error.args and isinstance(error.args[0], Exception):  # ml_collections nests them
       error = error.args[0]
     said = str(error.args[0]).replace("\n", ". ")
-    _fail(f"unknown config key {said} Every key is in configs/default.py.", 2)
+    _fail(f"unknown config key {said} --help lists every key.", 2)
   except (flags.Error, TypeError, ValueError, OSError) as error:
     _fail(error, 2)
 

@@ -8,12 +8,12 @@ What we found, and at which scale: README.md in this folder.
 """
 
 from configs import benchmark
-from configs import denoise
+from oes_jax import runs
 
 
 def get_config():
   """Return the config of one of the restorations of configs/benchmark.py, but for its noise draw."""
-  config = denoise.get_config("quick")
+  config = runs.make_config()
   config.experiment = "paper-layers"
   config.data.source, config.data.crop = benchmark.CROPS[0]
   config.generator.num_scales = 4

@@ -7,12 +7,12 @@ Images and masks are the authors' and not ours to ship. 512x512 pixels; some 240
 found: README.md in this folder.
 """
 
-from configs import denoise
+from oes_jax import runs
 
 
 def get_config():
   """Return the config: the authors' constants, 1,000 weight steps under a given mask."""
-  config = denoise.get_config("paper")
+  config = runs.make_config(preset="paper")
   config.experiment = "paper-published-masks"
   config.noise.sigma = 0.1
   config.mask.source = "file"

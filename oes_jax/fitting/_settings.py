@@ -88,7 +88,7 @@ class TrainWeights(settings.Settings):
       "neither stage sees). All steps run; the guard's choice is one more output, and says its step.",
       kind=str, choices=_early_stopping.GUARDS)
   guard_window: int = settings.setting(
-      100, "Outputs whose variance guard variance takes.", allowed="a whole number from 2 to 1000",
+      100, "Number of the last outputs whose variance guard variance takes.", allowed="a whole number from 2 to 1000",
       test=lambda v: 2 <= v <= 1000)
   guard_patience: int = settings.setting(
       1000, "Steps without a better output after which the guard's choice is final.", allowed="1 or more",

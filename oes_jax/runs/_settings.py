@@ -149,7 +149,7 @@ class ComputeSettings(settings.Settings):
       None, "Images that a device restores at once. None: by backend and free memory.", kind=int,
       allowed="1 or more, or None for automatic", test=lambda v: v >= 1)
   compilation_cache: str = settings.setting(
-      "~/.cache/oes_jax", "Folder of JAX's persistent compilation cache; \"\" turns it off.")
+      "~/.cache/oes_jax", "Folder of JAX's persistent compilation cache; \"\" or None turns it off.", optional=True)
 
   def check(self, prefix: str = "") -> None:
     """Check every setting, and that tiles are larger than their overlap; messages name them after the prefix."""
