@@ -9,6 +9,7 @@ that counts, and feeds a channel that reaches the image.
 
 from typing import NamedTuple, Sequence
 
+import jax
 import numpy as np
 
 from oes_jax.generators import Layer
@@ -103,8 +104,19 @@ def acting_weights(graph: Sequence[Layer], mask, net_input_channels: int):
   return as_tree(graph, analyse(graph, mask, net_input_channels)[0])
 
 
-def density_report(graph: Sequence[Layer], mask, net_input_channels: int) -> list[LayerReport]:
-  """Kept and acting weights of every array, in the order of the graph."""
+def density_report(graph: Sequence[Layer] | None, mask, net_input_channels: int) -> list[LayerReport]:
+  """Return kept and acting weights of every array, in the order of the graph.
+
+  Args:
+    graph: channel graph of the generator; without one every kept weight counts as acting.
+    mask: tree of 0/1 arrays.
+    net_input_channels: number of channels of the network input.
+  """
+  if graph is None:
+    counts = [(path, np.size(leaf), int(np.count_nonzero(leaf)))
+              for path, leaf in jax.tree_util.tree_flatten_with_path(mask)[0]]
+    return [LayerReport("/".join(str(getattr(key, "key", getattr(key, "name", key))) for key in path), size, kept, kept)
+            for path, size, kept in counts]
   acting = acting_weights(graph, mask, net_input_channels)
   return [LayerReport("/".join(layer.path + (name,)), kept.size, int(kept.sum()),
                       int(_nonzero(acting, layer)[name].sum()))

@@ -30,6 +30,7 @@ from oes_jax.operators._operator import chain
 from oes_jax.operators._operator import count_measured
 from oes_jax.operators._operator import ForwardOperator
 from oes_jax.operators._operator import identity
+from oes_jax.operators._operator import shape_of
 from oes_jax.operators._scan import Scan
 from oes_jax.operators._settings import OperatorSettings
 from oes_jax.operators._super_resolution import DOWNSAMPLING

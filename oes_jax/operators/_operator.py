@@ -121,3 +121,9 @@ def identity(image_shape: Sequence[int] | None = None) -> ForwardOperator:
   """
   return ForwardOperator(lambda rng: (), _measured, all_seen, lambda op_params, measurement: measurement,
                          image_shape and tuple(image_shape), measures_image=True, tileable=True)
+
+
+def shape_of(operator: ForwardOperator, op_params) -> tuple[int, ...]:
+  """Return the shape of what an operator measures of an image of its shape."""
+  image = jax.ShapeDtypeStruct(operator.image_shape, jnp.result_type(float))
+  return jax.eval_shape(operator.apply, op_params, image).shape

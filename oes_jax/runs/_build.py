@@ -83,15 +83,21 @@ def loses_measured_pixels(settings: Settings, simulated: bool) -> bool:
   return family_of(settings).loses_pixels and not simulated and _file_of(settings) is not None
 
 
-def fill_lost(settings: Settings, picture: files.Picture) -> files.Picture:
-  """Put the nearest measured pixel where operator.mask says that one is lost: a file may hold anything there.
+def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray | None = None) -> files.Picture:
+  """Put the nearest measured pixel where a mask says that one is lost: a file may hold anything there.
+
+  Args:
+    settings: all settings.
+    picture: image with lost pixels.
+    mask: [H, W], 0 where a pixel is lost; None: the file that operator.mask names.
 
   Raises:
     ValueError: the mask has another shape, or a measured pixel is not finite.
   """
-  seen = _read_plane(settings, "mask") != 0
+  seen = (_read_plane(settings, "mask") if mask is None else mask) != 0
   if seen.shape != picture.values.shape[:2] or not seen.any():
-    raise ValueError(f"operator.mask={settings.operator.mask!r} is {seen.shape} with {seen.sum()} measured pixels, the "
+    named = f"={settings.operator.mask!r}" if mask is None else ""
+    raise ValueError(f"operator.mask{named} is {seen.shape} with {seen.sum()} measured pixels, the "
                      f"image {picture.values.shape[:2]}; allowed: its shape, not 0 everywhere.")
   measured = picture.values[seen]
   if not np.isfinite(measured).all():

@@ -28,6 +28,7 @@ class Data:
     strength: how strong the noise is.
     operator: forward operator.
     scan: what was measured, or None where the picture was.
+    loss: how badly a prediction explains what was measured, in place of the noise model's fit; or None.
   """
   picture: files.Picture
   limits: tuple[float, float]
@@ -36,6 +37,7 @@ class Data:
   strength: noise.Strength
   operator: operators.ForwardOperator
   scan: operators.Scan | None
+  loss: Any = None
 
   @property
   def sigma(self) -> float:
@@ -57,12 +59,11 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
   return clean.values, clean.digest
 
 
-def _scan_picture(settings: Settings, scan: operators.Scan, digest: str):
-  """Return (operator of a scan, its first image in its own units: what stands for the file where an image would)."""
-  operator = _build.make_operator(settings, scan.image_shape, False, scan)
+def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, digest: str = "") -> files.Picture:
+  """Return the first image of a scan in its own units: what stands for the file where an image would."""
   image = fitting.scan_estimate(operator, operator.init(np.random.default_rng(0)), scan)
-  return operator, files.Picture(values=image, alpha=None, squeezed=image.shape[-1] == 1, suffix=".npy", digest=digest,
-                                 bundled=False)
+  return files.Picture(values=image, alpha=None, squeezed=image.shape[-1] == 1, suffix=".npy", digest=digest,
+                       bundled=False)
 
 
 def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str, Any]]:
@@ -71,7 +72,8 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
   simulated = _build.is_simulated(settings, files.is_bundled(settings.data.source))
   lost = _build.loses_measured_pixels(settings, simulated)
   if read is not None:
-    operator, picture = _scan_picture(settings, *read)
+    operator = _build.make_operator(settings, read[0].image_shape, False, read[0])
+    picture = scan_picture(operator, *read)
   else:
     picture = files.read_picture(
         settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost)

@@ -70,8 +70,10 @@ class Job:
     """Form of the convolutions."""
     return generators.resolve_implementation(self.settings.compute.conv, jax.default_backend())
 
-  def loss(self) -> noise.Noise:
-    """Return the noise whose data fit explains the measurement, with its strength where the fit depends on it."""
+  def loss(self) -> Any:
+    """Return what explains the measurement: a loss of its own, or the noise, with its strength where its fit needs it."""
+    if self.data.loss is not None:
+      return self.data.loss
     model = self.settings.noise.model
     strength = noise.Strength(*(np.asarray(value or 0, jnp.result_type(float)) for value in self.data.strength))
     return noise.Noise(model, strength if noise.NOISE_MODELS[model].fits_with else ())
@@ -122,7 +124,30 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   if parent is not None:
     workdir = str(parent / case_name(settings.data.source, settings.experiment.seed, identity))
   folder, choices = _folder.find_workdir(workdir, settings.experiment.experiment, identity)
-  tile, shape, generator, need = _size.fit_memory(settings, whole, choices.get("tile", tile), data.operator)
+  return make_job(settings, folder, identity, data, whole, choices.get("tile", tile))
+
+
+def make_job(settings: Settings, folder: pathlib.Path | None, identity: dict[str, Any], data: _data.Data, whole,
+             tile: int | None = None, generator: generators.Generator | None = None) -> Job:
+  """Return the job of what was read, with its automatic choices made.
+
+  Args:
+    settings: all settings.
+    folder: folder of the run; None where nothing is written.
+    identity: what makes this run this run.
+    data: what was read.
+    whole: (H, W, C) of the image.
+    tile: side of the tiles where it was chosen before (0: none), else None.
+    generator: generator of the image, in place of the one that the settings name; then there are no tiles.
+
+  Raises:
+    ValueError: the memory does not suffice, or a density or a mask does not go with the generator.
+  """
+  if generator is None:
+    tile, shape, generator, need = _size.fit_memory(settings, whole, tile, data.operator)
+  else:
+    tile, shape = None, tuple(whole)
+    need = _size.need_of(generator, whole, settings, data.operator)
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   num_measured = operators.count_measured(data.operator, shape)
   with _errors.named("mask"):

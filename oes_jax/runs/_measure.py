@@ -114,7 +114,7 @@ def _place(array, frame):
 
 
 def make_row(generator: generators.Generator, frame: tuple[int, int, int], framed: bool, job: Job, *,
-             operator, filling: bool = False) -> Row:
+             operator, filling: bool = False, measurement: Measurement | None = None) -> Row:
   """Measure a job's image and draw its initial params and network input.
 
   Args:
@@ -124,9 +124,10 @@ def make_row(generator: generators.Generator, frame: tuple[int, int, int], frame
     job: job of the image.
     operator: forward operator of the batch, of the same kind and shape as the job's.
     filling: whether the row only fills the batch up.
+    measurement: the job's measurement, where it is known already.
   """
   seed, weights = job.settings.experiment.seed, job.settings.weights
-  measurement, valid = measure(job), None
+  measurement, valid = measurement or measure(job), None
   values, seen = measurement.values, operator.seen(measurement.op_params)
   if framed:
     inside = np.zeros((*frame[:2], 1), jnp.result_type(float))

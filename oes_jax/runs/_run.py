@@ -111,7 +111,7 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
     if signals.received:
       raise _processes.Interrupted(signals.received)
     began = time.perf_counter()
-    part = _tile_job(job, number, measurement.values[place],
+    part = tile_job(job, number, measurement.values[place],
                      None if measurement.truth is None else measurement.truth[place])
     print(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
           f"columns {place[1].start} to {place[1].stop}", flush=True)
@@ -130,13 +130,14 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
   return _outputs.write_tiled(job, measurement, image, summaries)
 
 
-def _tile_job(job: Job, number: int, values, truth) -> Job:
+def tile_job(job: Job, number: int, values, truth) -> Job:
   """Return the job of a tile: a floating-point image that needs neither noise nor an intensity map."""
   picture = dataclasses.replace(
       job.data.picture, values=np.asarray(values), alpha=None, squeezed=False, suffix=".npy")
   data = dataclasses.replace(job.data, picture=picture, truth=None if truth is None else np.asarray(truth),
                              limits=(0.0, 1.0), simulated=False, operator=operators.identity(job.shape))
-  return dataclasses.replace(job, workdir=job.workdir / "tiles" / f"{number:03d}", data=data, tile=None)
+  folder = job.workdir and job.workdir / "tiles" / f"{number:03d}"
+  return dataclasses.replace(job, workdir=folder, data=data, tile=None)
 
 
 def _describe_measurement(job: Job) -> str:

@@ -72,3 +72,10 @@ def fit_memory(settings: Settings, shape, stored: int | None, operator: operator
       f"{part[0]}x{part[1]} pixels need about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are "
       f"free (compute.tile={compute.tile}); allowed: compute.tile=None or smaller tiles, a narrower "
       "generator.channels, a smaller data.crop or operator.rows, or more free memory.")
+
+
+def need_of(generator: generators.Generator, shape, settings: Settings, operator: operators.ForwardOperator) -> _memory.Need:
+  """Return the bytes that a run of a generator needs for a whole image (H, W, C)."""
+  remembered = settings.weights.guard_window if settings.weights.guard == "variance" else 0
+  need = _memory.estimate_memory(generator, shape, shape, settings.compute.dtype, remembered)
+  return need._replace(per_image=need.per_image + operator.num_bytes)

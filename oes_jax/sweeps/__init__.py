@@ -1,5 +1,7 @@
 """Many restorations: plan, batches, shards, ensembles and tables."""
 
+from oes_jax.sweeps._array_folder import restore_in_folder
+from oes_jax.sweeps._array_folder import write_array
 from oes_jax.sweeps._cases import Case
 from oes_jax.sweeps._cases import expand
 from oes_jax.sweeps._cases import is_many

@@ -8,8 +8,6 @@ from oes_jax import files
 from oes_jax import masks
 from oes_jax import runs
 
-# Seeds of an ensemble's members lie this far apart, so that they meet no other seed of a sweep.
-_SEED_STRIDE = 1_000_003
 # What each kind of mask reads; crossing it with the rest would repeat the same case.
 _READS_KL_WEIGHT = ("learn",)
 
@@ -127,6 +125,6 @@ def expand(config) -> list[Case]:
       if config.ensemble > 1:  # every member restores one and the same measurement
         if config.noise.seed is None:
           changes["noise.seed"] = setting["seed"]
-        changes["seed"] = (setting["seed"] + member * _SEED_STRIDE) % 2 ** 31
+        changes["seed"] = (setting["seed"] + member * runs.SEED_STRIDE) % 2 ** 31
       cases.append(Case(_with(config, changes), number, member))
   return cases

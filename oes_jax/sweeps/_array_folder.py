@@ -1,0 +1,74 @@
+"""Arrays restored in a folder that is kept: written into it, and run there so that an interruption can be resumed."""
+
+import io
+import json
+import pathlib
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax import runs
+from oes_jax.sweeps import _cases
+from oes_jax.sweeps import _sweep
+
+
+def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
+  """Write an array, or several by name, into a folder's arrays/, for a config to name; return the path.
+
+  Args:
+    folder: folder that is kept.
+    name: name of the file.
+    given: array, or {name: array}.
+
+  Raises:
+    ValueError: another array of that name lies there.
+  """
+  several = isinstance(given, Mapping)
+  path, stream = folder / "arrays" / f"{name}.{'npz' if several else 'npy'}", io.BytesIO()
+  if several:
+    np.savez(stream, **{key: np.asarray(given[key]) for key in sorted(given)})
+  else:
+    np.save(stream, np.asarray(given), allow_pickle=False)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if not path.is_file():
+    files.write_atomically(path, stream.getvalue())
+  elif path.read_bytes() != stream.getvalue():
+    raise ValueError(f"workdir={str(folder)!r} holds another {name}; allowed: a new or empty folder.")
+  return str(path)
+
+
+def restore_in_folder(config, folder: pathlib.Path, signals: runs.Signals) -> fitting.Restoration:
+  """Restore what a config names in a folder, and return what was written there.
+
+  Args:
+    config: config of one measurement, perhaps with an ensemble.
+    folder: folder to work in and to keep.
+    signals: signals to serve between chunks.
+
+  Raises:
+    runs.Failed: a restoration could not go on; what was computed is kept.
+    runs.Interrupted: after a signal, likewise.
+    runs.Busy: another process works in the folder.
+  """
+  place = folder / "run"
+  if not _cases.is_many(config):
+    job = runs.prepare(config, str(place))
+    return _read(place, [place], runs.run_job(job, signals))
+  place, complete = _sweep.run_all(config, str(place), signals=signals)
+  if not complete:
+    raise runs.Failed(f"not every member of the ensemble was restored; see {place / 'results.jsonl'}")
+  ensemble, = (place / "ensembles").iterdir()
+  read = lambda path: json.loads((path / "summary.json").read_text(encoding="utf-8"))
+  members = [place / "cases" / name for name in read(ensemble)["members"]]
+  return _read(ensemble, members, read(members[0]))
+
+
+def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[str, Any]) -> fitting.Restoration:
+  first = members[0]
+  image = np.load(folder / "restored.npy")
+  spread = np.load(folder / "spread.npy").reshape(image.shape) if len(members) > 1 else None
+  traces = files.read_metrics(first / "metrics.jsonl") if (first / "metrics.jsonl").is_file() else {}
+  mask = files.load_mask(first / "mask")[0] if (first / "mask").is_dir() else None
+  return fitting.Restoration(image, None, mask=mask, traces=traces, spread=spread, summary=summary)
