@@ -1,0 +1,36 @@
+"""What tests of the benchmarks share."""
+
+import argparse
+
+import pytest
+
+SMALL = """
+from configs import benchmark
+METHODS = (
+    "learned mask (OES)", "learned mask, plain mean", "dense (deep image prior)",
+    "narrow deep decoder, as many weights as kept", "learned mask shuffled inside arrays", "random", "magnitude",
+    "SNIP", "GraSP", "SynFlow", "SynFlow, at least as many as can act", "iterative magnitude pruning",
+    "iterative magnitude pruning on the clean image (oracle)")
+def get_config():
+  config = benchmark.get_config("tuned")
+  config.update_from_flattened_dict({
+      "generator.num_scales": 1, "generator.channels": (8,), "mask.num_steps": 30, "mask.keep_fraction": 0.4,
+      "weights.num_steps": 110, "weights.guard_window": 10, "mask.round_steps": 30, "compute.compilation_cache": ""})
+  config.benchmark.update(dict(
+      methods=METHODS, crops=(("astronaut", (60, 190, 24, 24)), ("coffee", (60, 190, 24, 24))),
+      learning_rates=(0.01, 0.02), tuning_crops=(("rocket", (60, 190, 24, 24)),),
+      transfer_crops=(("retina", (600, 600, 24, 24)),),
+      transfer_corruptions=benchmark.TRANSFER_CORRUPTIONS[1:], densities=(0.1, 0.5), sigmas=(0.1, 0.3),
+      texture_crops=(("brick", (60, 190, 24, 24)),)))
+  config.benchmark.problems = tuple(
+      (name, (("rocket", (90, 260, 24, 24)), ("retina", (600, 600, 24, 24))) if images == benchmark.COLOUR else
+       (("cell", (280, 200, 24, 24)),), changes) for name, images, changes in benchmark.PROBLEMS)
+  return config
+"""
+
+
+@pytest.fixture(name="arguments")
+def fixture_arguments(tmp_path):
+  (tmp_path / "small.py").write_text(SMALL)
+  return argparse.Namespace(config=str(tmp_path / "small.py"), folder=str(tmp_path / "runs"),
+                            output=str(tmp_path / "record.json"))

@@ -1,0 +1,38 @@
+"""Inverse problems."""
+
+import json
+import pathlib
+
+import pytest
+from ml_collections import config_dict
+
+from oes_jax.bench import _inverse
+from oes_jax.bench import _methods
+from oes_jax.files import _reports as reports
+
+RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
+
+
+def test_the_recorded_inverse_problems_follow_from_their_rows():
+  stored = json.loads((RECORDS / "inverse.json").read_text(encoding="utf-8"))
+  config = config_dict.ConfigDict(stored["config"])
+  table = _inverse.tabulate(config, stored["rows"])
+  assert stored["table"] == reports.format_markdown(table)
+  part = _inverse.tabulate(config, [row for row in stored["rows"] if row["method"] != "zero-filled"])
+  failed, = [line for line in part[1:] if line[-1]]
+  assert failed[1] == "zero-filled" and failed[-1] == "3 of 3" and len(part) == len(table)
+
+
+@pytest.mark.slow
+def test_inverse_problems_are_solved_by_networks_and_peers(tmp_path, arguments):
+  _inverse.run_inverse(arguments)
+  record = json.loads((tmp_path / "record.json").read_text())
+  found = {(row["problem"].split()[0], row["method"]) for row in record["rows"]}
+  assert {("half", "biharmonic inpainting"), ("Gaussian", "Richardson-Lucy, 10 iterations"), ("4", "bicubic"),
+          ("MRI,", "zero-filled"), ("tomography,", "SART, 2 passes")} <= found
+  for problem in ("half", "Gaussian", "4", "MRI,", "tomography,"):
+    assert {(problem, _methods.LEARNED), (problem, "total variation, told sigma")} <= found
+  assert all(row["average psnr"] > 8 for row in record["rows"])
+  for suffix in ("csv", "png"):
+    assert (tmp_path / "runs" / f"inverse.{suffix}").stat().st_size > 100
+  assert record["table"].count("\n") == 2 + len(found) and "rocket, retina" in record["table"]
