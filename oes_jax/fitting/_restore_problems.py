@@ -143,13 +143,13 @@ def _train_round(batch: _Batch, number: int, steps: int, kept) -> Any:
   return None if state is None else _mask_sources.trained_scores(parallel.rows(state.trainable), parallel.stack(kept))
 
 
-def _make_masks(batch: _Batch, densities, scores, *, share: float = 1, before=None) -> list[masks.Chosen]:
+def _make_masks(batch: _Batch, densities, scores, share: float = 1) -> list[masks.Chosen]:
   """Return the mask of every image, of the scores that a stage has found, or of a source that needs none."""
   plan = batch.plan
   return [_mask_sources.make_mask(
       batch.generator, params, problem, source=plan.source, settings=plan.learn, density=density, seed=seed,
       scores=None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores), given=plan.given,
-      share=share, before=None if before is None else before[row].mask)
+      share=share)
           for row, (params, problem, density, seed) in enumerate(
               zip(batch.params, batch.problems, densities, batch.seeds))]
 
@@ -167,7 +167,7 @@ def _find_masks(batch: _Batch, densities) -> list[masks.Chosen] | None:
     scores = _train_round(batch, number, steps, kept)
     if scores is None:
       return None
-    chosen = _make_masks(batch, densities, scores, share=(number + 1) / len(plan.rounds), before=chosen)
+    chosen = _make_masks(batch, densities, scores, (number + 1) / len(plan.rounds))
     kept = [one.mask for one in chosen]
   return chosen
 
