@@ -10,13 +10,13 @@ import numpy as np
 import tqdm
 
 from oes_jax import masks
-from oes_jax import metrics
 from oes_jax import parallel
 from oes_jax import random
 from oes_jax.fitting import _early_stopping
 from oes_jax.fitting import _engine
 from oes_jax.fitting import _mask_sources
 from oes_jax.fitting import _objectives
+from oes_jax.fitting import _posing
 from oes_jax.fitting import _program
 from oes_jax.fitting import _settings
 from oes_jax.fitting import _stages
@@ -109,11 +109,8 @@ class _Batch:
     key = (identity, self.generator.apply, plan.view, plan.use_scan, length, self.mesh, treedef,
            tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jnp.result_type(float))
     if key not in _PROGRAMS:
-      view = plan.view
-      def score(truth, problem, image):
-        return {"psnr": metrics.psnr(view(image), view(truth), problem.valid)}
       _PROGRAMS[key] = _program.compile_stage(
-          stage, trainable, args, mesh=self.mesh, length=length, score=score, use_scan=plan.use_scan)
+          stage, trainable, args, mesh=self.mesh, length=length, score=_posing.psnr_of(plan.view), use_scan=plan.use_scan)
       while len(_PROGRAMS) > _MOST_PROGRAMS:
         _PROGRAMS.popitem(last=False)
     _PROGRAMS.move_to_end(key)
@@ -122,11 +119,10 @@ class _Batch:
 
 def _learn(batch: _Batch, densities) -> Any:
   """Return the learned logits of every image, a batch; or None if all have failed."""
-  learn, number = batch.plan.learn, jnp.result_type(float)
+  learn = batch.plan.learn
   stage = _stages.mask_stage(batch.generator, learn)._replace(average_decay=batch.plan.weights.average_decay)
-  frozen = [(params, number.type(density.keep_fraction), number.type(learn.kl_weight))
-            for params, density in zip(batch.params, densities)]
-  logits = [masks.initial_logits(params, masks.pruned_by("learn", learn.prune)) for params in batch.params]
+  logits, frozen = zip(*(_stages.mask_start(params, learn, density.keep_fraction)
+                         for params, density in zip(batch.params, densities)))
   state = batch.run(stage, (learn, batch.plan.weights.average_decay), batch.lay_out(logits), batch.lay_out(frozen),
                     batch.problems)
   return None if state is None else parallel.rows(state.trainable)
@@ -134,9 +130,7 @@ def _learn(batch: _Batch, densities) -> Any:
 
 def _train_round(batch: _Batch, number: int, steps: int, kept) -> Any:
   """Train what the round before has kept, from the initial weights; return its scores, or None if all have failed."""
-  weights = batch.plan.weights
-  settings = _settings.TrainWeights(num_steps=steps, learning_rate=weights.learning_rate, schedule=weights.schedule,
-                                    average_decay=weights.average_decay)
+  settings = _stages.round_settings(batch.plan.weights, steps)
   frozen = batch.lay_out(kept)
   state = batch.run(_stages.weight_stage(batch.generator, settings, name=f"round_{number + 1}"), (settings,),
                     masks.apply_mask(batch.lay_out(batch.params), frozen), frozen, batch.problems)
@@ -176,8 +170,7 @@ def _train(batch: _Batch, chosen: Sequence[masks.Chosen]):
   """Train the kept weights of every image; return (last state or None if all have failed, plans of compaction or None)."""
   plan, weights = batch.plan, batch.plan.weights
   kept, params, problems, plans = [one.mask for one in chosen], batch.params, batch.problems, None
-  # The draws of noise follow from the shapes, which the batch's widths must not change.
-  if plan.compaction and batch.generator.graph is not None and not (weights.sgld_noise or weights.input_noise):
+  if plan.compaction and batch.generator.graph is not None and not _stages.draws_by_shape(weights):
     plans = [_mask_sources.plan_compaction(batch.generator, mask) for mask in kept]
     plans = [masks.widen(one, masks.widest(plans)) for one in plans]
     params, kept, problems = zip(*(_mask_sources.compact(batch.generator, *row)

@@ -10,14 +10,12 @@ import pathlib
 from typing import Any, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
-from oes_jax import metrics
 from oes_jax import parallel
 from oes_jax import random
 from oes_jax.runs import _job
@@ -88,11 +86,8 @@ class _Work(_stage_loop.Session):
     length = max(1, _job.steps_of_chunk(job.settings, batch.frame) // len(batch.jobs))
     shapes = (kind, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
     if shapes not in batch.programs:
-      view = fitting.view_of(job.data.operator)
-      def score(truth, problem, image):
-        return {"psnr": metrics.psnr(view(image), view(truth), problem.valid)}
       batch.programs[shapes] = fitting.compile_stage(
-          stage, trainable, args, mesh=batch.mesh, length=length, score=score,
+          stage, trainable, args, mesh=batch.mesh, length=length, score=fitting.psnr_of(fitting.view_of(job.data.operator)),
           use_scan=not (job.conv == "lax" and jax.default_backend() == "cpu"))
     program = batch.programs[shapes]
     return program, program.init(trainable), args
@@ -125,10 +120,8 @@ def _train_round(work: _Work, name: str):
   problems = [row.problem for row in work.rows]
   if settings.mask.source == "imp_oracle":
     problems = [row.problem.replace(measurement=row.clean) for row in work.rows]
-  weights = settings.weights
-  stage = fitting.weight_stage(work.batch.generator, fitting.TrainWeights(
-      num_steps=work.stages[name], learning_rate=weights.learning_rate, schedule=weights.schedule,
-      average_decay=weights.average_decay), name=name)
+  stage = fitting.weight_stage(
+      work.batch.generator, fitting.round_settings(settings.weights, work.stages[name]), name=name)
   def compile_it():
     frozen = work.lay_out(kept)
     params = work.lay_out([row.params for row in work.rows])
@@ -139,13 +132,11 @@ def _train_round(work: _Work, name: str):
 
 def _learn_scores(work: _Work):
   """Return this process's rows of the learned logits, or None if all have failed."""
-  settings, number = work.settings, jnp.result_type(float)
-  prune = masks.pruned_by("learn", settings.learn.prune)
+  settings = work.settings
   stage = fitting.mask_stage(work.batch.generator, settings.learn)._replace(average_decay=settings.weights.average_decay)
   def compile_it():
-    frozen = [(row.params, number.type(row.job.density.keep_fraction), number.type(row.job.settings.learn.kl_weight))
-              for row in work.rows]
-    logits = [masks.initial_logits(row.params, prune) for row in work.rows]
+    logits, frozen = zip(*(fitting.mask_start(row.params, row.job.settings.learn, row.job.density.keep_fraction)
+                           for row in work.rows))
     return work.compiled(stage, work.lay_out(logits), work.lay_out(frozen), [row.problem for row in work.rows])
   state = _stage_loop.run_stage(work, "mask", compile_it)
   return None if state is None else parallel.rows(state.trainable)
@@ -168,8 +159,7 @@ def _train_weights(work: _Work):
   def compile_it():
     # A row that is no longer restored has no weights, and widens no other.
     kept = [row.mask if row.alive else jax.tree.map(np.zeros_like, row.params) for row in work.rows]
-    # The draws of noise follow from the shapes, which the batch's widths must not change.
-    if settings.compute.compaction and not (settings.weights.sgld_noise or settings.weights.input_noise):
+    if settings.compute.compaction and not fitting.draws_by_shape(settings.weights):
       params, kept, problems = zip(*_compact(work, kept))
     else:
       params, problems = ([getattr(row, name) for row in work.rows] for name in ("params", "problem"))
