@@ -49,6 +49,8 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any]):
                      "other keys of `operator`.")
   changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(told)
   config = runs.make_config(str(changes["operator.name"]), experiment="call", **{"operator.simulate": False})
+  if not changes.get("operator.simulate"):
+    config.update_from_flattened_dict({"noise.sigma": None})  # of what is simulated
   arrays = {}
   for key, value in changes.items():
     if np.ndim(value) > 0 and not isinstance(value, (str, tuple, list)):
