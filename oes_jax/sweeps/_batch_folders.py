@@ -48,7 +48,7 @@ def _read_names(batch: pathlib.Path) -> list[str] | None:
 
 def _list_begun(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, list[str]]]:
   """Yield (folder, names of its cases) of every batch that has begun."""
-  for path in (folder / "batches").glob("*/batch.json"):
+  for path in (folder / "batches").glob("[!.]*/batch.json"):  # ".*": being removed
     with contextlib.suppress(FileNotFoundError):
       yield path.parent, json.loads(path.read_text(encoding="utf-8"))
 
@@ -108,19 +108,34 @@ def _read_rows(folder: pathlib.Path, cases: Sequence[_cases.Case | None]) -> lis
   return rows
 
 
-def _begin(folder: pathlib.Path, batch: pathlib.Path, names: Sequence[str]) -> None:
-  """Write batch.json; checkpoints of batches that an earlier start cut of the same cases go."""
-  for other, others in _list_begun(folder):
+def _note(folder: pathlib.Path, batch: pathlib.Path, names: Sequence[str], begins: bool) -> None:
+  """Write batch.json; as a batch begins, the checkpoints go that an earlier start's batches have of its cases."""
+  for other, others in _list_begun(folder) if begins else ():
     if not set(others).isdisjoint(names):
-      remove(other)
+      with contextlib.suppress(runs.Busy, FileNotFoundError), runs.lock(other):
+        remove(other)  # a process that is just starting on it finds the case locked
   files.write_atomically(batch / "batch.json", json.dumps(names).encode())
+
+
+def _lock_batch(batch: pathlib.Path, locks: contextlib.ExitStack) -> None:
+  """Make a batch's folder and lock it.
+
+  Raises:
+    runs.Busy: another process has it, or has just ended it.
+  """
+  batch.mkdir(parents=True, exist_ok=True)
+  try:
+    locks.enter_context(runs.lock(batch))
+  except FileNotFoundError as error:
+    raise runs.Busy(f"another process has just removed {batch}") from error
 
 
 def take(folder: pathlib.Path, cut: _plan.Cut, devices: int, locks: contextlib.ExitStack) -> list[Row | None]:
   """Lock a batch and its cases; return this process's rows, None where one has no case to restore.
 
   A row has none where the batch has more rows than cases, where the case has ended, where its files have
-  gone or another process has it, and where the batch began without it.
+  gone or another process has it, and where the batch once began or went on without it: its row of the
+  checkpoint is another's, so a later batch restores it.
 
   Args:
     folder: the sweep's folder.
@@ -133,8 +148,7 @@ def take(folder: pathlib.Path, cut: _plan.Cut, devices: int, locks: contextlib.E
   """
   batch = find_folder(folder, cut, devices)
   if jax.process_index() == 0:
-    batch.mkdir(parents=True, exist_ok=True)
-    locks.enter_context(runs.lock(batch))
+    _lock_batch(batch, locks)
   parallel.gather(None)  # the folder is there
   names = _read_names(batch)
   cases = [case if names is None or case.name in names else None for case in cut.cases]
@@ -143,6 +157,7 @@ def take(folder: pathlib.Path, cut: _plan.Cut, devices: int, locks: contextlib.E
   mine = cases[jax.process_index() * local:(jax.process_index() + 1) * local]
   rows = _lock_rows(_read_rows(folder, mine), locks)
   taken = parallel.gather([row.case.name for row in rows if row is not None])
-  if names is None and jax.process_index() == 0:
-    _begin(folder, batch, list(itertools.chain.from_iterable(taken)))
+  taken = list(itertools.chain.from_iterable(taken))
+  if taken != names and jax.process_index() == 0:  # what the batch goes on without, it does not come back to
+    _note(folder, batch, taken, begins=names is None)
   return rows

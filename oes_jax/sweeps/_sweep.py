@@ -87,11 +87,7 @@ def _restore_batch(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], labe
 
 
 def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
-  """Restore a case that is cut into tiles, and put it on record.
-
-  Raises:
-    runs.Busy: another process has it.
-  """
+  """Restore a case that is cut into tiles, and put it on record; runs.Busy: another process has it."""
   if jax.process_count() > 1:
     if jax.process_index() == 0:
       _results.record_failure(sweep.folder, case, "it needs tiles, which one program over several processes does "
@@ -110,12 +106,7 @@ def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
 
 
 def _restore_cut(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label: str) -> None:
-  """Restore a batch or a tiled case, unless another process has it.
-
-  Raises:
-    runs.Interrupted: a signal came before it.
-    runs.Busy: another process has it, and those of this program cannot go on without it.
-  """
+  """Restore a batch or a tiled case, unless another process has it or a signal came before."""
   if sweep.signals.received and jax.process_count() == 1:
     raise runs.Interrupted(sweep.signals.received)
   try:

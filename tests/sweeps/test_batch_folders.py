@@ -6,7 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from oes_jax import runs
 from oes_jax.runs import _processes as processes
+from oes_jax.sweeps import _batch_folders as batch_folders
 from oes_jax.sweeps import _sweep as sweep
 import tiny_sweep
 
@@ -50,3 +52,45 @@ def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
     (folder / "batches" / batch / "batch.json").write_text(json.dumps(members))
   sweep.run_all(tiny_sweep.config(), str(folder))
   assert [path.name for path in (folder / "batches").iterdir()] == ["going on"]
+
+
+@pytest.mark.slow
+def test_a_case_that_another_process_had_for_a_while_is_restored_later(tmp_path, monkeypatch):
+  """The batch went on without it: what its row holds in the checkpoint since is not its own."""
+  config, folder = tiny_sweep.config(compute__images_per_device=2), tmp_path / "run"
+  assert sweep.run_all(config, str(tmp_path / "whole"))[1]
+  stop = tiny_sweep.stop_in(monkeypatch, "weights")
+  with pytest.raises(processes.Interrupted):
+    sweep.run_all(config, str(folder))
+  stop.clear()
+  coins, = (folder / "cases").glob("coins-*")
+  with processes.lock(coins), pytest.raises(processes.Interrupted):
+    sweep.run_all(config, str(folder))
+  assert not sweep.run_all(config, str(folder))[1]  # the batch ends without it
+  assert sweep.run_all(config, str(folder))[1]
+  assert tiny_sweep.restored(folder) == tiny_sweep.restored(tmp_path / "whole")
+
+
+def test_a_batch_that_another_process_ends_at_that_moment_is_left_to_it(whole, tmp_path, monkeypatch):
+  lock = processes.lock
+  def removing(folder):
+    if folder.parent.name == "batches":
+      shutil.rmtree(folder)
+    return lock(folder)
+  monkeypatch.setattr(runs, "lock", removing)
+  assert sweep.run_all(tiny_sweep.config(), str(tmp_path / "run")) == (tmp_path / "run", False)
+  monkeypatch.setattr(runs, "lock", lock)
+  assert sweep.run_all(tiny_sweep.config(), str(tmp_path / "run"))[1]
+  assert tiny_sweep.restored(tmp_path / "run") == tiny_sweep.restored(whole)
+
+
+def test_only_what_no_process_works_on_makes_room_for_a_batch(tmp_path):
+  others = {"going on": ["a", "b"], "left": ["b", "c"], "elsewhere": ["d"]}
+  for name, members in {**others, "mine": None}.items():
+    (tmp_path / "batches" / name).mkdir(parents=True)
+    if members:
+      (tmp_path / "batches" / name / "batch.json").write_text(json.dumps(members))
+  with processes.lock(tmp_path / "batches" / "going on"):
+    batch_folders._note(tmp_path, tmp_path / "batches" / "mine", ["b"], begins=True)
+  assert {path.name for path in (tmp_path / "batches").iterdir()} == {"going on", "elsewhere", "mine"}
+  assert json.loads((tmp_path / "batches" / "mine" / "batch.json").read_text()) == ["b"]

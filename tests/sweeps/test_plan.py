@@ -1,6 +1,7 @@
 """What is known of cases before any is run, and how batches are cut."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -90,3 +91,19 @@ def test_a_file_that_goes_during_a_sweep_fails_alone(tmp_path, monkeypatch):
   folder, complete = sweep.run_all(config, str(tmp_path / "run"))
   failures = {line["source"]: line["failure"] for line in results.read_results(folder).values()}
   assert not complete and failures["camera"] is None and "does not exist" in failures[str(image)]
+
+
+def test_the_processes_of_one_program_plan_their_share_and_know_all(tmp_path, monkeypatch):
+  listed = cases.expand(tiny_sweep.config(sweep__seeds=(0, 1, 2, 3), data__source="camera"))
+  alone = plan.make_plan(listed, tmp_path)
+  told = []
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  monkeypatch.setattr(plan.parallel, "gather", lambda value: told.append(json.loads(json.dumps(value))) or [value, value])
+  for index in (0, 1):
+    monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+    plan.make_plan(listed, tmp_path)
+  monkeypatch.setattr(plan.parallel, "gather", lambda value: told)
+  both = plan.make_plan(listed, tmp_path)
+  assert [(case.config, case.name, case.group) for case in both] == [
+      (case.config, case.name, case.group) for case in alone]
+  assert _cut(both, free=10 ** 12) == [cut._replace(cases=both) for cut in _cut(alone, free=10 ** 12)]
