@@ -49,7 +49,7 @@ def choose_density(source: str, settings: _settings.LearnMask, params, num_measu
   kept = masks.keep_count(settings.keep_fraction, size)
   if source in masks.SCORED and kept <= spared:
     raise ValueError(f"keep_fraction={settings.keep_fraction!r} keeps {kept:,} of {size:,} weights, but {spared:,} are norms' "
-                     f"and biases, which masks of source {source!r} do not prune; allowed: more than "
+                     f"and biases, which source={source!r} does not prune; allowed: more than "
                      f"{spared / size:.3g}, or prune='all'.")
   return Density(settings.keep_fraction, None)
 

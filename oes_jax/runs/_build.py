@@ -71,11 +71,20 @@ def image_shape(settings: Settings, measured: tuple[int, int, int], simulated: b
   return (finer * measured[0], finer * measured[1], measured[2])
 
 
-def _file_of(settings: Settings) -> tuple[str, str] | None:
-  """Return (setting of the operator that names a file, the path), or None."""
+def _file_of(settings: Settings) -> tuple[str, pathlib.Path] | None:
+  """Return (setting of the operator that names a file, the file), or None.
+
+  Raises:
+    ValueError: there is no such file.
+  """
   key = _READS.get(settings.operator.name)
   path = None if key is None else getattr(settings.operator, key)
-  return None if path is None or path in _NO_FILES[key] else (key, path)
+  if path is None or path in _NO_FILES[key]:
+    return None
+  file = pathlib.Path(files.split_page(path)[0])
+  if not file.is_file():
+    raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, {', '.join(_NO_FILES[key])}.")
+  return key, file
 
 
 def loses_measured_pixels(settings: Settings, simulated: bool) -> bool:
@@ -114,13 +123,7 @@ def operator_digest(settings: Settings) -> str | None:
     ValueError: there is no such file.
   """
   named = _file_of(settings)
-  if named is None:
-    return None
-  key, path = named
-  file = pathlib.Path(files.split_page(path)[0])
-  if not file.is_file():
-    raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, {', '.join(_NO_FILES[key])}.")
-  return hashlib.sha256(file.read_bytes()).hexdigest()
+  return None if named is None else hashlib.sha256(named[1].read_bytes()).hexdigest()
 
 
 def _read_plane(settings: Settings, key: str) -> np.ndarray:
