@@ -82,7 +82,7 @@ def pad_image(image, width: int, mode: str):
   if mode == "reflect" and width >= min(image.shape[:2]):
     # jnp.pad would silently reflect twice; PyTorch refuses, and so do we.
     raise ValueError(f"a reflect pad of {width} needs more than {width} pixels, got "
-                     f"{image.shape[0]}x{image.shape[1]}: lower generator.num_scales.")
+                     f"{image.shape[0]}x{image.shape[1]}: lower num_scales.")
   return jnp.pad(image, ((width, width), (width, width), (0, 0)), mode=mode)
 
 

@@ -23,10 +23,15 @@ def is_spared(tree, prune: str):
 
   Args:
     tree: tree of arrays, e.g. params.
-    prune: "all", nothing is spared; or "kernels", the arrays of norms and the biases are.
+    prune: "all", nothing is spared; or "kernels", every array but those of the name kernel: norms and biases.
   """
-  return jax.tree_util.tree_map_with_path(
-      lambda path, _: prune == "kernels" and path[-1].key != "kernel", tree)
+  return jax.tree_util.tree_map_with_path(lambda path, _: prune == "kernels" and _name_of(path) != "kernel", tree)
+
+
+def _name_of(path) -> str | None:
+  """Return the last name in the path of an array; that of NNX ends in an attribute of the variable."""
+  names = [key.key for key in path if hasattr(key, "key")]
+  return names[-1] if names else None
 
 
 def spare(scores, prune: str):
