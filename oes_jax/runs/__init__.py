@@ -20,6 +20,7 @@ from oes_jax.runs._job import group_key
 from oes_jax.runs._job import inspect
 from oes_jax.runs._job import Job
 from oes_jax.runs._job import prepare
+from oes_jax.runs._job import stage_steps
 from oes_jax.runs._masks import density_report
 from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
