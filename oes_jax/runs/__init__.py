@@ -3,6 +3,7 @@
 from oes_jax.runs._arrays import Given
 from oes_jax.runs._arrays import job_of_arrays
 from oes_jax.runs._batch import Batch
+from oes_jax.runs._batch import Outcome
 from oes_jax.runs._batch import restore_batch
 from oes_jax.runs._check import check_config
 from oes_jax.runs._folder import claim_workdir

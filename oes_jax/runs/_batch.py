@@ -7,7 +7,7 @@ draws, mask, log and folder, and may fail alone.
 import contextlib
 import dataclasses
 import pathlib
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import jax
 import numpy as np
@@ -52,6 +52,17 @@ class Batch:
   programs: dict[Any, fitting.Program]
   signals: _processes.Signals
   label: str = ""
+
+
+class Outcome(NamedTuple):
+  """How the restoration of one row ended; both are None where the row only fills a batch up.
+
+  Attributes:
+    summary: summary of a finished restoration, as summary.json has it.
+    failure: a line that says why there is none.
+  """
+  summary: dict[str, Any] | None = None
+  failure: str | None = None
 
 
 class _Work(_stage_loop.Session):
@@ -202,11 +213,11 @@ def _write(work: _Work, state) -> list[dict[str, Any] | None]:
   return summaries
 
 
-def restore_batch(batch: Batch) -> list[dict[str, Any] | str | None]:
+def restore_batch(batch: Batch) -> list[Outcome]:
   """Restore a batch to its end, from the start or from its last checkpoint.
 
   Returns:
-    For each row of this process: the summary; or why it failed; or None where it fills up.
+    The Outcome of each row of this process.
 
   Raises:
     processes.Interrupted: after SIGTERM or SIGINT, with the state saved.
@@ -225,4 +236,5 @@ def restore_batch(batch: Batch) -> list[dict[str, Any] | str | None]:
     _obtain_masks(work)
     state = _train_weights(work) if work.any_alive() else None
   summaries = [None] * len(work.rows) if state is None else _write(work, state)
-  return [None if row.filling else row.failure or summary for row, summary in zip(work.rows, summaries)]
+  return [Outcome() if row.filling else Outcome(None if row.failure else summary, row.failure)
+          for row, summary in zip(work.rows, summaries)]
