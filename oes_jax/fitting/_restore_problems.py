@@ -39,7 +39,7 @@ class Plan(NamedTuple):
   """How images are restored together.
 
   Attributes:
-    source: where the masks come from; see `make_mask`.
+    source: source of the masks, as `make_mask` takes it.
     learn: settings of the mask stage, with scope and prune of any mask.
     weights: settings of the weight stage.
     given: mask that is taken over, or None.
@@ -190,8 +190,8 @@ def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: 
     generator: Generator of the images.
     problems: one Problem an image, of one shape and forward function, with network inputs.
     seeds: seed of every image's draws.
-    densities: how many weights every mask keeps.
-    plan: how they are restored.
+    densities: Density of every mask.
+    plan: Plan of how they are restored.
     truths: clean images [H, W, C], only ever scored; or None.
 
   Returns:

@@ -32,7 +32,7 @@ class Batch:
 
   Attributes:
     jobs: jobs of this process's rows; a row that only fills the batch up has any job of the group.
-    filling: of every row whether it only fills the batch up.
+    filling: whether a row only fills the batch up, one bool a row.
     generator: Generator of the frame.
     frame: (H, W, C) that every image fits in.
     framed: whether images are smaller than the frame.

@@ -190,7 +190,7 @@ def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dic
 
   Args:
     listed: cases that are not planned yet, which tell themselves apart by their configs.
-    folder: where they go, as `runs.find_workdir` returned it; several shares may use it at once.
+    folder: folder where they go, as `runs.find_workdir` returned it; several shares may use it at once.
     identity: what tells the folder from others, as it was given to `runs.find_workdir`.
     images_per_device: number of images that a device restores at once; None: as many as the memory holds.
     average: whether ensembles are averaged.
