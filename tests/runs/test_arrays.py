@@ -1,0 +1,97 @@
+"""Jobs of arrays and objects in memory: no folder, no file, and faults that name the argument."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oes_jax import generators
+from oes_jax import operators
+from oes_jax import runs
+from runs import tiny_run
+
+IMAGE = np.random.default_rng(0).random((20, 24)).astype(np.float32)
+
+
+def _job(measurement, changes=None, **given):
+  settings = runs.check_config(tiny_run.config(**{"operator.simulate": False, **(changes or {})}))
+  return runs.job_of_arrays(settings, runs.Given(measurement, **given))
+
+
+def test_a_job_of_an_array_has_no_folder_and_writes_nothing(tmp_path):
+  job = _job(IMAGE, truth=IMAGE)
+  assert job.workdir is None and job.shape == (20, 24, 1) and job.data.picture.squeezed
+  assert not job.data.simulated and job.num_measured == 20 * 24
+  np.testing.assert_array_equal(job.data.truth[..., 0], IMAGE)
+  assert _job(IMAGE, {"operator.simulate": True, "noise.sigma": 0.1}).data.simulated
+  assert not any(tmp_path.iterdir())
+
+
+def test_a_measurement_of_ones_own_operator_lies_in_the_unit_range():
+  halves = operators.from_function(lambda image: image[::2], (20, 24, 1))
+  job = _job(np.zeros((10, 24, 1)), operator=halves)
+  assert job.data.limits == (0.0, 1.0) and job.shape == (20, 24, 1) and job.num_measured == 10 * 24
+  assert runs.measure(job).values.shape == (10, 24, 1)
+
+
+def test_a_generator_of_ones_own_takes_the_place_of_the_named_one():
+  own = generators.from_apply(
+      lambda key: {"w": jax.random.normal(key, (2, 1))}, lambda params, x: jax.nn.sigmoid(x @ params["w"]),
+      net_input_shape=(20, 24, 2), name="own")
+  assert _job(IMAGE, {"mask.source": "dense"}, generator=own).generator is own
+  with pytest.raises(ValueError, match=r"generator makes images \(20, 24, 1\); allowed: \(16, 24, 1\), that of the"):
+    _job(IMAGE[:16], generator=own)
+
+
+def test_scans_are_read_from_dictionaries():
+  coils = operators.simulated_coils((20, 24), 2)
+  mri = {"operator.name": "mri"}
+  job = _job({"kspace": coils, "coil_maps": coils}, mri)
+  assert job.shape == (20, 24, 2) and job.data.scan is not None
+  with pytest.raises(ValueError, match="^measurement has no array 'coil_maps'; allowed for operator='mri'"):
+    _job({"kspace": coils}, mri)
+  with pytest.raises(ValueError, match=r"^measurement\['kspace'\] holds NaN"):
+    _job({"kspace": np.nan * coils, "coil_maps": coils}, mri)
+  with pytest.raises(ValueError, match="^measurement is a dictionary, which operator='identity' does not read"):
+    _job({"kspace": coils})
+  with pytest.raises(ValueError, match="^operator='mri' measures no image.*kspace, coil_maps"):
+    _job(IMAGE, mri)
+
+
+def test_lost_pixels_need_no_value_where_a_mask_says_so():
+  lost = np.where(IMAGE > 0.3, IMAGE, np.nan)
+  job = _job(lost, {"operator.name": "inpainting"}, arrays={"mask": IMAGE > 0.3})
+  measured = runs.measure(job)
+  assert np.isfinite(measured.values).all() and np.all((measured.values[..., 0] != 0) <= (IMAGE > 0.3))
+  with pytest.raises(ValueError, match="^measurement holds .* NaN or infinite values"):
+    _job(lost)
+  with pytest.raises(ValueError, match="^operator='inpainting' needs a mask"):
+    _job(IMAGE, {"operator.name": "inpainting"})
+
+
+@pytest.mark.parametrize("measurement, given, said", [
+    ("text", {}, "measurement is a str of <U4 values"), (np.zeros((0, 4)), {}, r"measurement has shape \(0, 4\)"),
+    (np.zeros(9), {}, r"measurement has shape \(9,\); allowed: \[H, W\] or"),
+    (IMAGE * 1j, {}, "measurement is a ndarray of complex64 values"),
+    (IMAGE, {"truth": IMAGE[:16]}, r"truth has shape \(16, 24\); allowed: that of the image, \(20, 24, 1\)"),
+    (IMAGE, {"truth": np.ones((20, 24), int)}, "truth holds int64 values; allowed: float32"),
+    (jnp.zeros((3, 3, 1)), {"operator": operators.from_function(lambda image: image[:2], (20, 24, 1))},
+     r"measurement has shape \(3, 3, 1\); allowed: \(2, 24, 1\), as the operator gives of an image \(20, 24, 1\)")])
+def test_faults_name_the_argument(measurement, given, said):
+  with pytest.raises(ValueError, match=f"^{said}"):
+    _job(measurement, **given)
+
+
+def test_settings_keep_the_names_of_their_keys():
+  with pytest.raises(ValueError, match="^mask.keep_fraction=0.001 keeps"):
+    _job(IMAGE, {"mask.keep_fraction": 0.001, "mask.source": "random"})
+  with pytest.raises(ValueError, match="range=.* does not go with an operator of your own"):
+    _job(np.zeros((2, 24, 1)), {"data.range": (0.0, 2.0)},
+         operator=operators.from_function(lambda image: image[:2], (20, 24, 1)))
+
+
+def test_what_is_said_of_an_array_names_no_file(caplog):
+  hot = np.full((20, 20), 1000, np.uint16) + np.arange(20, dtype=np.uint16)
+  hot[7, 7] = 50000
+  runs.measure(_job(hot))
+  assert "measurement: 0.25 % of the values lie outside" in caplog.text and "astronaut" not in caplog.text

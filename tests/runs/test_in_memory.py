@@ -1,0 +1,68 @@
+"""Restorations in memory: as in a folder, alone as in a batch, ensembles and tiles; nothing is written."""
+
+import numpy as np
+import pytest
+
+from oes_jax import runs
+from runs import tiny_run
+
+SHORT = {"mask__source": "random", "mask__num_steps": 4, "weights__num_steps": 6}
+
+
+def _image(seed=0, shape=(24, 32)):
+  return np.random.default_rng(seed).integers(0, 255, shape, np.uint8)
+
+
+def _restore(images, truths=None, **changes):
+  settings = runs.check_config(tiny_run.config(operator__simulate=False, **{**SHORT, **changes}))
+  jobs = [runs.job_of_arrays(settings, runs.Given(image, truth))
+          for image, truth in zip(images, truths or [None] * len(images))]
+  return runs.restore_in_memory(jobs, progress=False)
+
+
+@pytest.mark.parametrize("source", ["random", pytest.param("learn", marks=pytest.mark.slow),
+                                    pytest.param("imp", marks=pytest.mark.slow)])
+def test_an_array_is_restored_as_its_file_is_in_a_folder(tmp_path, source):
+  np.save(tmp_path / "image.npy", _image())
+  np.save(tmp_path / "truth.npy", _image(1))
+  changes = {**SHORT, "mask__source": source, "mask__rounds": 2}
+  summary = tiny_run.restore(tmp_path / "run", data__source=str(tmp_path / "image.npy"), data__crop=None,
+                             data__truth=str(tmp_path / "truth.npy"), **changes)
+  restored, = _restore([_image()], [_image(1)], **changes)
+  np.testing.assert_array_equal(restored.image, np.load(tmp_path / "run" / "restored.npy"))
+  assert restored.summary["mask"]["kept"] == summary["mask"]["kept"]
+  for name in ("average", "last", "measurement"):
+    assert restored.summary["quality"][name] == pytest.approx(summary["quality"][name], rel=1e-5)
+
+
+def test_alone_and_in_a_batch_of_others_are_alike_and_nothing_is_written(tmp_path):
+  images = [_image(0), _image(1), _image(2, (20, 24))]
+  together = _restore(images)
+  assert [restored.image.shape for restored in together] == [image.shape for image in images]
+  for image, restored in zip(images, together):
+    alone, = _restore([image])
+    np.testing.assert_allclose(restored.traces["weights"]["loss"], alone.traces["weights"]["loss"], rtol=1e-4)
+    assert alone.image.dtype == np.uint8
+  assert not any(tmp_path.iterdir())
+
+
+def test_an_ensemble_is_the_mean_of_its_members():
+  image = _image().astype(np.float32)
+  mean, = _restore([image], [image], ensemble=3)
+  seeds = [(runs.SEED_STRIDE * number) % 2 ** 31 for number in range(3)]
+  members = [_restore([image], seed=seed)[0].image for seed in seeds]
+  np.testing.assert_allclose(mean.image, np.mean(members, 0), rtol=1e-3)
+  np.testing.assert_allclose(mean.spread, np.std(members, 0, ddof=1), rtol=0.05, atol=0.05)
+  assert mean.summary["members"] == 3 and mean.spread.shape == (24, 32)
+
+
+def test_tiles_are_blended():
+  restored, = _restore([_image(0, (48, 100))], compute__tile=64, compute__tile_overlap=20)
+  assert restored.image.shape == (48, 100) and restored.summary["tile"] == 64
+  first, = _restore([_image(0, (48, 100))[:, :64]])
+  assert np.abs(restored.image[:, :36].astype(int) - first.image[:, :36]).max() <= 1  # only the first tile reaches it
+
+
+def test_a_collapsed_mask_is_announced():
+  with pytest.warns(UserWarning, match="COLLAPSED"):
+    _restore([_image()], mask__keep_fraction=0.01)
