@@ -24,6 +24,13 @@ def fixture_small():
 
 @pytest.fixture(name="tiny", scope="package")
 def fixture_tiny():
-  """A deep decoder that compiles at once, and its params."""
-  generator = generators.deep_decoder(SHAPE, num_scales=1, channels=(3, 4))
+  """A network that compiles at once, without a graph: two layers at every pixel; and its params."""
+  def init(key):
+    first, last = jax.random.split(key)
+    return {"first": {"kernel": jax.random.normal(first, (2, 64)), "bias": jnp.zeros(64)},
+            "last": {"kernel": 0.3 * jax.random.normal(last, (64, 1))}}
+  def apply(params, net_input):
+    hidden = jnp.tanh(20 * net_input @ params["first"]["kernel"] + params["first"]["bias"][None, None])
+    return jax.nn.sigmoid(hidden @ params["last"]["kernel"])
+  generator = generators.from_apply(init, apply, net_input_shape=(16, 16, 2))
   return generator, generator.init(jax.random.key(0))[0]
