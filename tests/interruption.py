@@ -1,4 +1,4 @@
-"""An interruption of a run at a chunk of its choice."""
+"""An interruption of the process that runs the tests."""
 
 import os
 import signal

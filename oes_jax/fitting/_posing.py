@@ -34,8 +34,8 @@ def choose_range(values: np.ndarray, given: tuple[float, float] | None, *, model
   if given is not None and low != 0:
     raise ValueError(f"range={tuple(given)} does not start at 0, as {needs} it; allowed: (0, high).")
   if values.min() < 0 or is_complex and values.shape[-1] != 1:
-    raise ValueError(f"the measurement has {values.shape[-1]} channels and values from {values.min()}; {needs} values "
-                     "that are not negative, of a complex image in one channel.")
+    raise ValueError(f"the measurement has {values.shape[-1]} channels and values from {values.min()}; allowed, as {needs} "
+                     f"it: values that are not negative{', in one channel' if is_complex else ''}.")
   return 0.0, high
 
 
@@ -70,6 +70,13 @@ def view_of(operator: operators.ForwardOperator):
 
 def _same(image):
   return image
+
+
+def psnr_of(view):
+  """Return the score (truth, problem, image) -> {"psnr"} of what is seen of an image, over its valid pixels."""
+  def score(truth, problem, image):
+    return {"psnr": metrics.psnr(view(image), view(truth), problem.valid)}
+  return score
 
 
 def as_valid(pixels) -> metrics.Valid:

@@ -50,10 +50,10 @@ def count_after(share: float, kept: int, spared: int, size: int) -> int:
   """Return how many weights are left where `share` of the pruning is done, in equal factors of what may be pruned.
 
   Args:
-    share: in (0, 1].
-    kept: weights in the end.
-    spared: weights that are never pruned; they count as kept.
-    size: all weights.
+    share: share of the pruning that is done, in (0, 1].
+    kept: number of weights that are kept in the end.
+    spared: number of weights that are never pruned; they count as kept.
+    size: number of all weights.
   """
   prunable = size - spared
   return max(kept, spared + int(((kept - spared) / prunable) ** share * prunable))

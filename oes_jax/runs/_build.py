@@ -14,10 +14,6 @@ from oes_jax.runs._settings import Settings
 
 # Noise that is simulated where the settings name no strength.
 _DEFAULT_STRENGTH = {"peak": 100.0, "share": 0.1}
-# Settings of the operator that may name a file, and the names that are none.
-_NO_FILES = {"mask": tuple(operators.DAMAGE), "kernel": tuple(operators.KERNELS)}
-# Which of them an operator reads.
-_READS = {"inpainting": "mask", "deblurring": "kernel"}
 
 
 def family_of(settings: Settings) -> operators.Family:
@@ -39,7 +35,7 @@ def is_simulated(settings: Settings, bundled: bool) -> bool:
   known = () if bundled else noise.NOISE_MODELS[settings.noise.model].fits_with  # the fit's, of a measured file
   given = [getattr(settings.noise, name) for name in noise.Strength._fields
            if getattr(settings.noise, name) is not None and name not in known]
-  if settings.operator.name == "identity" and bundled and not any(given):
+  if family_of(settings).tileable and bundled and not any(given):  # each pixel is measured
     return not given  # noise.sigma=0 leaves nothing to restore, and no truth
   return bundled or any(given)
 
@@ -71,11 +67,21 @@ def image_shape(settings: Settings, measured: tuple[int, int, int], simulated: b
   return (finer * measured[0], finer * measured[1], measured[2])
 
 
-def _file_of(settings: Settings) -> tuple[str, str] | None:
-  """Return (setting of the operator that names a file, the path), or None."""
-  key = _READS.get(settings.operator.name)
+def _file_of(settings: Settings) -> tuple[str, pathlib.Path] | None:
+  """Return (setting of the operator that names a file, the file), or None.
+
+  Raises:
+    ValueError: there is no such file.
+  """
+  family = family_of(settings)
+  key = family.file_setting
   path = None if key is None else getattr(settings.operator, key)
-  return None if path is None or path in _NO_FILES[key] else (key, path)
+  if path is None or path in family.names:
+    return None
+  file = pathlib.Path(files.split_page(path)[0])
+  if not file.is_file():
+    raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, {', '.join(family.names)}.")
+  return key, file
 
 
 def loses_measured_pixels(settings: Settings, simulated: bool) -> bool:
@@ -114,13 +120,7 @@ def operator_digest(settings: Settings) -> str | None:
     ValueError: there is no such file.
   """
   named = _file_of(settings)
-  if named is None:
-    return None
-  key, path = named
-  file = pathlib.Path(files.split_page(path)[0])
-  if not file.is_file():
-    raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, {', '.join(_NO_FILES[key])}.")
-  return hashlib.sha256(file.read_bytes()).hexdigest()
+  return None if named is None else hashlib.sha256(named[1].read_bytes()).hexdigest()
 
 
 def _read_plane(settings: Settings, key: str) -> np.ndarray:

@@ -78,8 +78,11 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     picture = files.read_picture(
         settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost)
     picture = _build.fill_lost(settings, picture) if lost else picture
-  with _errors.named("data"):
-    limits = fitting.choose_range(picture.values, settings.data.range, model=settings.noise.model,
+  model, name = settings.noise.model, settings.operator.name
+  with _errors.named("data", {"the measurement": f"data.source={settings.data.source!r}",
+                              f"noise model {model!r}": f"noise.model={model!r}",
+                              "a complex image": f"operator.name={name!r}"}):
+    limits = fitting.choose_range(picture.values, settings.data.range, model=model,
                                   is_complex=_build.family_of(settings).is_complex)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))

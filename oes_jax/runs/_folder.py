@@ -80,7 +80,7 @@ def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[
   """Make the folder that `find_workdir` returned, with its config.json.
 
   Args:
-    folder: of the run.
+    folder: folder of the run.
     identity: what makes this run this run.
     choices: what was chosen automatically, and must not change on resume.
 

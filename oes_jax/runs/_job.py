@@ -124,7 +124,8 @@ def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None =
   if parent is not None:
     workdir = str(parent / case_name(settings.data.source, settings.experiment.seed, identity))
   folder, choices = _folder.find_workdir(workdir, settings.experiment.experiment, identity)
-  return make_job(settings, folder, identity, data, whole, choices.get("tile", tile))
+  with _errors.named("data", {"16x16 with 1 channel": "16x16 with 1 channel (data.source, data.crop)"}):
+    return make_job(settings, folder, identity, data, whole, choices.get("tile", tile))
 
 
 def make_job(settings: Settings, folder: pathlib.Path | None, identity: dict[str, Any], data: _data.Data, whole,

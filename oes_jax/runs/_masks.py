@@ -40,7 +40,7 @@ def _make_mask(generator: generators.Generator, row: Row, scores, share: float) 
   job, source, seed = row.job, row.job.settings.mask.source, row.job.settings.experiment.seed
   chosen = fitting.make_mask(
       generator, row.params, row.problem, source=source, settings=job.settings.learn, density=job.density, seed=seed,
-      scores=scores, given=job.given_mask, share=share, before=row.mask)
+      scores=scores, given=job.given_mask, share=share)
   for note in chosen.notes:
     if "collapses" in note:
       logging.warning("%s", note)

@@ -99,9 +99,9 @@ def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
   runs.claim(job)
   with runs.lock(job.workdir):
     try:
-      outcome = runs.restore_job(job, sweep.signals, label)
+      outcome = runs.Outcome(runs.restore_job(job, sweep.signals, label))
     except runs.Failed as error:
-      outcome = str(error)
+      outcome = runs.Outcome(failure=str(error))
     _results.record_end(sweep.folder, case, job, outcome)
 
 
@@ -190,7 +190,7 @@ def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dic
 
   Args:
     listed: cases that are not planned yet, which tell themselves apart by their configs.
-    folder: where they go, as `runs.find_workdir` returned it; several shares may use it at once.
+    folder: folder where they go, as `runs.find_workdir` returned it; several shares may use it at once.
     identity: what tells the folder from others, as it was given to `runs.find_workdir`.
     images_per_device: number of images that a device restores at once; None: as many as the memory holds.
     average: whether ensembles are averaged.

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from oes_jax.fitting import _objectives as objectives
-from oes_jax.generators import _generators as generators
+from oes_jax import fitting
+from oes_jax import generators
 from oes_jax.runs import _memory as memory
 
 
@@ -28,11 +28,11 @@ def test_estimate_covers_what_xla_allocates(monkeypatch):
   shape = (96, 96, 3)
   generator = generators.make_generator("hourglass", image_shape=shape, num_scales=2)
   params, logits = jax.eval_shape(generator.init, jax.random.key(0))
-  problem = objectives.Problem(jax.ShapeDtypeStruct(generator.net_input_shape, jnp.float32),
-                               jax.ShapeDtypeStruct(shape, jnp.float32))
-  objective = objectives.make_mask_objective(generator.apply, temperature=0.2)
+  problem = fitting.Problem(jax.ShapeDtypeStruct(shape, jnp.float32),
+                            net_input=jax.ShapeDtypeStruct(generator.net_input_shape, jnp.float32))
+  objective = fitting.mask_objective(generator.apply, temperature=0.2)
   compiled = jax.jit(jax.value_and_grad(objective, has_aux=True)).lower(
-      logits, objectives.Prior(params, 0.05, 1e-8), problem, jax.random.key(0)).compile().memory_analysis()
+      logits, (params, 0.05, 1e-8), problem, jax.random.key(0)).compile().memory_analysis()
   used = (compiled.temp_size_in_bytes + compiled.argument_size_in_bytes
           + compiled.output_size_in_bytes)
   assert used <= sum(memory.estimate_memory(generator, shape, shape, "float32")) <= 4 * used

@@ -7,13 +7,15 @@ import runpy
 
 import pytest
 
+from configs import denoise
+from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax import runs
 from oes_jax import settings
-from oes_jax.runs import _forward
+from oes_jax.runs import _settings
 
 CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs"
 # Of "default" every key as [type, value]; of the others the keys that differ from it. FILE or FILE:PRESET.
@@ -72,6 +74,20 @@ def test_the_papers_constants_keep_the_operators_preset():
   assert (config.generator.name, config.mask.num_steps, config.weights.num_steps) == ("deep_decoder", 60_000, 9)
 
 
+def test_the_first_configs_are_quick_and_the_papers():
+  quick, paper = denoise.get_config(), denoise.get_config("paper")
+  assert quick.mask.num_steps <= 2000 and quick.data.crop is None
+  assert (paper.mask.num_steps, paper.mask.learning_rate, paper.mask.kl_weight,
+          paper.mask.schedule, paper.mask.temperature) == (60_000, 0.01, 1e-9, "constant", 0.2)
+  assert (paper.weights.num_steps, paper.weights.learning_rate, paper.mask.keep_fraction,
+          paper.generator.num_scales, paper.noise.sigma) == (40_000, 0.01, 0.05, 6, None)
+  assert files.read_picture(quick.data.source).values.shape == (160, 160, 3)
+  for config in (quick, paper):
+    runs.check_config(config)
+  with pytest.raises(ValueError, match="quick, paper"):
+    denoise.get_config("papr")
+
+
 def test_faults_are_named():
   with pytest.raises(ValueError, match="^operator.name='radar' is unknown; allowed: identity, inpainting"):
     runs.make_config("radar")
@@ -83,8 +99,12 @@ def test_faults_are_named():
     runs.make_config(**{"weights.num_steps": "many"})
 
 
-def test_every_operator_that_can_be_named_can_be_made():
-  assert operators.OPERATOR_NAMES == _forward.OPERATOR_NAMES
+@pytest.mark.parametrize("name", operators.FAMILIES)
+def test_every_operator_that_can_be_named_can_be_made(name):
+  family, asked = operators.FAMILIES[name], operators.OperatorSettings(name=name)
+  made = operators.make_operator(asked, (32, 32, 2 if family.is_complex else 1))
+  assert made.image_shape[:2] == (32, 32) or family.tileable
+  assert (made.measures_image, made.tileable, made.is_complex) == (family.measures_image, family.tileable, family.is_complex)
 
 
 def test_defaults_stand_in_the_settings_and_no_key_in_two_of_them():
@@ -93,7 +113,7 @@ def test_defaults_stand_in_the_settings_and_no_key_in_two_of_them():
   config = runs.make_config()
   for section, kind in kinds.items():
     assert kind.from_section(config[section], f"{section}.") == kind()
-  for section, several in runs.SECTIONS.items():
+  for section, several in _settings.SECTIONS.items():
     names = [field.name for kind in several for field in settings.fields_of(kind)]
     assert len(names) == len(set(names))
-    assert {*names, *({} if section else filter(None, runs.SECTIONS))} == set(config[section] if section else config)
+    assert {*names, *({} if section else filter(None, _settings.SECTIONS))} == set(config[section] if section else config)

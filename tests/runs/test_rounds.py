@@ -2,30 +2,27 @@
 
 import shutil
 
+import interruption
 import jax
 import numpy as np
+import optax
 import pytest
-import single
 
-from configs import default
 from oes_jax import files
-from oes_jax.fitting import _restoration as restoration
-from oes_jax.runs import _jobs as jobs
-from oes_jax.runs import _members as members
-from oes_jax.runs import _processes as processes
-from oes_jax.runs import _run as run
+from oes_jax import fitting
+from oes_jax import masks
+from oes_jax import runs
+from runs import tiny_run
 
 TINY = {
     "data.source": "camera", "data.crop": (100, 200, 24, 24), "generator.num_scales": 1,
     "generator.channels": (6,), "mask.source": "imp", "mask.rounds": 2, "mask.round_steps": 10,
     "mask.keep_fraction": 0.3, "weights.num_steps": 10, "checkpoint.every_steps": 5,
-    "compute.chunk_steps": 5, "compute.compilation_cache": ""}
+    "compute.chunk_steps": 5}
 
 
 def _restore(folder, **changes):
-  config = default.get_config()
-  config.update_from_flattened_dict({**TINY, **changes})
-  return run.run(jobs.prepare(config, str(folder)))
+  return tiny_run.restore(folder, TINY, **changes)
 
 
 @pytest.fixture(scope="module", name="whole")
@@ -56,7 +53,7 @@ def test_rounds_prune_to_the_exact_density_and_never_revive(whole):
 @pytest.mark.parametrize("rounds", [2, 12])
 def test_the_last_round_finds_the_density_at_which_enough_weights_can_act(tmp_path, rounds):
   summary = _restore(tmp_path / "run", **{"mask.keep_fraction": None, "mask.rounds": rounds})["mask"]
-  target = restoration.acting_target(24 * 24)
+  target = masks.acting_target(24 * 24)
   assert target <= summary["acting"] < 1.5 * target and not summary["collapse"]
 
 
@@ -82,13 +79,11 @@ def test_rounds_start_from_the_initial_weights(whole, tmp_path):
   dense = files.read_metrics(tmp_path / "dense" / "metrics.jsonl")["weights"]
   np.testing.assert_allclose(traces["round_1"]["loss"], dense["loss"], rtol=1e-4)
   # The second round's first loss is that of the initial weights under the first round's mask.
-  config = default.get_config()
-  config.update_from_flattened_dict(TINY)
-  job = jobs.inspect(config, str(folder))
-  image = members.make_member(job.generator, job.shape, False, job, job)
+  job = runs.inspect(tiny_run.config(TINY), str(folder))
+  row = runs.make_row(job.generator, job.shape, False, job, operator=job.data.operator)
   mask = jax.tree.map(np.float32, _masks(folder)[0])
-  rewound = restoration.masked_output(job.generator, image.params, mask, image.problem.net_input)
-  expected = np.mean((np.asarray(rewound) - image.measured.values) ** 2)
+  rewound = masks.masked_output(job.generator, row.params, mask, row.problem.net_input)
+  expected = np.mean((np.asarray(rewound) - row.measurement.values) ** 2)
   assert traces["round_2"]["loss"][0] == pytest.approx(expected, rel=1e-4)
 
 
@@ -96,27 +91,25 @@ def test_rounds_start_from_the_initial_weights(whole, tmp_path):
     pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow),
     pytest.param(5, marks=pytest.mark.slow)])
 def test_rounds_resume_bit_for_bit(whole, tmp_path, monkeypatch, stop_after):
-  resume = single.interrupt_after(monkeypatch, stop_after)
-  with pytest.raises(processes.Interrupted, match="SIGTERM"):
+  resume = interruption.interrupt_after(monkeypatch, stop_after)
+  with pytest.raises(runs.Interrupted, match="SIGTERM"):
     _restore(tmp_path / "run")
   resume()
   _restore(tmp_path / "run")
-  for name in ("restored.npy", "metrics.jsonl"):
-    assert (tmp_path / "run" / name).read_bytes() == (whole[0] / name).read_bytes()
+  tiny_run.same_result(tmp_path / "run", whole[0])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["mask_0.5000", "mask"])
 def test_a_lost_mask_of_a_round_ends_alike(whole, tmp_path, monkeypatch, lost):
   # In the round, or the stage, that goes on with it.
-  resume = single.interrupt_after(monkeypatch, 3 if lost == "mask_0.5000" else 5)
-  with pytest.raises(processes.Interrupted):
+  resume = interruption.interrupt_after(monkeypatch, 3 if lost == "mask_0.5000" else 5)
+  with pytest.raises(runs.Interrupted):
     _restore(tmp_path / "run")
   resume()
   shutil.rmtree(tmp_path / "run" / lost)
   _restore(tmp_path / "run")
-  for name in ("restored.npy", "metrics.jsonl"):
-    assert (tmp_path / "run" / name).read_bytes() == (whole[0] / name).read_bytes()
+  tiny_run.same_result(tmp_path / "run", whole[0])
 
 
 def test_the_oracle_fits_the_clean_image_in_its_rounds_only(whole, tmp_path):
@@ -139,19 +132,25 @@ def test_an_oracle_needs_a_truth(tmp_path):
 
 
 def test_langevin_noise_moves_kept_kernels_only_and_by_its_deviation():
-  perturb = restoration.langevin_noise(2.0, lambda step: 0.1 * step)
+  noise = fitting.langevin_noise(2.0, lambda step: 0.1 * step)
   params = {"conv": {"kernel": np.zeros((40, 50), np.float32), "bias": np.zeros(50, np.float32)},
             "norm": {"scale": np.ones(5, np.float32)}}
   mask = jax.tree.map(np.ones_like, params)
   mask["conv"]["kernel"][:20] = 0
-  moved = perturb(params, mask, jax.random.key(0), 4)  # after step 3, counted from 0
+  still = jax.tree.map(np.zeros_like, params)
+  def perturb(key):
+    state = noise.init(params)
+    for _ in range(4):  # step 3 is the last, counted from 0
+      updates, state = noise.update(still, state, params, key=key, frozen=mask)
+    return optax.apply_updates(params, updates)
+  moved = perturb(jax.random.key(0))
   kernel = np.asarray(moved["conv"]["kernel"])
   assert not kernel[:20].any()
   assert kernel[20:].std() == pytest.approx(2 * 0.3, rel=0.1)
   assert abs(kernel[20:].mean()) < 0.06
   np.testing.assert_array_equal(moved["conv"]["bias"], params["conv"]["bias"])
   np.testing.assert_array_equal(moved["norm"]["scale"], params["norm"]["scale"])
-  assert np.any(kernel != np.asarray(perturb(params, mask, jax.random.key(1), 4)["conv"]["kernel"]))
+  assert np.any(kernel != np.asarray(perturb(jax.random.key(1))["conv"]["kernel"]))
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import pytest
 
-from oes_jax.sweeps import _sweep as sweep
 import tiny_sweep
 
 
@@ -10,5 +9,5 @@ import tiny_sweep
 def fixture_whole(tmp_path_factory):
   """Two images, one after another; no test changes it."""
   folder = tmp_path_factory.mktemp("sweep") / "run"
-  assert sweep.run_all(tiny_sweep.config(), str(folder)) == (folder, True)
+  assert tiny_sweep.run(tiny_sweep.config(), folder) == (folder, True)
   return folder

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from oes_jax import runs
-from oes_jax.runs import _processes as processes
 from oes_jax.sweeps import _batch_folders as batch_folders
-from oes_jax.sweeps import _sweep as sweep
 import tiny_sweep
 
 
@@ -18,15 +16,15 @@ def test_a_batch_that_is_cut_anew_starts_over(whole, tmp_path, monkeypatch):
   """Shares that were 2, 1 and 2 again: the first ones' checkpoints are not gone back to."""
   stop = tiny_sweep.stop_in(monkeypatch, "weights")
   folder, paired = tmp_path / "run", tiny_sweep.config(compute__images_per_device=2)
-  with pytest.raises(processes.Interrupted):
-    sweep.run_all(tiny_sweep.config(), str(folder))
+  with pytest.raises(runs.Interrupted):
+    tiny_sweep.run(tiny_sweep.config(), folder)
   first, = (folder / "batches").iterdir()
   stop.clear()
-  with pytest.raises(processes.Interrupted):
-    sweep.run_all(paired, str(folder))
+  with pytest.raises(runs.Interrupted):
+    tiny_sweep.run(paired, folder)
   second, = (folder / "batches").iterdir()
   assert first != second
-  assert sweep.run_all(tiny_sweep.config(), str(folder))[1]
+  assert tiny_sweep.run(tiny_sweep.config(), folder)[1]
   assert tiny_sweep.restored(folder) == tiny_sweep.restored(whole)
 
 
@@ -38,9 +36,9 @@ def test_frames_of_other_sizes_are_other_batches(tmp_path, monkeypatch):
   common = {"data__crop": None, "sweep__mask_sources": ("random",), "compute__images_per_device": 2}
   tiny_sweep.stop_in(monkeypatch, "weights")
   names = [str(tmp_path / f"{name}.npy") for name in "abc"]
-  with pytest.raises(processes.Interrupted):
-    sweep.run_all(tiny_sweep.config(data__source=",".join(names[:2]), **common), str(tmp_path / "run"))
-  assert sweep.run_all(tiny_sweep.config(data__source=",".join(names), **common), str(tmp_path / "run"))[1]
+  with pytest.raises(runs.Interrupted):
+    tiny_sweep.run(tiny_sweep.config(data__source=",".join(names[:2]), **common), tmp_path / "run")
+  assert tiny_sweep.run(tiny_sweep.config(data__source=",".join(names), **common), tmp_path / "run")[1]
 
 
 def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
@@ -50,7 +48,7 @@ def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
   for batch, members in {"ended": names, "going on": [*names, "elsewhere"]}.items():
     (folder / "batches" / batch).mkdir(parents=True)
     (folder / "batches" / batch / "batch.json").write_text(json.dumps(members))
-  sweep.run_all(tiny_sweep.config(), str(folder))
+  tiny_sweep.run(tiny_sweep.config(), folder)
   assert [path.name for path in (folder / "batches").iterdir()] == ["going on"]
 
 
@@ -58,29 +56,29 @@ def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
 def test_a_case_that_another_process_had_for_a_while_is_restored_later(tmp_path, monkeypatch):
   """The batch went on without it: what its row holds in the checkpoint since is not its own."""
   config, folder = tiny_sweep.config(compute__images_per_device=2), tmp_path / "run"
-  assert sweep.run_all(config, str(tmp_path / "whole"))[1]
+  assert tiny_sweep.run(config, tmp_path / "whole")[1]
   stop = tiny_sweep.stop_in(monkeypatch, "weights")
-  with pytest.raises(processes.Interrupted):
-    sweep.run_all(config, str(folder))
+  with pytest.raises(runs.Interrupted):
+    tiny_sweep.run(config, folder)
   stop.clear()
   coins, = (folder / "cases").glob("coins-*")
-  with processes.lock(coins), pytest.raises(processes.Interrupted):
-    sweep.run_all(config, str(folder))
-  assert not sweep.run_all(config, str(folder))[1]  # the batch ends without it
-  assert sweep.run_all(config, str(folder))[1]
+  with runs.lock(coins), pytest.raises(runs.Interrupted):
+    tiny_sweep.run(config, folder)
+  assert not tiny_sweep.run(config, folder)[1]  # the batch ends without it
+  assert tiny_sweep.run(config, folder)[1]
   assert tiny_sweep.restored(folder) == tiny_sweep.restored(tmp_path / "whole")
 
 
 def test_a_batch_that_another_process_ends_at_that_moment_is_left_to_it(whole, tmp_path, monkeypatch):
-  lock = processes.lock
+  lock = runs.lock
   def removing(folder):
     if folder.parent.name == "batches":
       shutil.rmtree(folder)
     return lock(folder)
   monkeypatch.setattr(runs, "lock", removing)
-  assert sweep.run_all(tiny_sweep.config(), str(tmp_path / "run")) == (tmp_path / "run", False)
+  assert tiny_sweep.run(tiny_sweep.config(), tmp_path / "run") == (tmp_path / "run", False)
   monkeypatch.setattr(runs, "lock", lock)
-  assert sweep.run_all(tiny_sweep.config(), str(tmp_path / "run"))[1]
+  assert tiny_sweep.run(tiny_sweep.config(), tmp_path / "run")[1]
   assert tiny_sweep.restored(tmp_path / "run") == tiny_sweep.restored(whole)
 
 
@@ -90,7 +88,7 @@ def test_only_what_no_process_works_on_makes_room_for_a_batch(tmp_path):
     (tmp_path / "batches" / name).mkdir(parents=True)
     if members:
       (tmp_path / "batches" / name / "batch.json").write_text(json.dumps(members))
-  with processes.lock(tmp_path / "batches" / "going on"):
+  with runs.lock(tmp_path / "batches" / "going on"):
     batch_folders._note(tmp_path, tmp_path / "batches" / "mine", ["b"], begins=True)
   assert {path.name for path in (tmp_path / "batches").iterdir()} == {"going on", "elsewhere", "mine"}
   assert json.loads((tmp_path / "batches" / "mine" / "batch.json").read_text()) == ["b"]

@@ -5,13 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from oes_jax.sweeps import _sweep as sweep
 from oes_jax.sweeps import _tables as tables
 import tiny_sweep
 
 
 def test_an_ensemble_is_the_mean_of_its_members(tmp_path):
-  folder, _ = sweep.run_all(tiny_sweep.config(data__source="camera", ensemble=2), str(tmp_path / "run"))
+  folder, _ = tiny_sweep.run(tiny_sweep.config(data__source="camera", ensemble=2), tmp_path / "run")
   ensemble, = (folder / "ensembles").iterdir()
   members = [np.load(path / "output.npy") for path in (folder / "cases").iterdir()]
   mean, spread = np.load(ensemble / "output.npy"), np.load(ensemble / "spread.npy")

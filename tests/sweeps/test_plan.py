@@ -11,7 +11,6 @@ from oes_jax import runs
 from oes_jax.sweeps import _cases as cases
 from oes_jax.sweeps import _plan as plan
 from oes_jax.sweeps import _results as results
-from oes_jax.sweeps import _sweep as sweep
 import tiny_sweep
 
 
@@ -88,7 +87,7 @@ def test_a_file_that_goes_during_a_sweep_fails_alone(tmp_path, monkeypatch):
     return made
   monkeypatch.setattr(plan, "make_plan", planned_then_removed)
   config = tiny_sweep.config(data__source=f"{image},camera", data__crop=(0, 0, 24, 30), sweep__mask_sources=("random",))
-  folder, complete = sweep.run_all(config, str(tmp_path / "run"))
+  folder, complete = tiny_sweep.run(config, tmp_path / "run")
   failures = {line["source"]: line["failure"] for line in results.read_results(folder).values()}
   assert not complete and failures["camera"] is None and "does not exist" in failures[str(image)]
 

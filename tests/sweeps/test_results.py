@@ -5,9 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from oes_jax.fitting import _engine as engine
+from oes_jax import fitting
 from oes_jax.sweeps import _results as results
-from oes_jax.sweeps import _sweep as sweep
 from oes_jax.sweeps import _tables as tables
 import tiny_sweep
 
@@ -17,22 +16,22 @@ def test_a_line_lost_by_a_kill_is_written_again(whole, tmp_path):
   shutil.copytree(whole, folder)
   first, second = (folder / "results.jsonl").read_text().splitlines()
   (folder / "results.jsonl").write_text(f"{first}\n{second[:20]}")
-  sweep.run_all(tiny_sweep.config(), str(folder))
+  tiny_sweep.run(tiny_sweep.config(), folder)
   assert results.read_results(folder) == results.read_results(whole)
 
 
 def test_failures_are_the_cases_own(whole, tmp_path, monkeypatch):
   (tmp_path / "broken.png").write_bytes(b"no image")
-  iterate = engine.iterate
+  iterate = fitting.Program.iterate
   def spoiled(*args, **options):
     for done, state, record, sound in iterate(*args, **options):
       if len(sound) == 2:
         record["loss"][1, 2:], sound = np.nan, np.array([True, False])
       yield done, state, record, sound
-  monkeypatch.setattr(engine, "iterate", spoiled)
+  monkeypatch.setattr(fitting.Program, "iterate", spoiled)
   config = tiny_sweep.config(data__source=f"camera,coins,{tmp_path / 'broken.png'}",
                              compute__images_per_device=2)
-  folder, complete = sweep.run_all(config, str(tmp_path / "run"))
+  folder, complete = tiny_sweep.run(config, tmp_path / "run")
   assert not complete
   failures = {line["source"].rsplit("/", 1)[-1]: line["failure"] for line in results.read_results(folder).values()}
   assert failures["camera"] is None and "step 3 of the mask stage" in failures["coins"]
@@ -45,10 +44,10 @@ def test_a_mended_file_is_restored_and_its_failure_forgotten(tmp_path):
   image = tmp_path / "frame.npy"
   image.write_bytes(b"no image")
   config = tiny_sweep.config(data__source=f"camera,{image}", data__crop=(0, 0, 24, 30), sweep__mask_sources=("random",))
-  assert not sweep.run_all(config, str(tmp_path / "run"))[1]
+  assert not tiny_sweep.run(config, tmp_path / "run")[1]
   assert len(results.read_results(tmp_path / "run")) == 2
   np.save(image, np.random.default_rng(0).uniform(size=(24, 30)).astype(np.float32))
-  assert sweep.run_all(config, str(tmp_path / "run"))[1]
+  assert tiny_sweep.run(config, tmp_path / "run")[1]
   lines = results.read_results(tmp_path / "run").values()
   assert len(lines) == 2 and not any(line["failure"] for line in lines)
 
@@ -56,7 +55,7 @@ def test_a_mended_file_is_restored_and_its_failure_forgotten(tmp_path):
 @pytest.mark.slow
 def test_a_collapsed_case_is_a_failure_without_a_restored_image(tmp_path):
   config = tiny_sweep.config(sweep__mask_sources=("random",), sweep__keep_fractions=(0.001, 0.5), data__source="camera")
-  folder, complete = sweep.run_all(config, str(tmp_path / "run"))
+  folder, complete = tiny_sweep.run(config, tmp_path / "run")
   failures = {line["keep_fraction"]: line["failure"] for line in results.read_results(folder).values()}
   assert not complete and failures[0.5] is None and "collapsed" in failures[0.001]
   assert len(tiny_sweep.restored(folder)) == 1

@@ -4,7 +4,9 @@ import os
 import signal
 
 from configs import default
-from oes_jax.files import _records as records
+from oes_jax import files
+from oes_jax import runs
+from oes_jax import sweeps
 
 TINY = {
     "data.source": "camera,coins", "data.crop": (100, 150, 24, 30), "generator.num_scales": 1,
@@ -22,6 +24,12 @@ def config(**changes):
   return made
 
 
+def run(made, folder, shard=(0, 1)):
+  """Run a sweep as the command line does, with signals served; return what `sweeps.run_all` gives."""
+  with runs.Signals() as signals:
+    return sweeps.run_all(made, str(folder), shard, signals)
+
+
 def restored(folder):
   """Return {name: bytes} of the restored images of a sweep."""
   return {path.name: path.read_bytes() for path in (folder / "restored").iterdir()}
@@ -29,11 +37,11 @@ def restored(folder):
 
 def stop_in(monkeypatch, stage):
   """Send one SIGTERM in the first chunk of a stage, and again whenever the returned list is cleared."""
-  sent, write = [], records.MetricsLog.write
+  sent, write = [], files.MetricsLog.write
   def interrupting(self, name, *args):
     write(self, name, *args)
     if name == stage and not sent:
       sent.append(name)
       os.kill(os.getpid(), signal.SIGTERM)
-  monkeypatch.setattr(records.MetricsLog, "write", interrupting)
+  monkeypatch.setattr(files.MetricsLog, "write", interrupting)
   return sent

@@ -1,0 +1,56 @@
+"""Faulty values: named with their key in one line, before anything is compiled or written."""
+
+import pytest
+
+from oes_jax import runs
+from runs import tiny_run
+
+BAD = {
+    "mask.keep_fraction": [0.0, -0.1, 1.5, float("nan"), 1e-9],
+    "mask.num_steps": [0, -3], "weights.num_steps": [-1], "mask.source": ["learned"],
+    "mask.path": ["unused"], "experiment": ["../up"], "generator.name": ["unet"], "generator.num_scales": [0],
+    "generator.channels": [(), (0,), (4.5,)], "data.crop": [(0, 0, 999, 9), (1, 2), (0, 0, 9, 9)],
+    "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan"), 25.0],
+    "data.source": ["nope", "missing.png", "configs"], "data.truth": ["coins2"],
+    "compute.conv": ["cudnn"], "mask.temperature": [0.0], "weights.average_decay": [1.5, 0.99999999],
+    "weights.average_from": [-1, 30], "weights.sgld_noise": [-1.0], "mask.rounds": [0],
+    "output.image": ["best", "guarded"], "weights.guard": ["truth"], "weights.held_out": [0.0],
+    "weights.guard_window": [1], "mask.schedule": ["linear"], "compute.precision": ["bf16"],
+    "checkpoint.every_steps": [0], "compute.chunk_steps": [0], "seed": [-1],
+    "output.figures": [None], "compute.compaction": [None], "mask.prune": ["norms"], "compute.dtype": ["float16"],
+    "compute.tile": [32, -1], "compute.tile_overlap": [-1, 129],
+}
+
+
+@pytest.mark.parametrize("key, value", [(k, v) for k, values in BAD.items() for v in values])
+def test_bad_values_name_key_and_value_and_write_nothing(tmp_path, key, value):
+  with pytest.raises((ValueError, OSError)) as caught:
+    runs.prepare(tiny_run.config(**{key: value}), str(tmp_path / "run"))
+  message = str(caught.value)
+  assert "\n" not in message
+  assert key in message
+  assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"output.image": "guarded"}, "output.image='guarded' needs weights.guard; allowed: variance, held_out"),
+    ({"compute.tile": 64, "operator.name": "mri"}, "compute.tile=64 cuts an image that operator.name='mri' measures as a"),
+    ({"compute.tile": 64, "compute.tile_overlap": 40}, "compute.tile_overlap=40 .* at most half of compute.tile=64"),
+    ({"noise.model": "poisson", "operator.name": "mri"}, "noise.model='poisson' is for images.*allowed: gaussian"),
+    ({"mask.keep_fraction": 1.0}, "mask.keep_fraction=1.0 leaves nothing to learn or prune"),
+    ({"mask.source": "file"}, "mask.source='file' needs mask.path"),
+    ({"mask.path": "a"}, "mask.path='a' is not used by mask.source='learn'"),
+    ({"weights.guard": "variance"}, "weights.guard='variance' needs weights.num_steps=30 to be at least weights.guard_window"),
+    ({"weights.average_from": 30}, "weights.average_from=30 leaves nothing to average; allowed: less than weights.num_steps"),
+    ({"mask.keep_fraction": 0.001, "mask.source": "snip"}, "mask.keep_fraction=0.001 keeps .*mask.source 'snip'|mask.prune='all'"),
+    ({"generator.channels": (0,)}, r"generator.channels=\(0,\) .* generator.num_scales=1"),
+    ({"data.range": (1.0, 1.0)}, r"data.range=\(1.0, 1.0\) is not allowed; allowed: \(low, high\)")])
+def test_values_that_do_not_go_together_are_named_with_both_keys(changes, said):
+  with pytest.raises(ValueError, match=f"^{said}"):
+    runs.inspect(tiny_run.config(**changes))
+
+
+def test_a_config_is_checked_into_settings_of_every_section():
+  settings = runs.check_config(tiny_run.config(seed=7))
+  assert (settings.experiment.seed, settings.learn.num_steps, settings.weights.num_steps) == (7, 24, 30)
+  assert (settings.mask.source, settings.learn.keep_fraction, settings.compute.chunk_steps) == ("learn", 0.4, 5)

@@ -1,0 +1,69 @@
+"""What is read: ones own files, their truth, and a mask that is taken over."""
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from configs import deblur
+from configs import denoise
+from configs import inpaint
+from configs import super_resolution
+from oes_jax import runs
+from runs import tiny_run
+
+
+@pytest.mark.parametrize("module", [denoise, inpaint, super_resolution, deblur], ids=lambda module: module.__name__)
+def test_a_config_takes_the_whole_of_ones_own_file(tmp_path, module):
+  config = module.get_config()
+  assert runs.inspect(config).data.simulated
+  rng = np.random.default_rng(0)
+  for name in ("mine", "measured"):
+    Image.fromarray(rng.integers(0, 2, (40, 36), np.uint8)).save(tmp_path / f"{name}.png")
+  config.data.source = str(tmp_path / "mine.png")
+  config.operator.mask = str(tmp_path / "measured.png")
+  job = runs.inspect(config)
+  assert job.data.picture.values.shape == (40, 36, 1) and not job.data.simulated
+
+
+@pytest.mark.slow
+def test_a_coarse_file_becomes_a_larger_image(tmp_path):
+  Image.fromarray(np.random.default_rng(0).integers(0, 255, (12, 10, 4), np.uint8)).save(tmp_path / "coarse.png")
+  coarse = {"data.source": str(tmp_path / "coarse.png"), "data.crop": None, "operator.name": "super_resolution",
+            "operator.factor": 3}
+  job = runs.inspect(tiny_run.config(tiny_run.TINY_MEASURED, **coarse))
+  measured = runs.measure(job)
+  assert job.shape == (36, 30, 3) and measured.values.shape == (12, 10, 3)
+  assert measured.estimate.shape == (36, 30, 3) and measured.truth is None
+  tiny_run.restore(tmp_path / "run", tiny_run.TINY_MEASURED, **coarse,
+                   **{"mask.source": "dense", "weights.num_steps": 2})
+  assert Image.open(tmp_path / "run" / "restored.png").size == (30, 36)
+
+
+def test_a_truth_of_ones_own_has_the_type_and_shape_of_the_image(tmp_path):
+  rng = np.random.default_rng(0)
+  for name, shape in {"noisy": (20, 24), "clean": (20, 24), "other": (20, 23)}.items():
+    Image.fromarray(rng.integers(0, 255, shape, np.uint8)).save(tmp_path / f"{name}.png")
+  paths = {name: str(tmp_path / f"{name}.png") for name in ("noisy", "clean", "other")}
+  data = runs.inspect(tiny_run.config(data__source=paths["noisy"], data__truth=paths["clean"], data__crop=None)).data
+  np.testing.assert_array_equal(data.truth[..., 0], np.asarray(Image.open(paths["clean"])))
+  assert not data.simulated and data.sigma == 0
+  with pytest.raises(ValueError, match=r"^data.truth=.*other.png' is uint8 \(20, 23, 1\), the image is to be uint8"):
+    runs.inspect(tiny_run.config(data__source=paths["noisy"], data__truth=paths["other"], data__crop=None))
+
+
+def test_a_mask_of_another_generator_is_refused(whole, tmp_path):
+  with pytest.raises(ValueError, match="made for the generator"):
+    runs.prepare(tiny_run.config(mask__source="file", mask__path=str(whole[0] / "mask"),
+                                 generator__channels=(9,)), str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("values, changes, said", [
+    (np.full((20, 20), 7, np.uint8), {}, "holds the single value 7: there is nothing to restore. Set data.range= if this is"),
+    (np.linspace(-1, 1, 400).reshape(20, 20), {"noise.model": "poisson"},
+     "has 1 channels and values from -1.0; allowed, as noise.model='poisson' needs it: values that are not negative.$"),
+    (np.ones((20, 20, 3)), {"operator.name": "mri", "operator.simulate": True, "data.range": (0.0, 2.0)},
+     "has 3 channels .*allowed, as operator.name='mri' needs it: .*in one channel.$")])
+def test_what_the_library_says_of_a_measurement_names_the_file_and_the_keys(tmp_path, values, changes, said):
+  np.save(tmp_path / "image.npy", values)
+  with pytest.raises(ValueError, match=f"^data.source='.*image.npy' {said}"):
+    runs.inspect(tiny_run.config(**{"data.source": str(tmp_path / "image.npy"), "data.crop": None, **changes}))

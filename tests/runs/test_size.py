@@ -1,0 +1,28 @@
+"""What the memory allows: the whole image, tiles, or a refusal."""
+
+import pytest
+
+from oes_jax import runs
+from oes_jax.runs import _memory as memory
+from runs import tiny_run
+
+
+def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(
+    tmp_path, monkeypatch, caplog):
+  crop = {"data__crop": (0, 0, 300, 512)}
+  whole, part = (sum(runs.prepare(tiny_run.config(compute__tile=tile, **crop)).need) for tile in (0, 256))
+  assert whole > part
+  monkeypatch.setattr(memory, "available_memory", lambda: part)
+  job = runs.prepare(tiny_run.config(**crop), str(tmp_path / "run"))
+  assert (job.tile, sum(job.need)) == (256, part)
+  monkeypatch.setattr(memory, "available_memory", lambda: whole)  # a choice outlives the restart
+  assert runs.prepare(tiny_run.config(**crop), str(tmp_path / "run")).tile == 256
+  assert runs.prepare(tiny_run.config(**crop)).tile is None
+  monkeypatch.setattr(memory, "available_memory", lambda: 0)  # what has begun is never refused
+  assert runs.prepare(tiny_run.config(**crop), str(tmp_path / "run")).tile == 256
+  assert "GB of memory are needed" in caplog.text
+  monkeypatch.setattr(memory, "available_memory", lambda: part - 1)
+  for tile in (None, 0, 256):
+    with pytest.raises(ValueError, match="GB of memory.*compute.tile"):
+      runs.prepare(tiny_run.config(compute__tile=tile, **crop), str(tmp_path / "other"))
+  assert not (tmp_path / "other").exists()

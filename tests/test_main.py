@@ -1,0 +1,76 @@
+"""The command line: a whole run, faults in one line, and kills."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from runs import tiny_run
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _command(*arguments, optimised=False, **options):
+  environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+  if optimised:
+    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
+  return subprocess.Popen(
+      [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/denoise.py'}", *arguments],
+      env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+_FLAGS = [f"--config.{key}={value}" for key, value in tiny_run.TINY.items()]
+
+
+def test_command_line(tmp_path):
+  process = _command(*_FLAGS, "--config.compute.compilation_cache=", "--workdir=out", cwd=tmp_path)
+  output = process.communicate()[0]
+  assert process.returncode == 0, output
+  assert "average" in output and "oracle" in output and "mask stage: 100%" in output
+  assert (tmp_path / "out" / "restored.png").is_file()
+
+
+@pytest.mark.parametrize("flags, said", [
+    (["--config.data.sorce=x"], 'Did you mean "source"'),
+    pytest.param(["--config.seed=abc"], "config.seed", marks=pytest.mark.slow),
+    pytest.param(["--config.mask.source=learned"], "learn, random, magnitude, snip", marks=pytest.mark.slow),
+    (["--config.data.source=missing.png"], "data.source='missing.png' does not exist"),
+])
+def test_command_line_faults_are_one_line(tmp_path, flags, said):
+  process = _command(*flags, cwd=tmp_path)
+  output = process.communicate()[0]
+  assert process.returncode == 2
+  assert output.startswith("error: ") and said in output and output.count("\n") == 1, output
+  assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_five_kills_end_in_the_uninterrupted_result(tmp_path):
+  flags = [*_FLAGS, "--config.mask.num_steps=600", "--config.weights.num_steps=600",
+           "--config.checkpoint.every_steps=60"]
+  undisturbed = _command(*flags, "--workdir=a", cwd=tmp_path, optimised=True)
+  output = undisturbed.communicate()[0]
+  assert undisturbed.returncode == 0, output
+  seed, kills = time.time_ns(), 0
+  print(f"seed {seed}")
+  rng = np.random.default_rng(seed)
+  lines = len((tmp_path / "a" / "metrics.jsonl").read_text().splitlines())
+  for target in np.sort(rng.integers(1, lines, size=5)):
+    process = _command(*flags, "--workdir=b", cwd=tmp_path, optimised=True)
+    log = tmp_path / "b" / "metrics.jsonl"
+    while process.poll() is None:
+      if log.exists() and log.read_text().count("\n") >= target:
+        time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        kills += 1
+        break
+      time.sleep(0.01)
+    process.communicate()
+  assert kills == 5
+  process = _command(*flags, "--workdir=b", cwd=tmp_path, optimised=True)
+  output = process.communicate()[0]
+  assert process.returncode == 0, output
+  tiny_run.same_result(tmp_path / "a", tmp_path / "b")
