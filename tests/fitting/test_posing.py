@@ -38,7 +38,7 @@ def test_the_range_starts_at_zero_where_the_noise_depends_on_the_value(rng, mode
 def test_the_magnitude_of_a_complex_image_starts_at_zero_and_has_one_channel(rng):
   values = rng.uniform(1, 2, (8, 8, 1)).astype(np.float32)
   assert fitting.choose_range(values, None, is_complex=True)[0] == 0
-  with pytest.raises(ValueError, match="a complex image needs values that are not negative, of a complex image in one channel"):
+  with pytest.raises(ValueError, match="allowed, as a complex image needs it: values that are not negative, in one channel"):
     fitting.choose_range(np.repeat(values, 2, -1), None, is_complex=True)
 
 
