@@ -2,13 +2,12 @@
 
 import math
 
-from flax import nnx
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from generators import own
 from generators import plain
 from oes_jax import generators
 
@@ -147,36 +146,12 @@ def test_error_names_the_value_and_what_is_allowed(options, message):
 
 # Networks of one's own.
 
-Z = (16, 18, 2)
 
-
-def _linen():
-  net = nn.Sequential([nn.Conv(3, (3, 3)), nn.relu, nn.Conv(1, (3, 3)), nn.sigmoid])
-  return generators.from_apply(lambda key: net.init(key, jnp.zeros(Z))["params"],
-                               lambda params, z: net.apply({"params": params}, z), net_input_shape=Z)
-
-
-class _Network(nnx.Module):
-
-  def __init__(self, rngs):
-    self.first = nnx.Conv(2, 3, (3, 3), rngs=rngs)
-    self.last = nnx.Conv(3, 1, (3, 3), rngs=rngs)
-
-  def __call__(self, x):
-    return nnx.sigmoid(self.last(nnx.relu(self.first(x))))
-
-
-def _nnx():
-  graphdef, _ = nnx.split(nnx.eval_shape(lambda: _Network(nnx.Rngs(0))))
-  return generators.from_apply(lambda key: nnx.state(_Network(nnx.Rngs(key))),
-                               lambda params, z: nnx.merge(graphdef, params)(z), net_input_shape=Z, name="two convs")
-
-
-@pytest.mark.parametrize("make, name", [(_linen, "own"), (_nnx, "two convs")])
+@pytest.mark.parametrize("make, name", [(own.linen, "own"), (own.nnx_module, "two convs")])
 def test_a_network_of_ones_own_becomes_a_generator(make, name):
   generator = make()
   assert generator.image_shape == (16, 18, 1) and generator.padded_shape == (16, 18) and generator.graph is None
-  assert generator.net_input_shape == Z
+  assert generator.net_input_shape == own.NET_INPUT
   assert generator.spec == {"name": name, "num_scales": None, "channels": None, "image_channels": 1}
   params, logits = generator.init(jax.random.key(0))
   other, _ = generator.init(jax.random.key(1))
@@ -192,10 +167,10 @@ def test_a_graph_that_is_given_is_kept():
   layer = generators.Layer(("head",), "conv", None, True)
   generator = generators.from_apply(
       lambda key: {"head": {"kernel": jax.random.normal(key, (2, 1))}},
-      lambda params, z: jax.nn.sigmoid(z @ params["head"]["kernel"]), [layer], net_input_shape=Z)
+      lambda params, z: jax.nn.sigmoid(z @ params["head"]["kernel"]), [layer], net_input_shape=own.NET_INPUT)
   assert generator.graph == (layer,)
 
 
 def test_what_gives_no_image_is_refused():
   with pytest.raises(ValueError, match=r"^apply gives an array of shape \(16, 18\); allowed: an image \[H, W, C\]"):
-    generators.from_apply(lambda key: jnp.ones(2), lambda params, z: z @ params, net_input_shape=Z)
+    generators.from_apply(lambda key: jnp.ones(2), lambda params, z: z @ params, net_input_shape=own.NET_INPUT)

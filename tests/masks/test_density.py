@@ -78,9 +78,12 @@ def test_a_round_prunes_a_share_and_revives_nothing(small):
   half = choose(scores, share=0.5)
   size = _top_k.count_weights(params)
   assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(half.mask)) == int((int(0.25 * size) / size) ** 0.5 * size)
-  last = choose(others, before=half.mask)
+  others = jax.tree.map(lambda s, kept: np.where(np.asarray(kept) > 0, s, -np.inf), others, half.mask)
+  last = choose(others, share=0.4)  # more than are left
   assert all(np.all(new <= old) for new, old in zip(jax.tree.leaves(last.mask), jax.tree.leaves(half.mask)))
-  assert 0 < sum(int(leaf.sum()) for leaf in jax.tree.leaves(last.mask)) < 0.25 * size
+  assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(last.mask)) == int(0.5 * size)
+  fewer = choose(others)
+  assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(fewer.mask)) == int(0.25 * size)
 
 
 @pytest.mark.parametrize("values, weights, expected", [
