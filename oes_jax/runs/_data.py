@@ -29,6 +29,7 @@ class Data:
     operator: forward operator.
     scan: what was measured, or None where the picture was.
     loss: how badly a prediction explains what was measured, in place of the noise model's fit; or None.
+    name: what the measurement is called in messages.
   """
   picture: files.Picture
   limits: tuple[float, float]
@@ -38,6 +39,7 @@ class Data:
   operator: operators.ForwardOperator
   scan: operators.Scan | None
   loss: Any = None
+  name: str = "measurement"
 
   @property
   def sigma(self) -> float:
@@ -66,6 +68,24 @@ def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, dige
                        bundled=False)
 
 
+def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool) -> tuple[float, float]:
+  """Return (low, high), the values that map to 0 and 1.
+
+  Args:
+    settings: all settings.
+    values: [H, W, C], in their own units.
+    name: what the values are called in messages.
+    is_complex: whether they are the magnitude of a complex image.
+
+  Raises:
+    ValueError: the values or the range asked for are not allowed.
+  """
+  model = settings.noise.model
+  with _errors.named("data", {"the measurement": name, f"noise model {model!r}": f"noise.model={model!r}",
+                              "a complex image": f"operator.name={settings.operator.name!r}"}):
+    return fitting.choose_range(values, settings.data.range, model=model, is_complex=is_complex)
+
+
 def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str, Any]]:
   """Return (data, shape of the image, checksums of what was read)."""
   read = _build.read_scan(settings)
@@ -78,30 +98,33 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     picture = files.read_picture(
         settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost)
     picture = _build.fill_lost(settings, picture) if lost else picture
-  model, name = settings.noise.model, settings.operator.name
-  with _errors.named("data", {"the measurement": f"data.source={settings.data.source!r}",
-                              f"noise model {model!r}": f"noise.model={model!r}",
-                              "a complex image": f"operator.name={name!r}"}):
-    limits = fitting.choose_range(picture.values, settings.data.range, model=model,
-                                  is_complex=_build.family_of(settings).is_complex)
+  limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
+                         is_complex=_build.family_of(settings).is_complex)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
   if read is None:
     operator = _build.make_operator(settings, whole, simulated)
-  data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0])
+  data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0],
+              name=settings.data.source)
   return data, whole, {
       "source": picture.digest, "truth": truth_digest, "operator": _build.operator_digest(settings),
       "mask": files.mask_file_digest(settings.mask.source, settings.mask.path)}
 
 
-def read_given_mask(settings: Settings, generator: generators.Generator, params):
-  """Return the mask that is taken over, or None."""
+def read_given_mask(settings: Settings, source: str, generator: generators.Generator, params):
+  """Return the mask that is taken over, or None.
+
+  Args:
+    settings: all settings.
+    source: name of what is restored.
+    generator: Generator of it.
+    params: its params, arrays or shapes.
+  """
   if settings.mask.path is not None:
     return files.read_mask(settings.mask.path, generator, params)
   if settings.mask.source != "bundled":
     return None
   mask, learned_on = files.read_bundled_mask(generator, params)
-  source = settings.data.source
   if learned_on in files.BUNDLED_CROPS.get(source, (source,)):
     logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
                     "about other images", learned_on)

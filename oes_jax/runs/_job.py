@@ -159,7 +159,7 @@ def make_job(settings: Settings, folder: pathlib.Path | None, identity: dict[str
   return Job(
       settings=settings, workdir=folder, identity=identity, data=data, tile=tile, shape=shape,
       num_measured=num_measured, generator=generator, need=need, density=density,
-      given_mask=_data.read_given_mask(settings, generator, params), chunk_steps=steps_of_chunk(settings, shape))
+      given_mask=_data.read_given_mask(settings, data.name, generator, params), chunk_steps=steps_of_chunk(settings, shape))
 
 
 def prepare(config, workdir: str | None = None) -> Job:
