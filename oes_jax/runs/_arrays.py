@@ -1,5 +1,6 @@
 """A job of arrays and objects in memory, in place of files and names: nothing is read or written."""
 
+import dataclasses
 from typing import Any, Mapping, NamedTuple
 
 import numpy as np
@@ -43,8 +44,8 @@ def _as_array(value: Any, name: str, *, kinds: str = "biuf") -> np.ndarray:
   """
   array = np.asarray(value)
   if array.dtype.kind not in kinds:
-    raise ValueError(f"{name} is a {type(value).__name__} of {array.dtype} values; allowed: an array of boolean, integer "
-                     f"or real{' or complex' if 'c' in kinds else ''} numbers.")
+    raise ValueError(f"{name} is a {type(value).__name__} of {array.dtype} values; allowed: an array of boolean, "
+                     f"integer or real{' or complex' if 'c' in kinds else ''} numbers.")
   if array.size == 0:
     raise ValueError(f"{name} has shape {array.shape}; allowed: one or more values.")
   return array
@@ -74,7 +75,8 @@ def _read_scan(settings: Settings, given: Given) -> operators.Scan:
     raise ValueError(f"measurement is a dictionary, which operator={name!r} does not read; allowed: an array.")
   missing = [key for key in family.arrays if key not in given.measurement]
   if missing:
-    raise ValueError(f"measurement has no array {missing[0]!r}; allowed for operator={name!r}: {', '.join(family.arrays)}.")
+    raise ValueError(f"measurement has no array {missing[0]!r}; allowed for operator={name!r}: "
+                     f"{', '.join(family.arrays)}.")
   arrays = {key: np.asarray(value) for key, value in given.measurement.items()}
   for key, array in arrays.items():
     if array.dtype.kind in "fc" and not np.isfinite(array).all():
@@ -92,8 +94,8 @@ def _own_scan(settings: Settings, given: Given) -> operators.Scan:
     ValueError: it has another shape than the operator gives, or a range is asked for.
   """
   if settings.data.range is not None:
-    raise ValueError(f"range={settings.data.range!r} does not go with an operator of your own, which acts on an image in "
-                     "(0, 1); allowed: None.")
+    raise ValueError(f"data.range={settings.data.range!r} does not go with an operator of your own, which acts on an "
+                     "image in (0, 1); allowed: None.")
   values = _as_array(given.measurement, "measurement", kinds="biufc")
   op_params = given.operator.init(np.random.default_rng(0))
   expected = operators.shape_of(given.operator, op_params)
@@ -126,12 +128,14 @@ def _named_operator(settings: Settings, given: Given, measured, simulated: bool)
   """Return the operator that the settings name, of a measured image (H, W, C)."""
   family, name = _build.family_of(settings), settings.operator.name
   if not simulated and not family.measures_image:
-    raise ValueError(f"operator={name!r} measures no image, and measurement is an array; allowed: "
-                     + (f"a dictionary of {', '.join(family.arrays)}" if family.arrays else "operator.simulate=True") + ".")
+    allowed = f"a dictionary of {', '.join(family.arrays)}" if family.arrays else "operator.simulate=True"
+    raise ValueError(f"operator={name!r} measures no image, and measurement is an array; allowed: {allowed}.")
   if not simulated and family.loses_pixels and "mask" not in given.arrays:
-    raise ValueError(f"operator={name!r} needs a mask; allowed: {{'name': {name!r}, 'mask': array}}, 0 where pixels are lost.")
+    raise ValueError(f"operator={name!r} needs a mask; allowed: {{'name': {name!r}, 'mask': array}}, 0 where pixels "
+                     "are lost.")
+  shape = _build.image_shape(settings, measured, simulated)
   try:
-    return operators.make_operator(settings.operator, _build.image_shape(settings, measured, simulated), arrays=given.arrays)
+    return operators.make_operator(settings.operator, shape, arrays=given.arrays)
   except ValueError as error:
     raise ValueError(f"operator={name!r}: {error}") from error
 
@@ -146,11 +150,14 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   Raises:
     ValueError: an argument is not allowed; the message names it.
   """
+  # Messages call the measurement by this name, where a file has its path.
+  settings = settings._replace(data=dataclasses.replace(settings.data, source="measurement"))
   simulated = bool(settings.operator.simulate)
   operator, picture, scan = _read(settings, given, simulated)
   own = given.operator is not None and scan is not None
-  limits = (0.0, 1.0) if own else fitting.choose_range(
-      picture.values, settings.data.range, model=settings.noise.model, is_complex=operator.is_complex)
+  with _errors.named("data"):
+    limits = (0.0, 1.0) if own else fitting.choose_range(
+        picture.values, settings.data.range, model=settings.noise.model, is_complex=operator.is_complex)
   whole = operator.image_shape or picture.values.shape
   truth = picture.values if simulated else None
   if given.truth is not None:
@@ -163,6 +170,7 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
       raise ValueError(f"truth holds {truth.dtype} values; allowed: {picture.values.dtype}, as the measurement.")
   data = _data.Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, scan, given.loss)
   if given.generator is not None and given.generator.image_shape != tuple(whole):
-    raise ValueError(f"generator makes images {given.generator.image_shape}; allowed: {tuple(whole)}, that of the measurement.")
+    raise ValueError(f"generator makes images {given.generator.image_shape}; allowed: {tuple(whole)}, that of the "
+                     "measurement.")
   with _errors.named("mask"):
     return _job.make_job(settings, None, {"inputs": {"operator": None}}, data, whole, generator=given.generator)

@@ -34,7 +34,7 @@ class Batch:
 
   Attributes:
     jobs: jobs of this process's rows; a row that only fills the batch up has any job of the group.
-    filling: of every row whether it only fills the batch up.
+    filling: flag of every row, whether it only fills the batch up.
     generator: Generator of the frame.
     frame: (H, W, C) that every image fits in.
     framed: whether images are smaller than the frame.
@@ -60,10 +60,13 @@ class _Work(_stage_loop.Session):
   """A session with the batch that it works on."""
 
   def __init__(self, batch: Batch):
-    operator = batch.jobs[0].data.operator
-    super().__init__(batch.folder, [
-        _measure.make_row(batch.generator, batch.frame, batch.framed, job, operator=operator, filling=filling)
-        for job, filling in zip(batch.jobs, batch.filling, strict=True)], batch.signals, batch.label)
+    rows, measured = [], {}
+    for job, filling in zip(batch.jobs, batch.filling, strict=True):
+      rows.append(_measure.make_row(
+          batch.generator, batch.frame, batch.framed, job, operator=batch.jobs[0].data.operator, filling=filling,
+          measurement=measured.get(id(job))))
+      measured[id(job)] = rows[-1].measurement  # one that fills up has another's job
+    super().__init__(batch.folder, rows, batch.signals, batch.label)
     self.batch = batch
 
   def lay_out(self, trees: Sequence[Any]):
@@ -81,7 +84,8 @@ class _Work(_stage_loop.Session):
     """
     batch, job = self.batch, self.batch.jobs[0]
     kind = stage.name.partition("_")[0]  # all rounds share one program
-    keys = np.stack([jax.random.key_data(random.stream_key(row.job.settings.experiment.seed, kind)) for row in self.rows])
+    seeds = [row.job.settings.experiment.seed for row in self.rows]
+    keys = np.stack([jax.random.key_data(random.stream_key(seed, kind)) for seed in seeds])
     truths = [row.truth for row in self.rows]
     args = (frozen, self.lay_out(problems), None if truths[0] is None else self.lay_out(truths),
             parallel.put(batch.mesh, keys))
@@ -141,7 +145,8 @@ def _learn_scores(work: _Work):
   """Return this process's rows of the learned logits, or None if all have failed."""
   settings, number = work.settings, jnp.result_type(float)
   prune = masks.pruned_by("learn", settings.learn.prune)
-  stage = fitting.mask_stage(work.batch.generator, settings.learn)._replace(average_decay=settings.weights.average_decay)
+  stage = fitting.mask_stage(work.batch.generator, settings.learn)
+  stage = stage._replace(average_decay=settings.weights.average_decay)
   def compile_it():
     frozen = [(row.params, number.type(row.job.density.keep_fraction), number.type(row.job.settings.learn.kl_weight))
               for row in work.rows]
@@ -216,14 +221,14 @@ def restore_batch(batch: Batch) -> list[dict[str, Any] | str | None]:
   """Restore a batch to its end, from the start or from its last checkpoint.
 
   Returns:
-    For each row of this process: the summary; or why it failed; or None where it fills up.
+    One entry a row of this process: its summary, a line that says why it failed, or None for a row that fills up.
 
   Raises:
-    processes.Interrupted: after SIGTERM or SIGINT, with the state saved.
+    Interrupted: SIGTERM or SIGINT was received; the state is saved.
     OSError: a folder can no longer be written.
   """
   work = _Work(batch)
-  if work.resume:
+  if work.resume and jax.process_index() == 0:
     print(f"{batch.label}resuming after step {work.resume[1]} of the {work.resume[0]} stage")
   with contextlib.ExitStack() as logs:
     for row in work.rows:

@@ -1,7 +1,6 @@
 """What is read for a run: a picture or a scan, its truth, its operator, and a mask that is taken over."""
 
 import dataclasses
-import logging
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,11 @@ class Data:
     limits: (low, high), the values that map to 0 and 1.
     truth: clean values, typed as those of the picture; or None.
     simulated: whether the picture is clean and its measurement is simulated.
-    strength: how strong the noise is.
+    strength: strength of the noise.
     operator: forward operator.
-    scan: what was measured, or None where the picture was.
-    loss: how badly a prediction explains what was measured, in place of the noise model's fit; or None.
+    scan: arrays that were measured, or None where the picture was.
+    loss: noise.Noise or function (predicted, measured) -> loss of every value, in place of the noise model's fit; or
+      None.
   """
   picture: files.Picture
   limits: tuple[float, float]
@@ -98,11 +98,4 @@ def read_given_mask(settings: Settings, generator: generators.Generator, params)
   """Return the mask that is taken over, or None."""
   if settings.mask.path is not None:
     return files.read_mask(settings.mask.path, generator, params)
-  if settings.mask.source != "bundled":
-    return None
-  mask, learned_on = files.read_bundled_mask(generator, params)
-  source = settings.data.source
-  if learned_on in files.BUNDLED_CROPS.get(source, (source,)):
-    logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
-                    "about other images", learned_on)
-  return mask
+  return files.read_bundled_mask(generator, params)[0] if settings.mask.source == "bundled" else None

@@ -60,13 +60,14 @@ def _restore_rows(jobs: Sequence[Job], measurements, plan: fitting.Plan, net_inp
     rows = [_measure.make_row(generator, job.shape, False, job, operator=operator, measurement=measurement)
             for job, measurement in zip(jobs[start:start + width], measurements[start:start + width])]
     count, rows = len(rows), rows + [rows[0]] * (width - len(rows))
-    problems = [row.problem if net_input is None else row.problem.replace(net_input=np.asarray(net_input)) for row in rows]
+    problems = [row.problem for row in rows]
+    if net_input is not None:
+      problems = [problem.replace(net_input=np.asarray(net_input)) for problem in problems]
     if plan.source == "imp_oracle":
       raise ValueError("source='imp_oracle' needs a workdir; allowed here: every other source of a mask.")
     truths = None if rows[0].truth is None else [row.truth for row in rows]
-    restored += fitting.restore_problems(
-        generator, problems, [row.job.settings.experiment.seed for row in rows], [row.job.density for row in rows], plan,
-        truths)[:count]
+    seeds, densities = zip(*((row.job.settings.experiment.seed, row.job.density) for row in rows))
+    restored += fitting.restore_problems(generator, problems, seeds, densities, plan, truths)[:count]
   return restored
 
 
@@ -81,7 +82,8 @@ def _restore_tiles(job: Job, measurement, plan: fitting.Plan) -> fitting.Restora
     parts += _restore_rows([part], [_measure.measure(part)], plan, None)
   blend = lambda images: tiles.blend([np.asarray(image) for image in images], places, measurement.values.shape, overlap)
   guarded = parts[0].guarded and fitting.Choice(
-      blend([part.guarded.output for part in parts]), parts[0].guarded.step, all(part.guarded.stopped for part in parts))
+      blend([part.guarded.output for part in parts]), parts[0].guarded.step,
+      all(part.guarded.stopped for part in parts))
   return parts[0]._replace(image=blend([part.image for part in parts]), last=blend([part.last for part in parts]),
                            guarded=guarded)
 
@@ -166,7 +168,8 @@ def _summary(job: Job, measurement, members: Sequence[fitting.Restoration], mean
   report = _masks.density_report(job, first.mask)
   return {
       **first.summary, "quality": quality, "members": len(members), "output_image": job.settings.output.image,
-      "limits": job.data.limits, "noise": job.data.strength._asdict(), "generator": job.generator.spec, "tile": job.tile,
+      "limits": job.data.limits, "noise": job.data.strength._asdict(), "generator": job.generator.spec,
+      "tile": job.tile,
       "guard": first.guarded and {"step": first.guarded.step, "stopped": first.guarded.stopped},
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(first.mask),

@@ -21,7 +21,7 @@ class Measurement(NamedTuple):
   """What was measured, in the unit range.
 
   Attributes:
-    values: what the forward operator gave, with noise.
+    values: array that the forward operator gave, with noise.
     truth: clean image [H, W, C], or None.
     op_params: parameters of the operator.
     estimate: first image [H, W, C] made of the values, for the eye and for comparison.
@@ -75,14 +75,14 @@ class Row:
   Attributes:
     job: job of the image.
     filling: whether the row only fills the batch up: it is computed as all others, never logged or written.
-    measurement: Measurement as it is.
+    measurement: Measurement in the image's own size.
     problem: Problem in the batch's frame, NumPy arrays.
     truth: clean image in the frame, or None.
     params: params at initialisation, full tree.
     mask: mask once there is one, full tree.
-    collapse: what makes the mask useless, in words.
+    collapse: findings that make the mask useless, in words.
     log: log of the job's folder.
-    failure: why it goes on no longer, or None.
+    failure: line that says why the image is no longer restored, or None.
   """
   job: Job
   filling: bool
