@@ -12,5 +12,4 @@ def get_config():
   config = runs.make_config("tomography")
   config.experiment = "ct"
   config.data.source = "ct_slice"
-  config.noise.sigma = 0.03
   return config

@@ -12,5 +12,4 @@ def get_config():
   config = runs.make_config("mri")
   config.experiment = "mri"
   config.data.source = "mr_slice"
-  config.noise.sigma = 0.03
   return config

@@ -49,6 +49,8 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any]):
                      "other keys of `operator`.")
   changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(told)
   config = runs.make_config(str(changes["operator.name"]), experiment="call", **{"operator.simulate": False})
+  if not changes.get("operator.simulate"):
+    config.update_from_flattened_dict({"noise.sigma": None})  # of what is simulated
   arrays = {}
   for key, value in changes.items():
     if np.ndim(value) > 0 and not isinstance(value, (str, tuple, list)):
@@ -76,11 +78,11 @@ def _own_operator(operator: Any, measurement: Any) -> operators.ForwardOperator 
   return operators.from_function(operator, shape)
 
 
-def _planes(config, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _planes(settings: runs.Settings, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
   """Return the arrays of the operator's settings, those that it names as files read."""
   found, known = dict(arrays), {"mask": operators.DAMAGE, "kernel": operators.KERNELS}
   for key, names in known.items():
-    path = config.operator[key]
+    path = getattr(settings.operator, key)
     if key not in found and path is not None and path not in names:
       found[key] = files.read_picture(path, key=f"operator.{key}").values.astype(np.float64).mean(-1)
   return found
@@ -100,7 +102,8 @@ def _restore_in_memory(arrays, truths, operator, told, *, generator, mask, weigh
   """Restore a list of measurements in memory."""
   named = operator if isinstance(operator, (str, Mapping)) else "identity"
   config, planes = _make_config(named, told)
-  settings, planes = _asked(config, mask, weights), _planes(config, planes)
+  settings = _asked(config, mask, weights)
+  planes = _planes(settings, planes)
   jobs = [runs.job_of_arrays(settings, runs.Given(
       array, clean, planes, _own_operator(operator, array), generator, loss)) for array, clean in zip(arrays, truths)]
   tree = None if mask is None or isinstance(mask, (str, fitting.LearnMask)) else mask
@@ -117,9 +120,9 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, sev
       config, planes = _make_config(operator, told)
       for name, plane in planes.items():
         _set(config, f"operator.{name}", sweeps.write_array(place, name, plane))
-      config.data.source = sweeps.write_array(place, "measurement", array)
+      _set(config, "data.source", sweeps.write_array(place, "measurement", array))
       if clean is not None:
-        config.data.truth = sweeps.write_array(place, "truth", clean)
+        _set(config, "data.truth", sweeps.write_array(place, "truth", clean))
       restored.append(sweeps.restore_in_folder(config, place, signals))
   return restored
 

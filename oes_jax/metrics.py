@@ -12,7 +12,7 @@ class Valid(NamedTuple):
 
   Attributes:
     pixels: [..., 1], 1 or 0; the last axis, channels, is alike.
-    count: how many are 1.
+    count: number of those that are 1.
   """
   pixels: Any
   count: Any

@@ -25,7 +25,7 @@ class Strength(NamedTuple):
   Attributes:
     sigma: standard deviation.
     peak: expected counts at the value 1.
-    share: of the pixels.
+    share: share of the pixels.
   """
   sigma: Any
   peak: Any
@@ -40,7 +40,7 @@ class NoiseModel(NamedTuple):
     loss: (predicted, measured, Strength, average) -> loss of every value; `average` takes the mean over
       the values that were measured.
     reads: fields of Strength that `add` needs.
-    fits_with: those that `loss` needs.
+    fits_with: fields of Strength that `loss` needs.
     from_zero: whether the unit range has to start where nothing is measured.
   """
   add: Callable[..., Any]

@@ -37,7 +37,7 @@ def over_images(f: Callable, mesh: Mesh, *, shared: int = 0, donate: Sequence[in
 
   Args:
     f: function of `shared` arguments that all images have in common, then of one image's trees.
-    mesh: of `image_mesh`; the batch is a multiple of its devices.
+    mesh: mesh of `image_mesh`; the batch is a multiple of its devices.
     shared: number of leading arguments without an image axis.
     donate: places of arguments whose memory the result may take.
   """

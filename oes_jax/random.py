@@ -23,8 +23,8 @@ def uniform(key, start: int, shape, dtype):
   Args:
     key: a threefry PRNG key, one per step.
     start: first counter value, so that arrays of one tree draw from one stream.
-    shape: of the result.
-    dtype: floating.
+    shape: shape of the result.
+    dtype: floating type of the result.
   """
   first, second = jax.random.key_data(key)
   index = jnp.arange(math.prod(shape), dtype=jnp.uint32).reshape(shape) + jnp.uint32(start)

@@ -13,9 +13,11 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "oes_jax"
 
 # Files over 250 lines, functions over 45 lines ("oes_jax/files/_pictures.py:read") and why: one sentence each.
 ALLOWED_LONG = {}
-ALLOWED_LONG_FUNCTIONS = {}
+ALLOWED_LONG_FUNCTIONS = {
+    "oes_jax/api.py:restore": "The one-line call: every argument has a default, and its docstring is the manual.",
+}
 # The modules, three at most, that read sections of a config.
-CONFIG_READERS = ()
+CONFIG_READERS = ("oes_jax/runs/_presets.py", "oes_jax/runs/_settings.py", "oes_jax/sweeps/_cases.py")
 
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS, MOST_CONFIG_READERS = 250, 45, 10, 3
 LEAVES = ("random", "settings", "metrics", "noise", "intensity", "tiles", "parallel")
@@ -25,7 +27,7 @@ RANKS = {**{leaf: 0 for leaf in LEAVES}, **{unit: rank for rank, unit in enumera
     ("generators", "operators", "masks", "fitting", "files", "runs", "sweeps", "", "bench", "api", "main"), start=1)}}
 PLACES = {"flax": ("generators",), "orbax": ("files",), "matplotlib": ("files",), "pydicom": ("files",),
           "tensorboardX": ("files",), "torch": ("bench",), "ml_collections": ("runs", "main"), "absl": ("main",),
-          "tqdm": ("fitting", "runs", "sweeps")}
+          "tqdm": ("fitting", "runs", "sweeps", "bench")}
 EMPTY_NAMES = {"util", "utils", "utility", "utilities", "helper", "helpers", "manager", "managers", "common", "misc"}
 SECOND_WORDS = {"Planned", "Member", "Prior", "Measured", "CompactProblem"}
 NAMEDTUPLE_NAMES = {"_asdict", "_replace", "_fields", "_make", "_field_defaults"}
@@ -334,13 +336,13 @@ def file_lengths(package: dict[str, Module], allowed: Allowed) -> list[str]:
 
 
 def function_sizes(package: dict[str, Module], allowed: Allowed) -> list[str]:
-  """No function is over 45 lines without a reason, docstring included, and none has over 10 parameters."""
+  """No function is over 45 lines, docstring included, or has over 10 parameters, without a reason."""
   sizes, found = {}, []
   for module in package.values():
     for name, node in module.functions:
       sizes[f"{module.path}:{name}"] = (module, node.lineno, node.end_lineno - node.lineno + 1)
       count = sum(argument.arg not in ("self", "cls") for argument in _parameters(node))
-      if count > MOST_PARAMETERS:
+      if count > MOST_PARAMETERS and f"{module.path}:{name}" not in allowed.long_functions:
         found.append(module.at(node.lineno, f"{name} has {count} parameters; allowed: {MOST_PARAMETERS}"))
   return _over(sizes, MOST_FUNCTION_LINES, allowed.long_functions) + found
 

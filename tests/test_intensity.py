@@ -128,12 +128,12 @@ def test_range_override_is_taken_as_it_is(dtype):
 
 @pytest.mark.parametrize("override", [
     (1, 1), (2, 1), (np.nan, 1), (0, np.nan), (0, np.inf), (-np.inf, 0)])
-def test_bad_range_override_names_its_key(override):
-  with pytest.raises(ValueError, match=r"data\.range=.*allowed"):
+def test_bad_range_override_names_itself(override):
+  with pytest.raises(ValueError, match=r"^range=.*allowed"):
     intensity.intensity_range(halves(np.float32), override)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
-def test_image_of_a_single_value_names_the_range_key(dtype):
-  with pytest.raises(ValueError, match=r"single value.*data\.range"):
+def test_image_of_a_single_value_names_the_range(dtype):
+  with pytest.raises(ValueError, match=r"single value.*Set range="):
     intensity.intensity_range(np.ones((4, 4, 3), dtype))

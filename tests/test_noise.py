@@ -66,3 +66,32 @@ def test_losses_and_gradients_are_finite_at_the_edges(name):
   loss, gradient = jax.value_and_grad(
       lambda p: jnp.mean(model.loss(p, measured, STRENGTH, jnp.mean)))(predicted)
   assert np.isfinite(loss) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("make, model, strength", [
+    (lambda: noise.gaussian(0.1), "gaussian", (0.1, 0, 0)), (lambda: noise.poisson(50.0), "poisson", (0, 50.0, 0)),
+    (lambda: noise.poisson_gaussian(50.0, 0.1), "poisson_gaussian", (0.1, 50.0, 0)),
+    (lambda: noise.salt_and_pepper(0.2), "salt_and_pepper", (0, 0, 0.2)),
+    (lambda: noise.speckle(0.1), "speckle", (0.1, 0, 0)), (lambda: noise.rician(0.1), "rician", (0.1, 0, 0))])
+def test_noise_of_a_strength_is_that_of_its_model(make, model, strength):
+  made, image = make(), jnp.full((20, 20, 1), LEVEL)
+  assert made.model == model and tuple(made.strength) == strength
+  known, given = noise.NOISE_MODELS[model], noise.Strength(*strength)
+  np.testing.assert_array_equal(made.add(jax.random.key(0), image), known.add(jax.random.key(0), image, given))
+  np.testing.assert_array_equal(made.loss(image, 0.9 * image, jnp.mean), known.loss(image, 0.9 * image, given, jnp.mean))
+
+
+def test_strengths_are_leaves_that_may_differ_in_a_batch():
+  several = jax.tree.map(lambda *leaves: jnp.stack(leaves), noise.rician(0.1), noise.rician(0.2))
+  image, measured = jnp.full((4, 4, 1), 0.3), jnp.full((4, 4, 1), 0.4)
+  together = jax.vmap(lambda one: one.loss(image, measured, jnp.mean))(several)
+  for row, sigma in enumerate((0.1, 0.2)):
+    np.testing.assert_allclose(together[row], noise.rician(sigma).loss(image, measured, jnp.mean), rtol=1e-6)
+
+
+@pytest.mark.parametrize("make, said", [
+    (lambda: noise.rician(0.0), r"^sigma=0.0 is not allowed for rician noise; allowed: a number above 0"),
+    (lambda: noise.poisson_gaussian(0, 0.1), r"^peak=0 is not allowed for poisson_gaussian noise")])
+def test_a_strength_that_the_fit_divides_by_is_above_zero(make, said):
+  with pytest.raises(ValueError, match=said):
+    make()

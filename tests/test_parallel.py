@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import single
 
-from oes_jax.fitting import _objectives as objectives
-from oes_jax.fitting import _restoration as restoration
-from oes_jax.generators import _generators as generators
+from oes_jax import fitting
+from oes_jax import generators
 from oes_jax import metrics
 from oes_jax import parallel
+from oes_jax import random
 
 _ON_EIGHT_DEVICES = """
     import re, warnings
@@ -57,19 +56,17 @@ def test_over_images_is_pmap_of_vmap_without_a_collective():
 
 
 def _case(shape, seed, frame=None):
-  """A small problem; in a larger frame its pixels are marked as valid."""
-  generator = generators.make_generator(
-      "hourglass", image_shape=frame or shape, num_scales=1, channels=(6,))
-  params, logits = generator.init(restoration.stream_key(seed, "params"))
-  net_input = generators.sample_net_input(
-      restoration.stream_key(seed, "net_input"), generator.net_input_shape)
-  measurement = jax.random.uniform(restoration.stream_key(seed, "noise"), shape)
+  """A small problem, its params and logits; in a larger frame its pixels are marked as valid."""
+  generator = generators.make_generator("hourglass", image_shape=frame or shape, num_scales=1, channels=(6,))
+  params, logits = generator.init(random.stream_key(seed, "params"))
+  net_input = generator.sample_input(random.stream_key(seed, "net_input"))
+  measurement = jax.random.uniform(random.stream_key(seed, "noise"), shape)
   if frame is None:
-    return generator, params, logits, objectives.Problem(net_input, measurement)
+    return generator, params, logits, fitting.Problem(measurement, net_input=net_input)
   inside = generators.centre(frame, shape)
   valid = jnp.zeros((*frame[:2], 1)).at[inside].set(1)
-  problem = objectives.Problem(net_input, jnp.zeros(frame).at[inside].set(measurement),
-                               metrics.Valid(valid, valid.sum()))
+  problem = fitting.Problem(jnp.zeros(frame).at[inside].set(measurement), net_input=net_input,
+                            valid=metrics.Valid(valid, valid.sum()))
   return generator, params, logits, problem
 
 
@@ -81,22 +78,23 @@ def _stack(trees):
 def test_images_of_a_batch_are_those_alone_over_fifty_steps(x64):
   """Mixed sizes in one frame, each with its own density and KL weight, against each alone."""
   frame, shapes = (20, 24, 1), [(19, 24, 1), (20, 23, 1)]
-  options = {"num_steps": 50, "temperature": 0.5, "learning_rate": 0.01, "schedule": "constant",
-             "length": 50}
+  learn = fitting.LearnMask(num_steps=50, learning_rate=0.01, schedule="constant")
   settings = [(0.2, 1e-6), (0.5, 1e-4)]
   framed = [_case(shape, seed, frame) for seed, shape in enumerate(shapes)]
-  priors = [objectives.Prior(params, jnp.asarray(fraction), jnp.asarray(weight))
+  frozen = [(params, jnp.asarray(fraction), jnp.asarray(weight))
             for (_, params, _, _), (fraction, weight) in zip(framed, settings)]
-  stage = restoration.make_mask_stage(
-      framed[0][0], _stack([case[2] for case in framed]), _stack(priors),
-      _stack([case[3] for case in framed]), mesh=single.mesh(), seeds=[0, 1], **options)
-  (_, state, record, sound), = stage.iterate()
+  keys = [random.stream_key(seed, "mask") for seed in range(2)]
+  args = (_stack(frozen), _stack([case[3] for case in framed]), None, _stack(map(jax.random.key_data, keys)))
+  logits = _stack([case[2] for case in framed])
+  program = fitting.compile_stage(fitting.mask_stage(framed[0][0], learn), logits, args,
+                                  mesh=parallel.image_mesh(jax.devices()[:1]), length=50)
+  (_, state, record, sound), = program.iterate(program.init(logits), args)
   assert sound.all()
   row, shape = 1, shapes[1]  # of the other size than the first
   generator, params, logits, problem = _case(shape, row)
-  alone = single.mask_stage(generator, params, logits, problem, seed=row,
-                            keep_fraction=settings[row][0], kl_weight=settings[row][1], **options)
-  expected, expected_record = single.run(alone)
+  alone = jax.jit(lambda *args: fitting.run_stage(fitting.mask_stage(generator, learn), *args))
+  expected, expected_record = alone(
+      logits, (params, jnp.asarray(settings[row][0]), jnp.asarray(settings[row][1])), problem, keys[row])
   np.testing.assert_allclose(record["loss"][row], expected_record["loss"], rtol=1e-9)
   np.testing.assert_allclose(
       state.output[row][generators.centre(frame, shape)], expected.output, atol=1e-9)

@@ -10,13 +10,13 @@ from skimage import data
 from skimage import io
 
 import oes_jax
-from oes_jax import damage
+from oes_jax import operators
 
 if len(sys.argv) > 2:
   image, mask = io.imread(sys.argv[1]), io.imread(sys.argv[2], as_gray=True) > 0
 else:
   image = data.chelsea()[90:186, 130:226]
-  mask = damage.text(image.shape)
+  mask = operators.text_damage(image.shape)
   image = image * mask[..., None]
   io.imsave("damaged.png", image, check_contrast=False)
 

@@ -10,7 +10,6 @@ import numpy as np
 import pydicom
 from pydicom.data import get_testdata_file
 from skimage import io
-
 import oes_jax
 from oes_jax import operators
 

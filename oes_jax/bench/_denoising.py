@@ -38,7 +38,7 @@ def run_methods(folder: pathlib.Path, methods: dict[str, dict[str, Any]], crops:
   """Restore every crop with every method and seed; return one row for each.
 
   Args:
-    folder: where the runs' folders lie.
+    folder: folder in which the runs' folders lie.
     methods: {method's name: its changes of the config}.
     crops: {name of a bundled image: (top, left, height, width) of the crop, in pixels}.
     seeds: the seeds of every crop and method.

@@ -32,7 +32,7 @@ def write_array(path: pathlib.Path, array: np.ndarray) -> None:
   """Write one array as an NPY file, as `write_atomically` does.
 
   Args:
-    path: where the file goes, its suffix included.
+    path: path of the file, its suffix included.
     array: an array of any shape and type but objects.
   """
   stream = io.BytesIO()

@@ -187,7 +187,7 @@ def mask_file_digest(source: str, path: str | None) -> str | None:
   """Return the sha256 that identifies the file of a mask; None where the run makes the mask itself.
 
   Args:
-    source: where the mask comes from, a value of mask.source.
+    source: source of the mask, a value of mask.source.
     path: the folder or file that `read_mask` takes; None where the source reads none.
 
   Raises:

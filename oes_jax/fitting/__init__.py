@@ -23,6 +23,7 @@ from oes_jax.fitting._objectives import with_input
 from oes_jax.fitting._posing import as_valid
 from oes_jax.fitting._posing import choose_range
 from oes_jax.fitting._posing import pose
+from oes_jax.fitting._posing import psnr_of
 from oes_jax.fitting._posing import scan_estimate
 from oes_jax.fitting._posing import scan_to_unit
 from oes_jax.fitting._posing import to_image
@@ -36,8 +37,11 @@ from oes_jax.fitting._restore_problems import Plan
 from oes_jax.fitting._restore_problems import restore_problems
 from oes_jax.fitting._settings import LearnMask
 from oes_jax.fitting._settings import TrainWeights
+from oes_jax.fitting._stages import draws_by_shape
 from oes_jax.fitting._stages import learn_mask
 from oes_jax.fitting._stages import mask_stage
+from oes_jax.fitting._stages import mask_start
 from oes_jax.fitting._stages import Restoration
+from oes_jax.fitting._stages import round_settings
 from oes_jax.fitting._stages import train_weights
 from oes_jax.fitting._stages import weight_stage

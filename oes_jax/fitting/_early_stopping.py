@@ -17,10 +17,10 @@ class GuardState(NamedTuple):
 
   Attributes:
     score: the least so far; infinite before the first.
-    step: at which it was, counted from 1; 0 before the first.
+    step: number of the step that had it, counted from 1; 0 before the first.
     output: [H, W, C], kept from that step.
     stopped: whether the score has not been beaten for the guard's patience; it is final then.
-    memory: of the guard, e.g. the last outputs.
+    memory: what the rule remembers beside, e.g. the last outputs.
   """
   score: Any
   step: Any
@@ -94,7 +94,7 @@ def held_out(*, window: int, patience: int) -> Guard:
   """Stop where the averaged output fits best the values that no objective sees (`Problem.held_out`).
 
   Args:
-    window: not needed.
+    window: number of outputs; this rule reads none but the averaged one.
     patience: number of steps without a better output, after which the choice is final.
   """
   del window

@@ -55,8 +55,7 @@ def choose_density(source: str, settings: _settings.LearnMask, params, num_measu
 
 
 def make_mask(generator, params, problem: _objectives.Problem, *, source: str, settings: _settings.LearnMask,
-              density: Density, seed: int, scores: Any = None, given: Any = None, share: float = 1,
-              before: Any = None) -> masks.Chosen:
+              density: Density, seed: int, scores: Any = None, given: Any = None, share: float = 1) -> masks.Chosen:
   """Make the mask of one image from a source.
 
   Args:
@@ -71,7 +70,6 @@ def make_mask(generator, params, problem: _objectives.Problem, *, source: str, s
     scores: scores that a stage has found, of which the largest are kept; or None.
     given: mask that is taken over, or None.
     share: share of the pruning that is to be done by now, in (0, 1].
-    before: mask of the round before, beyond which nothing is revived, or None.
   """
   prune = masks.pruned_by(source, settings.prune)
   if source == "random":
@@ -84,7 +82,7 @@ def make_mask(generator, params, problem: _objectives.Problem, *, source: str, s
   if scores is not None:
     scores = masks.spare(jax.device_get(scores), prune)
     return masks.choose_mask(generator, scores, params, problem.net_input, keep_fraction=density.keep_fraction,
-                             scope=settings.scope, target=density.target, share=share, before=before)
+                             scope=settings.scope, target=density.target, share=share)
   if given is None:
     return masks.Chosen(masks.dense_mask(params), 1.0, [], [])
   if source == "shuffled":
@@ -94,11 +92,11 @@ def make_mask(generator, params, problem: _objectives.Problem, *, source: str, s
 
 
 def trained_scores(params, kept) -> Any:
-  """Return |w| of trained weights, -1 where they are pruned: what a round of magnitude pruning goes by.
+  """Return |w| of trained weights, minus infinity where they are pruned: what a round of magnitude pruning goes by.
 
   Iterative magnitude pruning with rewinding (Frankle and Carbin 2019, arXiv 1803.03635).
   """
-  return jax.tree.map(lambda w, m: np.where(np.asarray(m) > 0, np.abs(w), -1).astype(w.dtype), params, kept)
+  return jax.tree.map(lambda w, m: np.where(np.asarray(m) > 0, np.abs(w), -np.inf).astype(w.dtype), params, kept)
 
 
 def compact(generator, plan: masks.Compaction, params, mask, problem: _objectives.Problem):

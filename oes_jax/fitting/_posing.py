@@ -72,6 +72,13 @@ def _same(image):
   return image
 
 
+def psnr_of(view):
+  """Return the score (truth, problem, image) -> {"psnr"} of what is seen of an image, over its valid pixels."""
+  def score(truth, problem, image):
+    return {"psnr": metrics.psnr(view(image), view(truth), problem.valid)}
+  return score
+
+
 def as_valid(pixels) -> metrics.Valid:
   """Return metrics.Valid of an array [..., 1] of 1 and 0."""
   return metrics.Valid(np.asarray(pixels), np.asarray(pixels).sum())

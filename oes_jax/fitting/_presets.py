@@ -9,8 +9,8 @@ OPERATOR_PRESETS: dict[str, dict[str, Any]] = {
     "super_resolution": {"generator.name": "deep_decoder", "mask.source": "dense"},
     # Scans have little noise, of about 3 %: there the few weights that a mask leaves miss detail (README, "Through an
     # operator").
-    "mri": {"mask.source": "dense"},
-    "tomography": {"mask.source": "dense"},
+    "mri": {"mask.source": "dense", "noise.sigma": 0.03},
+    "tomography": {"mask.source": "dense", "noise.sigma": 0.03},
 }
 # The constants of the authors' code of arXiv 2406.05288 (OES), made for photographs of 512 x 512 pixels.
 PAPER: dict[str, Any] = {

@@ -15,7 +15,7 @@ class Cost(NamedTuple):
 
   Attributes:
     flops: floating-point operations of a step.
-    peak_bytes: of memory while a chunk runs, arguments included.
+    peak_bytes: bytes of memory while a chunk runs, arguments included.
   """
   flops: float
   peak_bytes: float
@@ -68,7 +68,7 @@ def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, s
   Args:
     stage: stage of one image.
     trainable: batch of trees to start from, for its shapes and layout.
-    args: (frozen, problem, scored, key data), batches likewise; `scored` may be None. Unlike keys,
+    args: (frozen, problem, scored, key data), batches too; `scored` may be None. Unlike keys,
       jax.random.key_data can be laid out over processes.
     mesh: mesh of `parallel.image_mesh`.
     length: most steps of a chunk.

@@ -10,13 +10,13 @@ import numpy as np
 import tqdm
 
 from oes_jax import masks
-from oes_jax import metrics
 from oes_jax import parallel
 from oes_jax import random
 from oes_jax.fitting import _early_stopping
 from oes_jax.fitting import _engine
 from oes_jax.fitting import _mask_sources
 from oes_jax.fitting import _objectives
+from oes_jax.fitting import _posing
 from oes_jax.fitting import _program
 from oes_jax.fitting import _settings
 from oes_jax.fitting import _stages
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
   """How images are restored together.
 
   Attributes:
-    source: where the masks come from; see `make_mask`.
+    source: source of the masks, as `make_mask` takes it.
     learn: settings of the mask stage, with scope and prune of any mask.
     weights: settings of the weight stage.
     given: mask that is taken over, or None.
@@ -109,11 +109,8 @@ class _Batch:
     key = (identity, self.generator.apply, plan.view, plan.use_scan, length, self.mesh, treedef,
            tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jnp.result_type(float))
     if key not in _PROGRAMS:
-      view = plan.view
-      def score(truth, problem, image):
-        return {"psnr": metrics.psnr(view(image), view(truth), problem.valid)}
       _PROGRAMS[key] = _program.compile_stage(
-          stage, trainable, args, mesh=self.mesh, length=length, score=score, use_scan=plan.use_scan)
+          stage, trainable, args, mesh=self.mesh, length=length, score=_posing.psnr_of(plan.view), use_scan=plan.use_scan)
       while len(_PROGRAMS) > _MOST_PROGRAMS:
         _PROGRAMS.popitem(last=False)
     _PROGRAMS.move_to_end(key)
@@ -122,11 +119,10 @@ class _Batch:
 
 def _learn(batch: _Batch, densities) -> Any:
   """Return the learned logits of every image, a batch; or None if all have failed."""
-  learn, number = batch.plan.learn, jnp.result_type(float)
+  learn = batch.plan.learn
   stage = _stages.mask_stage(batch.generator, learn)._replace(average_decay=batch.plan.weights.average_decay)
-  frozen = [(params, number.type(density.keep_fraction), number.type(learn.kl_weight))
-            for params, density in zip(batch.params, densities)]
-  logits = [masks.initial_logits(params, masks.pruned_by("learn", learn.prune)) for params in batch.params]
+  logits, frozen = zip(*(_stages.mask_start(params, learn, density.keep_fraction)
+                         for params, density in zip(batch.params, densities)))
   state = batch.run(stage, (learn, batch.plan.weights.average_decay), batch.lay_out(logits), batch.lay_out(frozen),
                     batch.problems)
   return None if state is None else parallel.rows(state.trainable)
@@ -134,22 +130,20 @@ def _learn(batch: _Batch, densities) -> Any:
 
 def _train_round(batch: _Batch, number: int, steps: int, kept) -> Any:
   """Train what the round before has kept, from the initial weights; return its scores, or None if all have failed."""
-  weights = batch.plan.weights
-  settings = _settings.TrainWeights(num_steps=steps, learning_rate=weights.learning_rate, schedule=weights.schedule,
-                                    average_decay=weights.average_decay)
+  settings = _stages.round_settings(batch.plan.weights, steps)
   frozen = batch.lay_out(kept)
   state = batch.run(_stages.weight_stage(batch.generator, settings, name=f"round_{number + 1}"), (settings,),
                     masks.apply_mask(batch.lay_out(batch.params), frozen), frozen, batch.problems)
   return None if state is None else _mask_sources.trained_scores(parallel.rows(state.trainable), parallel.stack(kept))
 
 
-def _make_masks(batch: _Batch, densities, scores, *, share: float = 1, before=None) -> list[masks.Chosen]:
+def _make_masks(batch: _Batch, densities, scores, share: float = 1) -> list[masks.Chosen]:
   """Return the mask of every image, of the scores that a stage has found, or of a source that needs none."""
   plan = batch.plan
   return [_mask_sources.make_mask(
       batch.generator, params, problem, source=plan.source, settings=plan.learn, density=density, seed=seed,
       scores=None if scores is None else jax.tree.map(lambda leaf, row=row: leaf[row], scores), given=plan.given,
-      share=share, before=None if before is None else before[row].mask)
+      share=share)
           for row, (params, problem, density, seed) in enumerate(
               zip(batch.params, batch.problems, densities, batch.seeds))]
 
@@ -167,7 +161,7 @@ def _find_masks(batch: _Batch, densities) -> list[masks.Chosen] | None:
     scores = _train_round(batch, number, steps, kept)
     if scores is None:
       return None
-    chosen = _make_masks(batch, densities, scores, share=(number + 1) / len(plan.rounds), before=chosen)
+    chosen = _make_masks(batch, densities, scores, (number + 1) / len(plan.rounds))
     kept = [one.mask for one in chosen]
   return chosen
 
@@ -176,8 +170,7 @@ def _train(batch: _Batch, chosen: Sequence[masks.Chosen]):
   """Train the kept weights of every image; return (last state or None if all have failed, plans of compaction or None)."""
   plan, weights = batch.plan, batch.plan.weights
   kept, params, problems, plans = [one.mask for one in chosen], batch.params, batch.problems, None
-  # The draws of noise follow from the shapes, which the batch's widths must not change.
-  if plan.compaction and batch.generator.graph is not None and not (weights.sgld_noise or weights.input_noise):
+  if plan.compaction and batch.generator.graph is not None and not _stages.draws_by_shape(weights):
     plans = [_mask_sources.plan_compaction(batch.generator, mask) for mask in kept]
     plans = [masks.widen(one, masks.widest(plans)) for one in plans]
     params, kept, problems = zip(*(_mask_sources.compact(batch.generator, *row)
@@ -197,8 +190,8 @@ def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: 
     generator: Generator of the images.
     problems: one Problem an image, of one shape and forward function, with network inputs.
     seeds: seed of every image's draws.
-    densities: how many weights every mask keeps.
-    plan: how they are restored.
+    densities: Density of every mask.
+    plan: Plan of how they are restored.
     truths: clean images [H, W, C], only ever scored; or None.
 
   Returns:

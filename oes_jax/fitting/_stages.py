@@ -73,6 +73,30 @@ def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWe
       generator.image_shape, settings.average_decay, settings.average_from, guard)
 
 
+def mask_start(params, settings: _settings.LearnMask, keep_fraction) -> tuple[Any, tuple]:
+  """Return what the mask stage of one image starts from: (mask logits, frozen tree).
+
+  Args:
+    params: params at initialisation.
+    settings: numbers of the stage.
+    keep_fraction: prior probability that a weight is kept.
+  """
+  number = jnp.result_type(float)
+  return (masks.initial_logits(params, masks.pruned_by("learn", settings.prune)),
+          (params, number.type(keep_fraction), number.type(settings.kl_weight)))
+
+
+def round_settings(settings: _settings.TrainWeights, num_steps: int) -> _settings.TrainWeights:
+  """Return the settings of a round of iterative magnitude pruning: those of the weight stage without what is random."""
+  return _settings.TrainWeights(num_steps=num_steps, learning_rate=settings.learning_rate, schedule=settings.schedule,
+                                average_decay=settings.average_decay)
+
+
+def draws_by_shape(settings: _settings.TrainWeights) -> bool:
+  """Whether what is drawn in the steps follows from the shapes of the weights: then nothing may be compacted."""
+  return bool(settings.sgld_noise or settings.input_noise or settings.optimizer)
+
+
 def _prior_fraction(settings: _settings.LearnMask, problem, params, image_shape):
   """Return the prior probability of the KL: as asked for, or by the number of measured values."""
   if settings.keep_fraction is not None:
@@ -129,10 +153,7 @@ def learn_mask(generator, params, problem: _objectives.Problem, key,
     (3,)
   """
   problem = _objectives.with_input(problem, generator)
-  number = jnp.result_type(float)
-  frozen = (params, number.type(_prior_fraction(settings, problem, params, generator.image_shape)),
-            number.type(settings.kl_weight))
-  logits = masks.initial_logits(params, settings.prune or "all")
+  logits, frozen = mask_start(params, settings, _prior_fraction(settings, problem, params, generator.image_shape))
   state, trace = _engine.run_stage(mask_stage(generator, settings), logits, frozen, problem, key, score)
   return state.trainable, trace
 

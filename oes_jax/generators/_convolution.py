@@ -64,7 +64,7 @@ def convolve(image, kernel, *, implementation: Implementation = "gemm", precisio
     image: [H, W, in_channels].
     kernel: [kh, kw, in_channels, out_channels].
     implementation: "gemm" (patches and one matrix product) or "lax" (`lax.conv`).
-    precision: as in `jax.lax.Precision`; None is the backend's default.
+    precision: precision of the products, a name of `jax.lax.Precision`; None is the backend's default.
     dtype: what both factors, and their products summed over channels and columns, are rounded to;
       None leaves them.
 
@@ -82,7 +82,7 @@ def pad_image(image, width: int, mode: str):
   if mode == "reflect" and width >= min(image.shape[:2]):
     # jnp.pad would silently reflect twice; PyTorch refuses, and so do we.
     raise ValueError(f"a reflect pad of {width} needs more than {width} pixels, got "
-                     f"{image.shape[0]}x{image.shape[1]}: lower generator.num_scales.")
+                     f"{image.shape[0]}x{image.shape[1]}: lower num_scales.")
   return jnp.pad(image, ((width, width), (width, width), (0, 0)), mode=mode)
 
 
@@ -111,7 +111,7 @@ def conv_then_pool(image, kernel, **options):
   Args:
     image: [H, W, I], H and W even.
     kernel: [k, k, I, O], k odd.
-    **options: of `convolve`.
+    **options: options of `convolve`.
   """
   size, _, in_channels, out_channels = kernel.shape
   padded = jnp.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
@@ -140,7 +140,7 @@ def upsample_then_conv(image, kernel, **options):
   Args:
     image: [H, W, I].
     kernel: [3, 3, I, O].
-    **options: of `convolve`.
+    **options: options of `convolve`.
   """
   in_channels, out_channels = kernel.shape[2:]
   rows = _corner_taps(kernel).transpose(2, 0, 1, 3, 4)  # [3, tap, phase, I, O]
@@ -167,7 +167,7 @@ def normalise_channels(image, scale, offset, *, epsilon: float = 1e-5):
     image: [H, W, C].
     scale: [C].
     offset: [C].
-    epsilon: added to the biased variance.
+    epsilon: small number that is added to the biased variance.
   """
   centred = image - jnp.mean(image, axis=(0, 1), keepdims=True)
   variance = jnp.mean(jnp.square(centred), axis=(0, 1), keepdims=True)

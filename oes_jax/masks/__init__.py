@@ -33,6 +33,7 @@ from oes_jax.masks._gates import keep_probability
 from oes_jax.masks._gates import kl_to_prior
 from oes_jax.masks._gates import mean_logit
 from oes_jax.masks._gates import sample_relaxed_mask
+from oes_jax.masks._spared import count_after
 from oes_jax.masks._spared import initial_logits
 from oes_jax.masks._spared import is_spared
 from oes_jax.masks._spared import PRUNED

@@ -97,7 +97,7 @@ def acting_weights(graph: Sequence[Layer], mask, net_input_channels: int):
   """Return a tree like `mask`, True where a weight is kept AND can change the image.
 
   Args:
-    graph: of the generator.
+    graph: channel graph of the generator.
     mask: tree of 0/1 arrays.
     net_input_channels: channels of the network input, all of which vary.
   """

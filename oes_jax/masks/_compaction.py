@@ -13,9 +13,9 @@ class Compaction(NamedTuple):
 
   Attributes:
     net_input: indices of the kept channels of the network input.
-    rows: per layer, indices of the kept input channels (conv) or channels (norm).
-    columns: per layer, indices of the kept output channels.
-    widths: per layer, output channels of the small net, rounded up.
+    rows: indices of the kept input channels (conv) or channels (norm), an array a layer.
+    columns: indices of the kept output channels, an array a layer.
+    widths: number of output channels of every layer of the small net, rounded up.
     input_width: channels of the small network input, rounded up.
   """
   net_input: np.ndarray
@@ -33,9 +33,9 @@ def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
   channel that is constant but reaches the image stays, as a conv channel without kernel weights.
 
   Args:
-    graph: of the generator.
+    graph: channel graph of the generator.
     mask: tree of 0/1 arrays.
-    net_input_channels: channels of the network input.
+    net_input_channels: number of channels of the network input.
     multiple: widths are rounded up to it, and filled with zeros (exact), so that masks of
       similar widths share one compiled program.
   """

@@ -22,7 +22,7 @@ def snip(loss: Callable[[Any], Any], params):
 
   Args:
     loss: params -> scalar.
-    params: at initialisation.
+    params: params at initialisation.
   """
   return jax.tree.map(lambda w, g: jnp.abs(w * g), params, jax.grad(loss)(params))
 
@@ -35,7 +35,7 @@ def grasp(loss: Callable[[Any], Any], params, spared=None):
 
   Args:
     loss: params -> scalar.
-    params: at initialisation.
+    params: params at initialisation.
     spared: tree of one bool an array: it is never pruned, and its gradient's norm does not count. None: none is.
   """
   gradient = jax.grad(loss)

@@ -144,19 +144,18 @@ def find_collapse(generator, mask, image) -> list[str]:
 
 
 def choose_mask(generator, scores, params, net_input, *, keep_fraction: float, scope: str = "global",
-                target: int | None = None, share: float = 1, before=None) -> Chosen:
+                target: int | None = None, share: float = 1) -> Chosen:
   """Threshold scores; where a number of acting weights is asked for, find the density, and raise it while it collapses.
 
   Args:
     generator: generator of the image.
-    scores: tree of scores of every weight, infinite where nothing is pruned.
+    scores: tree of scores of every weight; infinite where nothing is pruned, minus infinite where nothing is revived.
     params: params at initialisation.
     net_input: network input.
     keep_fraction: share of all weights that is kept; with a target only a bound while pruning goes on.
     scope: "global" or "layerwise".
     target: number of weights that are to be able to act; None keeps `keep_fraction` exactly.
     share: share of the pruning that is to be done by now, in (0, 1]; see `count_after`.
-    before: mask of the round before, beyond which nothing is revived, or None.
   """
   fraction, notes = keep_fraction, []
   if share < 1:
@@ -170,8 +169,8 @@ def choose_mask(generator, scores, params, net_input, *, keep_fraction: float, s
     notes.append(f"{100 * fraction:.2f} % of the weights are kept, so that {target:,} or more can act")
   while True:
     mask = _top_k.threshold(scores, fraction, scope=scope)
-    if before is not None:
-      mask = jax.tree.map(np.multiply, jax.device_get(mask), jax.device_get(before))
+    if any(np.isneginf(leaf).any() for leaf in jax.tree.leaves(scores)):
+      mask = jax.tree.map(lambda m, s: np.asarray(m) * ~np.isneginf(s), mask, scores)
     findings = find_collapse(generator, mask, masked_output(generator, params, mask, net_input))
     if not findings or target is None or fraction >= LARGEST_AUTO_FRACTION:
       return Chosen(mask, fraction, findings, notes)

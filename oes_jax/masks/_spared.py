@@ -23,10 +23,15 @@ def is_spared(tree, prune: str):
 
   Args:
     tree: tree of arrays, e.g. params.
-    prune: "all", nothing is spared; or "kernels", the arrays of norms and the biases are.
+    prune: "all", nothing is spared; or "kernels", every array but those of the name kernel: norms and biases.
   """
-  return jax.tree_util.tree_map_with_path(
-      lambda path, _: prune == "kernels" and path[-1].key != "kernel", tree)
+  return jax.tree_util.tree_map_with_path(lambda path, _: prune == "kernels" and _name_of(path) != "kernel", tree)
+
+
+def _name_of(path) -> str | None:
+  """Return the last name in the path of an array; that of NNX ends in an attribute of the variable."""
+  names = [key.key for key in path if hasattr(key, "key")]
+  return names[-1] if names else None
 
 
 def spare(scores, prune: str):
@@ -45,10 +50,10 @@ def count_after(share: float, kept: int, spared: int, size: int) -> int:
   """Return how many weights are left where `share` of the pruning is done, in equal factors of what may be pruned.
 
   Args:
-    share: in (0, 1].
-    kept: weights in the end.
-    spared: weights that are never pruned; they count as kept.
-    size: all weights.
+    share: share of the pruning that is done, in (0, 1].
+    kept: number of weights that are kept in the end.
+    spared: number of weights that are never pruned; they count as kept.
+    size: number of all weights.
   """
   prunable = size - spared
   return max(kept, spared + int(((kept - spared) / prunable) ** share * prunable))

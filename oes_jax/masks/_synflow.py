@@ -20,8 +20,8 @@ def synaptic_flow(graph: Sequence[generators.Layer], params):
   over channels, worked out here in float64, up to the factor H W of all scores.
 
   Args:
-    graph: of the generator, a chain.
-    params: tree; weights that a mask has removed are zero and score zero.
+    graph: channel graph of the generator, a chain of layers.
+    params: tree of weights; those that a mask has removed are zero and score zero.
   """
   layers = [{name: np.abs(np.asarray(array, np.float64))
              for name, array in _acting.arrays_of(params, layer).items()} for layer in graph]
@@ -44,16 +44,22 @@ def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, spa
   """SynFlow: prune in small exponential steps and score what is left anew (Tanaka et al. 2020, arXiv 2006.05467).
 
   Args:
-    graph: of the generator.
-    params: at initialisation.
-    keep_fraction: of the last step, exact.
+    graph: channel graph of the generator, a chain of layers.
+    params: params at initialisation.
+    keep_fraction: share of the weights that the last step keeps, exact.
     spared: tree of one bool an array: it is never pruned, and counts as kept. None: none is.
-    iterations: steps; the paper's 100.
+    iterations: number of steps; the paper has 100.
 
   Returns:
     Scores: the place of every weight in the order in which it is pruned, those of one step by what they scored in it.
     So the int(keep_fraction * N) largest are the mask of the last step, and any more those of an earlier one.
+
+  Raises:
+    ValueError: there is no graph.
   """
+  if graph is None:
+    raise ValueError("graph=None: SynFlow follows the weights from layer to layer; allowed: a generator with a channel graph "
+                     "(hourglass, deep_decoder, from_apply with a graph), or another source of the mask.")
   join = lambda tree: np.concatenate([np.ravel(array) for array in jax.tree.leaves(tree)])
   if spared is None:
     spared = jax.tree.map(lambda p: False, params)

@@ -55,9 +55,9 @@ def layerwise_counts(keep_fraction: float, sizes: Sequence[int], spared: Sequenc
   keep). Shares are rounded up where most is lost; what the small arrays get too much, the largest give.
 
   Args:
-    keep_fraction: of all weights, in (0, 1].
-    sizes: of the arrays.
-    spared: which arrays are kept whole; what they take is missing to the others. None: none.
+    keep_fraction: share of all weights that is kept, in (0, 1].
+    sizes: number of weights of every array.
+    spared: whether an array is kept whole, one bool an array; what it takes is missing to the others. None: none is.
   """
   sizes, open_ = np.asarray(sizes), ~np.asarray(spared or [False] * len(sizes))
   counts, total = sizes.copy(), int(keep_fraction * sizes.sum())
@@ -87,7 +87,7 @@ def top_k_mask(scores, count):
 
   Args:
     scores: tree of arrays: logits, keep probabilities, or a pruning criterion's scores.
-    count: how many weights to keep, 0 to N.
+    count: number of weights to keep, 0 to N.
 
   Returns:
     A tree of 0/1 arrays, shaped and typed like `scores`.

@@ -30,10 +30,10 @@ def cartesian_lines(width: int, *, acceleration: float, centre: float, rng: np.r
   """Draw which columns of k-space are measured: 1 / acceleration of them, the middle ones always.
 
   Args:
-    width: columns.
+    width: number of columns.
     acceleration: all columns to measured ones.
     centre: share of the columns that are measured around the zero frequency.
-    rng: for the others.
+    rng: generator of random numbers for the other columns.
 
   Returns:
     [width] of 0 and 1.
@@ -97,8 +97,8 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
   Args:
     image_shape: (H, W, 2).
     coils: complex sensitivities [coils, H, W].
-    acceleration: see `cartesian_lines`.
-    centre: likewise.
+    acceleration: all columns to measured ones, as `cartesian_lines` takes it.
+    centre: share of the columns that are measured around the zero frequency.
     sampling: [H, W] or [W], where it is not 0 a sample is measured; None draws lines.
 
   Raises:
@@ -149,7 +149,7 @@ def first_magnitude(operator: _operator.ForwardOperator, op_params, values) -> n
 
   Args:
     operator: operator of `mri`.
-    op_params: its parameters.
+    op_params: parameters of the operator.
     values: k-space [coils, H, W, 2].
   """
   energy = np.sum(np.square(op_params[0]), (0, -1))[..., None]  # of the coils at every pixel

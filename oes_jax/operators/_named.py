@@ -28,6 +28,8 @@ class Family(NamedTuple):
     finer: function of the settings: pixels of the image along a side of a measured one.
     read_scan: function {name: array} -> Scan of measured arrays, or None.
     arrays: names of the arrays that it needs.
+    file_setting: name of the setting that may also be an array or a file, or None.
+    names: values of that setting that are no file.
   """
   make: Callable[[Any, Sequence[int], Mapping[str, np.ndarray]], _operator.ForwardOperator]
   estimate_name: str = ""
@@ -39,6 +41,8 @@ class Family(NamedTuple):
   finer: Callable[[Any], int] = lambda settings: 1
   read_scan: Callable[[Any], _scan.Scan] | None = None
   arrays: tuple[str, ...] = ()
+  file_setting: str | None = None
+  names: tuple[str, ...] = ()
 
 
 def _make_inpainting(settings, shape, arrays):
@@ -85,12 +89,14 @@ def make_operator(settings, image_shape: Sequence[int], *, arrays: Mapping[str, 
 _OF_SCANS = {"mri": _mri.mri, "tomography": _tomography.tomography}
 FAMILIES = {
     "identity": Family(lambda settings, shape, arrays: _operator.identity(shape), measures_image=True, tileable=True),
-    "inpainting": Family(_make_inpainting, "mean of the rest", measures_image=True, loses_pixels=True),
+    "inpainting": Family(_make_inpainting, "mean of the rest", measures_image=True, loses_pixels=True,
+                         file_setting="mask", names=tuple(_inpainting.DAMAGE)),
     "super_resolution": Family(
         lambda settings, shape, arrays: _super_resolution.downsampling(
             shape, factor=settings.factor, kernel=settings.downsampling),
         "bicubic", measures_image=True, sigma=0.02, finer=lambda settings: settings.factor),
-    "deblurring": Family(_make_deblurring, "the measurement itself", measures_image=True, sigma=0.02),
+    "deblurring": Family(_make_deblurring, "the measurement itself", measures_image=True, sigma=0.02,
+                         file_setting="kernel", names=tuple(_deblurring.KERNELS)),
     "mri": Family(
         lambda settings, shape, arrays: _mri.mri(
             shape, coils=_mri.simulated_coils(shape, settings.coils), acceleration=settings.acceleration,

@@ -57,7 +57,7 @@ def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shap
   Args:
     apply: function (op_params, image) -> measurement of a linear operator A.
     op_params: parameters of A.
-    measurement: y.
+    measurement: array y, shaped as A gives it.
     image_shape: shape (H, W, C) of x.
   """
   image = jax.ShapeDtypeStruct(tuple(image_shape), jnp.result_type(float))

@@ -26,7 +26,7 @@ def downsampling(image_shape: Sequence[int], *, factor: int, kernel: str = "box"
 
   Args:
     image_shape: (H, W, C).
-    factor: f.
+    factor: f, pixels of the image along a side of a coarse one.
     kernel: what a coarse pixel is of the fine ones: "box", the mean of its f x f, as a coarser sensor gives;
       "bicubic" or "lanczos" (three lobes), stretched by f and normalised, as image programs scale down.
 

@@ -3,6 +3,7 @@
 from oes_jax.runs._arrays import Given
 from oes_jax.runs._arrays import job_of_arrays
 from oes_jax.runs._batch import Batch
+from oes_jax.runs._batch import Outcome
 from oes_jax.runs._batch import restore_batch
 from oes_jax.runs._check import check_config
 from oes_jax.runs._folder import claim_workdir
@@ -20,6 +21,7 @@ from oes_jax.runs._job import group_key
 from oes_jax.runs._job import inspect
 from oes_jax.runs._job import Job
 from oes_jax.runs._job import prepare
+from oes_jax.runs._job import stage_steps
 from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
 from oes_jax.runs._memory import available_memory

@@ -7,17 +7,15 @@ draws, mask, log and folder, and may fail alone.
 import contextlib
 import dataclasses
 import pathlib
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
-from oes_jax import metrics
 from oes_jax import parallel
 from oes_jax import random
 from oes_jax.runs import _job
@@ -34,7 +32,7 @@ class Batch:
 
   Attributes:
     jobs: jobs of this process's rows; a row that only fills the batch up has any job of the group.
-    filling: flag of every row, whether it only fills the batch up.
+    filling: whether a row only fills the batch up, one bool a row.
     generator: Generator of the frame.
     frame: (H, W, C) that every image fits in.
     framed: whether images are smaller than the frame.
@@ -54,6 +52,17 @@ class Batch:
   programs: dict[Any, fitting.Program]
   signals: _processes.Signals
   label: str = ""
+
+
+class Outcome(NamedTuple):
+  """How the restoration of one row ended; both are None where the row only fills a batch up.
+
+  Attributes:
+    summary: summary of a finished restoration, as summary.json has it.
+    failure: a line that says why there is none.
+  """
+  summary: dict[str, Any] | None = None
+  failure: str | None = None
 
 
 class _Work(_stage_loop.Session):
@@ -92,11 +101,8 @@ class _Work(_stage_loop.Session):
     length = max(1, _job.steps_of_chunk(job.settings, batch.frame) // len(batch.jobs))
     shapes = (kind, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
     if shapes not in batch.programs:
-      view = fitting.view_of(job.data.operator)
-      def score(truth, problem, image):
-        return {"psnr": metrics.psnr(view(image), view(truth), problem.valid)}
       batch.programs[shapes] = fitting.compile_stage(
-          stage, trainable, args, mesh=batch.mesh, length=length, score=score,
+          stage, trainable, args, mesh=batch.mesh, length=length, score=fitting.psnr_of(fitting.view_of(job.data.operator)),
           use_scan=not (job.conv == "lax" and jax.default_backend() == "cpu"))
     program = batch.programs[shapes]
     return program, program.init(trainable), args
@@ -129,10 +135,8 @@ def _train_round(work: _Work, name: str):
   problems = [row.problem for row in work.rows]
   if settings.mask.source == "imp_oracle":
     problems = [row.problem.replace(measurement=row.clean) for row in work.rows]
-  weights = settings.weights
-  stage = fitting.weight_stage(work.batch.generator, fitting.TrainWeights(
-      num_steps=work.stages[name], learning_rate=weights.learning_rate, schedule=weights.schedule,
-      average_decay=weights.average_decay), name=name)
+  stage = fitting.weight_stage(
+      work.batch.generator, fitting.round_settings(settings.weights, work.stages[name]), name=name)
   def compile_it():
     frozen = work.lay_out(kept)
     params = work.lay_out([row.params for row in work.rows])
@@ -143,14 +147,12 @@ def _train_round(work: _Work, name: str):
 
 def _learn_scores(work: _Work):
   """Return this process's rows of the learned logits, or None if all have failed."""
-  settings, number = work.settings, jnp.result_type(float)
-  prune = masks.pruned_by("learn", settings.learn.prune)
+  settings = work.settings
   stage = fitting.mask_stage(work.batch.generator, settings.learn)
   stage = stage._replace(average_decay=settings.weights.average_decay)
   def compile_it():
-    frozen = [(row.params, number.type(row.job.density.keep_fraction), number.type(row.job.settings.learn.kl_weight))
-              for row in work.rows]
-    logits = [masks.initial_logits(row.params, prune) for row in work.rows]
+    logits, frozen = zip(*(fitting.mask_start(row.params, row.job.settings.learn, row.job.density.keep_fraction)
+                           for row in work.rows))
     return work.compiled(stage, work.lay_out(logits), work.lay_out(frozen), [row.problem for row in work.rows])
   state = _stage_loop.run_stage(work, "mask", compile_it)
   return None if state is None else parallel.rows(state.trainable)
@@ -173,8 +175,7 @@ def _train_weights(work: _Work):
   def compile_it():
     # A row that is no longer restored has no weights, and widens no other.
     kept = [row.mask if row.alive else jax.tree.map(np.zeros_like, row.params) for row in work.rows]
-    # The draws of noise follow from the shapes, which the batch's widths must not change.
-    if settings.compute.compaction and not (settings.weights.sgld_noise or settings.weights.input_noise):
+    if settings.compute.compaction and not fitting.draws_by_shape(settings.weights):
       params, kept, problems = zip(*_compact(work, kept))
     else:
       params, problems = ([getattr(row, name) for row in work.rows] for name in ("params", "problem"))
@@ -217,11 +218,11 @@ def _write(work: _Work, state) -> list[dict[str, Any] | None]:
   return summaries
 
 
-def restore_batch(batch: Batch) -> list[dict[str, Any] | str | None]:
+def restore_batch(batch: Batch) -> list[Outcome]:
   """Restore a batch to its end, from the start or from its last checkpoint.
 
   Returns:
-    One entry a row of this process: its summary, a line that says why it failed, or None for a row that fills up.
+    The Outcome of each row of this process.
 
   Raises:
     Interrupted: SIGTERM or SIGINT was received; the state is saved.
@@ -240,4 +241,5 @@ def restore_batch(batch: Batch) -> list[dict[str, Any] | str | None]:
     _obtain_masks(work)
     state = _train_weights(work) if work.any_alive() else None
   summaries = [None] * len(work.rows) if state is None else _write(work, state)
-  return [None if row.filling else row.failure or summary for row, summary in zip(work.rows, summaries)]
+  return [Outcome() if row.filling else Outcome(None if row.failure else summary, row.failure)
+          for row, summary in zip(work.rows, summaries)]

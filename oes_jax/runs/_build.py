@@ -14,10 +14,6 @@ from oes_jax.runs._settings import Settings
 
 # Noise that is simulated where the settings name no strength.
 _DEFAULT_STRENGTH = {"peak": 100.0, "share": 0.1}
-# Settings of the operator that may name a file, and the names that are none.
-_NO_FILES = {"mask": tuple(operators.DAMAGE), "kernel": tuple(operators.KERNELS)}
-# Which of them an operator reads.
-_READS = {"inpainting": "mask", "deblurring": "kernel"}
 
 
 def family_of(settings: Settings) -> operators.Family:
@@ -39,7 +35,7 @@ def is_simulated(settings: Settings, bundled: bool) -> bool:
   known = () if bundled else noise.NOISE_MODELS[settings.noise.model].fits_with  # the fit's, of a measured file
   given = [getattr(settings.noise, name) for name in noise.Strength._fields
            if getattr(settings.noise, name) is not None and name not in known]
-  if settings.operator.name == "identity" and bundled and not any(given):
+  if family_of(settings).tileable and bundled and not any(given):  # each pixel is measured
     return not given  # noise.sigma=0 leaves nothing to restore, and no truth
   return bundled or any(given)
 
@@ -77,14 +73,15 @@ def _file_of(settings: Settings) -> tuple[str, pathlib.Path] | None:
   Raises:
     ValueError: there is no such file.
   """
-  key = _READS.get(settings.operator.name)
+  family = family_of(settings)
+  key = family.file_setting
   path = None if key is None else getattr(settings.operator, key)
-  if path is None or path in _NO_FILES[key]:
+  if path is None or path in family.names:
     return None
   file = pathlib.Path(files.split_page(path)[0])
   if not file.is_file():
     raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, "
-                     f"{', '.join(_NO_FILES[key])}.")
+                     f"{', '.join(family.names)}.")
   return key, file
 
 

@@ -50,7 +50,7 @@ def _make_mask(generator: generators.Generator, row: Row, scores, share: float) 
     _warn_of_its_own_image(job, row.params)
   chosen = fitting.make_mask(
       generator, row.params, row.problem, source=source, settings=job.settings.learn, density=job.density, seed=seed,
-      scores=scores, given=job.given_mask, share=share, before=row.mask)
+      scores=scores, given=job.given_mask, share=share)
   for note in chosen.notes:
     if "collapses" in note:
       logging.warning("%s", note)

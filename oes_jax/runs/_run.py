@@ -96,9 +96,9 @@ def _restore_whole(job: Job, signals, label) -> dict[str, Any]:
       jobs=[job], filling=[False], generator=job.generator, frame=job.shape, framed=False,
       folder=job.workdir, mesh=parallel.image_mesh(jax.local_devices()[:1]), programs={},
       signals=signals, label=label))
-  if isinstance(outcome, str):
-    raise Failed(f"{job.workdir}: {outcome}")
-  return outcome
+  if outcome.failure:
+    raise Failed(f"{job.workdir}: {outcome.failure}")
+  return outcome.summary
 
 
 def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:

@@ -90,22 +90,22 @@ def record_failure(folder: pathlib.Path, case: _cases.Case, failure: str, sigma:
   append_result(folder, _failed(case, sigma, failure))
 
 
-def record_end(folder: pathlib.Path, case: _cases.Case, job: runs.Job, outcome: dict[str, Any] | str) -> None:
+def record_end(folder: pathlib.Path, case: _cases.Case, job: runs.Job, outcome: runs.Outcome) -> None:
   """Put a case's end on record: a line, and the restored image beside those of the others.
 
   Args:
     folder: the sweep's folder.
     case: a planned case.
     job: the case's job.
-    outcome: summary of the restoration, or a line that says why there is none.
+    outcome: how the restoration ended.
   """
-  if isinstance(outcome, str):
-    files.write_atomically(job.workdir / "failure.json", json.dumps({"failure": outcome}).encode())
-    record_failure(folder, case, outcome, job.data.sigma)
+  if outcome.failure:
+    files.write_atomically(job.workdir / "failure.json", json.dumps({"failure": outcome.failure}).encode())
+    record_failure(folder, case, outcome.failure, job.data.sigma)
     return
-  line = _finished(case, job.data.sigma, outcome)
+  line = _finished(case, job.data.sigma, outcome.summary)
   if not line["failure"]:
-    copy_restored(folder, job.workdir, outcome["output"])
+    copy_restored(folder, job.workdir, outcome.summary["output"])
   append_result(folder, line)
 
 
@@ -118,12 +118,12 @@ def read_or_fail(folder: pathlib.Path, case: _cases.Case) -> runs.Job | None:
     return None
 
 
-def _read_outcome(workdir: pathlib.Path) -> dict[str, Any] | str:
-  """Return the summary in a finished case's folder, or why it failed."""
+def _read_outcome(workdir: pathlib.Path) -> runs.Outcome:
+  """Return how the restoration in a finished case's folder ended."""
   summary = workdir / "summary.json"
   if summary.is_file():
-    return json.loads(summary.read_text(encoding="utf-8"))
-  return json.loads((workdir / "failure.json").read_text(encoding="utf-8"))["failure"]
+    return runs.Outcome(json.loads(summary.read_text(encoding="utf-8")))
+  return runs.Outcome(failure=json.loads((workdir / "failure.json").read_text(encoding="utf-8"))["failure"])
 
 
 def _reconcile_case(folder: pathlib.Path, case: _cases.Case, recorded: dict[str, dict[str, Any]]) -> None:

@@ -99,9 +99,9 @@ def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
   runs.claim(job)
   with runs.lock(job.workdir):
     try:
-      outcome = runs.restore_job(job, sweep.signals, label)
+      outcome = runs.Outcome(runs.restore_job(job, sweep.signals, label))
     except runs.Failed as error:
-      outcome = str(error)
+      outcome = runs.Outcome(failure=str(error))
     _results.record_end(sweep.folder, case, job, outcome)
 
 

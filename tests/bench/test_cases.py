@@ -6,7 +6,7 @@ import pytest
 
 from configs import benchmark
 from oes_jax.bench import _cases
-from oes_jax.runs import _validation as validation
+from oes_jax import runs
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -49,12 +49,12 @@ def test_every_case_has_its_crop_and_seed():
 def test_presets_are_valid(preset):
   config = _cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:{preset}")
   for case in _cases.list_cases(config, {key: {} for key in _cases.keys_of(config)}):
-    validation.check_config(case.config)
+    runs.check_config(case.config)
 
 
 def test_the_runs_of_quick_serve_tuned():
   quick, tuned = (_cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:{name}") for name in ("quick", "tuned"))
-  of = lambda config: [validation.plain(case.config) for case in _cases.list_cases(
+  of = lambda config: [runs.plain(case.config) for case in _cases.list_cases(
       config, {key: {} for key in _cases.keys_of(config)})]
   assert tuned.experiment == quick.experiment and of(tuned) == of(quick)
 

@@ -8,7 +8,7 @@ import pytest
 from oes_jax.bench import _cases
 from oes_jax.bench import _compare
 from oes_jax.bench import _methods
-from oes_jax.files import _reports as reports
+from oes_jax import files
 
 RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
 
@@ -57,9 +57,9 @@ def test_recorded_tables_follow_from_their_rows(record):
   stored = json.loads(record.read_text(encoding="utf-8"))
   asked = stored["config"]["benchmark"]
   cases, names = len(asked["crops"]) * len(asked["seeds"]), asked["methods"] or _methods.METHODS
-  assert stored["table"] == reports.format_markdown(_compare.tabulate(stored["rows"], cases, names))
+  assert stored["table"] == files.format_markdown(_compare.tabulate(stored["rows"], cases, names))
   if "tuned" in stored:
-    assert stored["tuned table"] == reports.format_markdown(
+    assert stored["tuned table"] == files.format_markdown(
         _compare.tabulate_tuned(stored["tuned"], stored["tuning"], cases, names))
 
 

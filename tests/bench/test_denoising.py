@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from oes_jax.bench import _denoising
-from oes_jax.files import _reports as reports
+from oes_jax import files
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = {"mask.num_steps": 4, "weights.num_steps": 3, "generator.channels": (8,),
@@ -30,7 +30,7 @@ def test_table_holds_means_and_spreads():
 @pytest.mark.parametrize("name", ["schedule", "masks"])
 def test_the_results_show_the_recorded_table(name):
   record = json.loads((ROOT / "docs" / "records" / f"{name}.json").read_text(encoding="utf-8"))
-  assert record["table"] == reports.format_markdown(_denoising.tabulate(record["rows"]))
+  assert record["table"] == files.format_markdown(_denoising.tabulate(record["rows"]))
   page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
   assert record["table"] in page and record["date"] in page
 

@@ -8,7 +8,7 @@ from ml_collections import config_dict
 
 from oes_jax.bench import _inverse
 from oes_jax.bench import _methods
-from oes_jax.files import _reports as reports
+from oes_jax import files
 
 RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
 
@@ -17,7 +17,7 @@ def test_the_recorded_inverse_problems_follow_from_their_rows():
   stored = json.loads((RECORDS / "inverse.json").read_text(encoding="utf-8"))
   config = config_dict.ConfigDict(stored["config"])
   table = _inverse.tabulate(config, stored["rows"])
-  assert stored["table"] == reports.format_markdown(table)
+  assert stored["table"] == files.format_markdown(table)
   part = _inverse.tabulate(config, [row for row in stored["rows"] if row["method"] != "zero-filled"])
   failed, = [line for line in part[1:] if line[-1]]
   assert failed[1] == "zero-filled" and failed[-1] == "3 of 3" and len(part) == len(table)

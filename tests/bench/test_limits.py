@@ -7,7 +7,7 @@ from ml_collections import config_dict
 import pytest
 
 from oes_jax.bench import _limits
-from oes_jax.files import _reports as reports
+from oes_jax import files
 
 RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
 
@@ -24,7 +24,7 @@ def test_the_recorded_table_follows_from_its_rows():
   stored = json.loads((RECORDS / "limits_small.json").read_text(encoding="utf-8"))
   config = config_dict.ConfigDict(stored["config"])
   table = _limits.tabulate(config, stored["rows"])
-  assert stored["table"] == reports.format_markdown(table)
+  assert stored["table"] == files.format_markdown(table)
   method = "deep decoder, dense"  # of which every case on photographs fails
   part = _limits.tabulate(config, [
       row for row in stored["rows"] if (row["method"], row["kind"]) != (method, "photograph")])

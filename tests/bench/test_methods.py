@@ -8,11 +8,9 @@ import pytest
 
 from oes_jax.bench import _cases
 from oes_jax.bench import _methods
-from oes_jax.generators import _generators as generators
-from oes_jax.masks import _masks as masks
-from oes_jax.masks import _pruning as pruning
-from oes_jax.runs import _jobs as jobs
-from oes_jax.runs import _validation as validation
+from oes_jax import generators
+from oes_jax import masks
+from oes_jax import runs
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHAPE = (32, 32, 3)
@@ -50,9 +48,8 @@ def test_published_rounds_prune_a_fifth_and_are_as_long_as_the_weight_stage():
   config = _cases.read_config(f"{ROOT / 'configs' / 'paper' / 'lottery_tickets.py'}:published")
   case, = _cases.list_cases(config, {("rocket", 0): _methods.changes_of(
       "iterative magnitude pruning", 90, LEARNED._replace(kept=8399, size=1_072_739))})  # means of compare_answer.json
-  validation.check_config(case.config)
-  steps = jobs.stage_steps(case.config)
+  steps = runs.stage_steps(runs.check_config(case.config))
   assert set(steps.values()) == {config.weights.num_steps}
   kept, spared, size = 8399, 2867, 1_072_739  # norms and biases of the hourglass of 4 scales
-  after = [pruning.count_after(done / (len(steps) - 1), kept, spared, size) - spared for done in range(len(steps))]
+  after = [masks.count_after(done / (len(steps) - 1), kept, spared, size) - spared for done in range(len(steps))]
   assert np.divide(after[1:], after[:-1]) == pytest.approx(0.8, abs=0.01) and after[-1] == kept - spared

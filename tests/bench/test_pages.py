@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from oes_jax.files import _records as records
+from oes_jax.bench import _records
 
 ROOT = pathlib.Path(__file__).parents[2]
 RECORDS = ROOT / "docs" / "records"
@@ -13,7 +13,7 @@ RECORDS = ROOT / "docs" / "records"
 
 def test_the_pages_show_the_recorded_tables():
   pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")]
-  assert [records.fill_tables(page, RECORDS) for page in pages] == pages
+  assert [_records.fill_tables(page, RECORDS) for page in pages] == pages
   assert "<!-- compare_answer.json: table -->" in pages[0]
   for name in ("inverse", "transfer_quick", "sparsity_small", "limits_small", "noise_small"):
     assert f"<!-- {name}.json: table -->" in pages[1]
@@ -25,8 +25,8 @@ def test_the_pages_show_the_recorded_tables():
 def test_recorded_tables_go_to_their_places(tmp_path):
   (tmp_path / "a.json").write_text(json.dumps({"table": "| x |\n| --- |\n| 2 |\n"}))
   text = "before\n<!-- a.json: table -->\n| x |\n| 1 |\n\nafter | 1 |\n"
-  filled = records.fill_tables(text, tmp_path)
+  filled = _records.fill_tables(text, tmp_path)
   assert filled == "before\n<!-- a.json: table -->\n| x |\n| --- |\n| 2 |\n\nafter | 1 |\n"
-  assert records.fill_tables(filled, tmp_path) == filled
+  assert _records.fill_tables(filled, tmp_path) == filled
   with pytest.raises(ValueError, match="a.json has no entry 'tuned table'; it has table"):
-    records.fill_tables("<!-- a.json: tuned table -->\n", tmp_path)
+    _records.fill_tables("<!-- a.json: tuned table -->\n", tmp_path)

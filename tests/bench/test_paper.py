@@ -6,7 +6,7 @@ import runpy
 import pytest
 
 from oes_jax.bench import _cases
-from oes_jax.runs import _validation as validation
+from oes_jax import runs
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAPER = sorted(path for path in (ROOT / "configs" / "paper").glob("*.py") if path.stem != "__init__")
@@ -22,4 +22,4 @@ def test_every_claim_has_its_command_and_its_line(path):
   if "benchmark" in config:
     assert _cases.read_config(str(path)).experiment == config.experiment
   else:
-    assert validation.plain(config)["weights"]["num_steps"] > 0
+    assert runs.plain(config)["weights"]["num_steps"] > 0

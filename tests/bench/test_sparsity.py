@@ -7,7 +7,7 @@ from ml_collections import config_dict
 import pytest
 
 from oes_jax.bench import _sparsity
-from oes_jax.files import _reports as reports
+from oes_jax import files
 
 RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
 
@@ -24,7 +24,7 @@ def test_the_recorded_table_follows_from_its_rows():
   stored = json.loads((RECORDS / "sparsity_small.json").read_text(encoding="utf-8"))
   config = config_dict.ConfigDict(stored["config"])
   table = _sparsity.tabulate(config, stored["rows"])
-  assert stored["table"] == reports.format_markdown(table)
+  assert stored["table"] == files.format_markdown(table)
   # A density whose every case has failed keeps its line.
   part = _sparsity.tabulate(config, [row for row in stored["rows"] if row["source"] != "random"])
   assert [line[:2] for line in part] == [line[:2] for line in table] and part[0][-1] == "failed"

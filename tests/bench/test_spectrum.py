@@ -8,8 +8,7 @@ import pytest
 
 from configs import denoise
 from oes_jax.bench import _spectrum
-from oes_jax.runs import _jobs as jobs
-from oes_jax.runs import _run as run
+from oes_jax import runs
 
 
 def test_power_spectrum_of_a_wave():
@@ -32,7 +31,7 @@ def test_the_spectrum_of_a_run(tmp_path, operator):
       "data.source": "coins", "data.crop": (100, 150, 24, 30), "generator.num_scales": 1, "operator.name": operator,
       "generator.channels": (8,), "mask.num_steps": 12, "mask.keep_fraction": 0.4, "weights.num_steps": 15,
       "compute.compilation_cache": ""})
-  run.run(jobs.prepare(config, str(tmp_path / "run")))
+  runs.run(config, str(tmp_path / "run"))
   _spectrum.run_spectrum(argparse.Namespace(run=str(tmp_path / "run"), folder=str(tmp_path / "out")))
   with open(tmp_path / "out" / "spectrum.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))

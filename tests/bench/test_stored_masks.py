@@ -8,36 +8,36 @@ import pytest
 
 from oes_jax.bench import _density
 from oes_jax.bench import _overlap
-from oes_jax.files import _checkpoints as checkpoints
-from oes_jax.fitting import _restoration as restoration
-from oes_jax.generators import _generators as generators
+from oes_jax import files
+from oes_jax import generators
+from oes_jax import masks
 
 
 def _store(folder, seed, channels=(6, 8)):
   generator = generators.make_generator("hourglass", image_shape=(24, 24, 3), num_scales=2, channels=channels)
   params = generator.init(jax.random.key(seed))[0]
-  scores = restoration.random_scores(jax.random.key(seed), params)
-  mask = restoration.threshold_scores(scores, 0.3, scope="global")
-  checkpoints.save_mask(folder / "mask", mask, {"generator": generator.spec})
+  scores = masks.random_scores(jax.random.key(seed), params)
+  mask = masks.threshold(scores, 0.3, scope="global")
+  files.save_mask(folder / "mask", mask, {"generator": generator.spec})
   return mask
 
 
 def test_commands_write_csv_and_figure(tmp_path, capsys):
-  masks = {name: _store(tmp_path / name, seed) for seed, name in enumerate("ab")}
+  stored = {name: _store(tmp_path / name, seed) for seed, name in enumerate("ab")}
   arguments = argparse.Namespace(mask=[str(tmp_path / name / "mask") for name in "ab"], num_scales=6,
                                  folder=str(tmp_path / "out"))
   _density.run_density(arguments)
   _overlap.run_overlap(arguments)
   with open(tmp_path / "out" / "density.csv", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
-  for name, mask in masks.items():
+  for name, mask in stored.items():
     kept = sum(int(leaf.sum()) for leaf in jax.tree.leaves(mask))
     assert sum(int(row["kept"]) for row in rows if row["mask"] == name) == kept
   assert {row["part"] for row in rows} == set(_density.PARTS)
   assert (tmp_path / "out" / "density.png").is_file() and (tmp_path / "out" / "overlap.png").is_file()
   with open(tmp_path / "out" / "overlap.csv", encoding="utf-8") as file:
     row, = csv.DictReader(file)
-  assert float(row["iou"]) == pytest.approx(_overlap.overlap(masks["a"], masks["b"])[0])
+  assert float(row["iou"]) == pytest.approx(_overlap.overlap(stored["a"], stored["b"])[0])
   assert "if independent" in capsys.readouterr().out
   _store(tmp_path / "other" / "a", 2)  # runs of one name are told apart by their paths
   arguments.mask = [str(tmp_path / "a" / "mask"), str(tmp_path / "other" / "a" / "mask")]

@@ -7,8 +7,8 @@ import pytest
 
 from configs import benchmark
 from oes_jax.bench import _tables
-from oes_jax.files import _reports as reports
-from oes_jax.runs import _run as run
+from oes_jax import files
+from oes_jax import runs
 
 
 def test_differences_are_averaged_over_seeds_and_their_error_is_over_images():
@@ -27,11 +27,11 @@ def test_the_finish_writes_single_values_and_the_matrix_means(tmp_path):
       "mask from,image,average psnr", "a,x,20.0", "a,x,22.0", "a,y,30.0", "b,y,25.0"]
   record = json.loads((tmp_path / "record.json").read_text())
   assert record["rows"] == rows and record["table"] == "| n |\n| --- |\n| 4 |\n"
-  with pytest.raises(run.Failed, match="tried: no case"):
+  with pytest.raises(runs.Failed, match="tried: no case"):
     _tables.finish(tmp_path, str(tmp_path / "other.json"), benchmark.get_config(), "tried", [], [["n"]])
   part = [*rows, {"mask from": "b", "image": "x", "average psnr": 28.0}]  # its other case has failed
   names, columns, means = _tables.averages(part, lambda row: row["mask from"], lambda row: row["image"])
   assert (names, columns) == (["a", "b"], ["x", "y"])
   np.testing.assert_array_equal(means, [[21, 30], [np.nan, 25]])
-  reports.save_matrix(tmp_path / "tried.png", names, columns, means, title="t")
+  files.save_matrix(tmp_path / "tried.png", names, columns, means, title="t")
   assert (tmp_path / "tried.png").stat().st_size > 100

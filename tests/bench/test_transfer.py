@@ -7,7 +7,7 @@ import pytest
 from ml_collections import config_dict
 
 from oes_jax.bench import _transfer
-from oes_jax.files import _reports as reports
+from oes_jax import files
 
 RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
 
@@ -16,7 +16,7 @@ def test_the_recorded_transfer_follows_from_its_rows():
   stored = json.loads((RECORDS / "transfer_quick.json").read_text(encoding="utf-8"))
   config = config_dict.ConfigDict(stored["config"])
   table = _transfer.tabulate(config, stored["rows"])
-  assert stored["table"] == reports.format_markdown(table)
+  assert stored["table"] == files.format_markdown(table)
   # What is left of the own mask's rows says what other initial weights cost; the last rows are of all other images.
   assert table[1][5] == "" and table[-2][:2] == ["all other images", "of the mask"] and "±" in table[-1][5]
   # A mask whose every case has failed keeps its line.

@@ -1,331 +1,168 @@
-"""Tests of compaction: weights that are said not to act do not, and a dead network is found."""
+"""A compacted network gives the image, the gradients and the training of the masked full one."""
 
-import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oes_jax.files import _authors_masks as interop
-from oes_jax.generators import _generators as generators
-from oes_jax.generators._generators import Layer
-from oes_jax.masks import _compaction as compaction
-
-@functools.cache
-def make_small(name):
-  channels = {"hourglass": (4, 6), "deep_decoder": (4, 5, 6)}[name]
-  return generators.make_generator(
-      name, image_shape=(16, 16, 3), num_scales=2, channels=channels)
-
-
-def net_input_channels(generator):
-  return generator.net_input_shape[-1]
-
-
-def shapes(generator):
-  return jax.eval_shape(generator.init, jax.random.key(0))[0]
-
-
-def random_params(generator):
-  """Nothing is zero; offsets are small enough that every norm gives values of both signs."""
-  rng = np.random.default_rng(0)
-  def draw(path, leaf):
-    size = 0.1 if path[-1].key == "offset" else 1
-    values = size * rng.uniform(0.3, 1, leaf.shape) * rng.choice([-1, 1], leaf.shape)
-    values[(0,) * values.ndim] = size  # positive: no ReLU silences a channel that has only this
-    return values
-  return jax.tree_util.tree_map_with_path(draw, shapes(generator))
-
-
-def random_net_input(generator):
-  return np.random.default_rng(1).uniform(0, 0.1, generator.net_input_shape)
-
-
-def random_mask(generator, density, scale_density, seed):
-  """Keep each weight with probability `density`, norm scales with `scale_density`.
-
-  The first channel of every layer is kept alive: what a dead network gives is rounding error,
-  which its norms amplify up to 1 / sqrt(epsilon) = 316 times each.
-  """
-  rng = np.random.default_rng(seed)
-  def keep(path, leaf):
-    kind = path[-1].key
-    share = scale_density if kind == "scale" else density
-    kept = rng.uniform(size=leaf.shape) < share
-    if kind in ("kernel", "scale"):
-      kept[(0,) * kept.ndim] = True
-    return kept.astype(np.float64)
-  return jax.tree_util.tree_map_with_path(keep, shapes(generator))
-
-
-def random_masks(generator):
-  """Masks of many densities, offsets being kept more and less often than scales."""
-  for seed, density in enumerate((0.01, 0.03, 0.1, 0.3, 0.6, 0.9)):
-    for scale_density in (density, 0.5, 0.2):
-      yield random_mask(generator, density, scale_density, seed)
-
-
-@functools.cache
-def compiled(name):
-  """(params, mask) -> (image, gradient of a fixed projection of it to the masked params)."""
-  generator = make_small(name)
-  z = random_net_input(generator)
-  weights = np.random.default_rng(2).standard_normal((16, 16, 3))
-  def project(masked):
-    image = generator.apply(masked, z)
-    return jnp.sum(weights * image), image
-  @jax.jit
-  def run(params, mask):
-    masked = jax.tree.map(jnp.multiply, params, mask)
-    (_, image), gradient = jax.value_and_grad(project, has_aux=True)(masked)
-    return image, gradient
-  return run
-
-
-def acting(generator, mask):
-  result = compaction.acting_weights(generator.graph, mask, net_input_channels(generator))
-  return jax.tree.map(lambda leaf, m: leaf.astype(m.dtype), result, mask)
-
-
-def flat(tree):
-  return np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(tree)])
-
-
-def spread(image):
-  """The largest standard deviation of a channel over the pixels."""
-  return np.std(np.asarray(image), axis=(0, 1)).max()
-
-
-@pytest.mark.parametrize("name", generators.GENERATORS)
-def test_weights_that_do_not_act_can_be_zeroed(x64, name):
-  generator = make_small(name)
-  run, params = compiled(name), random_params(generator)
-  num_removed = num_varying = 0
-  for mask in random_masks(generator):
-    reduced = acting(generator, mask)
-    assert jax.tree.structure(reduced) == jax.tree.structure(mask)
-    kept, acts = flat(mask) == 1, flat(reduced) == 1
-    assert not acts[~kept].any(), "a dropped weight acts"
-    image, gradient = run(params, mask)
-    reduced_image, reduced_gradient = run(params, reduced)
-    np.testing.assert_allclose(reduced_image, image, rtol=0, atol=1e-10)
-    gradient, reduced_gradient = flat(gradient), flat(reduced_gradient)
-    np.testing.assert_allclose(reduced_gradient[acts], gradient[acts], rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(gradient[kept & ~acts], 0, atol=1e-10)
-    num_removed += np.sum(kept & ~acts)
-    num_varying += spread(image) > 1e-3
-  assert num_removed > 100 and num_varying > 9  # there was something to remove, and to keep
-
-
-def test_weights_that_do_not_act_can_be_zeroed_in_float32():
-  generator = make_small("hourglass")
-  params, z = random_params(generator), random_net_input(generator)
-  run = jax.jit(lambda mask: generator.apply(jax.tree.map(jnp.multiply, params, mask), z))
-  for mask in random_masks(generator):
-    image, reduced_image = run(mask), run(acting(generator, mask))
-    assert image.dtype == jnp.float32
-    np.testing.assert_allclose(reduced_image, image, rtol=0, atol=1e-5)
-
-
-def test_weights_that_are_said_to_act_do(x64):
-  # No nonlinearity of the hourglass is flat, so a weight that acts has a gradient. In sparser nets
-  # it may be too small to see: a lone channel's size acts only through the epsilon of its norm.
-  generator = make_small("hourglass")
-  run, params = compiled("hourglass"), random_params(generator)
-  for seed, (density, scale_density) in enumerate([(0.6, 0.6), (0.6, 0.9), (0.9, 0.6)]):
-    mask = random_mask(generator, density, scale_density, seed)
-    gradient = flat(run(params, mask)[1])
-    acts = flat(acting(generator, mask)) == 1
-    assert acts.any() and np.abs(gradient[acts]).min() > 1e-10
-
-
-# Hand-made graphs of 1 x 1 convs.
-
-
-def conv(kernel, bias=None):
-  arrays = {"kernel": np.asarray(kernel, float)[None, None]}
-  return arrays if bias is None else arrays | {"bias": np.asarray(bias, float)}
-
-
-def norm(scale, offset):
-  return {"scale": np.asarray(scale, float), "offset": np.asarray(offset, float)}
-
-
-# Net input (2 channels) -> conv a -> norm b (a nonlinearity follows) -> head (1 channel).
-SHORT = (Layer(("a",), "conv", None, False), Layer(("b",), "norm", 0, True),
-         Layer(("head",), "conv", 1, True))
-# The same with a norm c straight before a second conv d, which a norm e follows.
-LONG = (Layer(("a",), "conv", None, False), Layer(("b",), "norm", 0, True),
-        Layer(("c",), "norm", 1, False), Layer(("d",), "conv", 2, False),
-        Layer(("e",), "norm", 3, True), Layer(("head",), "conv", 4, True))
-
-
-def dense_mask(graph):
-  width = {"kernel": [[1, 1], [1, 1]], "bias": [1, 1]}
-  mask = {layer.path[0]: conv(**width) if layer.kind == "conv" else norm([1, 1], [1, 1])
-          for layer in graph}
-  return mask | {"head": conv([[1], [1]], [1])}
-
-
-def check(graph, changes, expected):
-  """Acting weights of a dense mask with `changes`; `expected` lists the layers that it changes."""
-  mask = dense_mask(graph) | changes
-  result = compaction.acting_weights(graph, mask, 2)
-  for layer, arrays in expected.items():
-    for key, array in arrays.items():
-      np.testing.assert_array_equal(result[layer][key], array.astype(bool), f"{layer}/{key}")
-  for layer in set(mask) - set(expected):
-    for key, array in mask[layer].items():
-      np.testing.assert_array_equal(result[layer][key], array.astype(bool), f"{layer}/{key}")
-
-
-def test_in_a_dense_short_graph_only_the_bias_before_the_norm_is_idle():
-  check(SHORT, {}, {"a": conv([[1, 1], [1, 1]], [0, 0])})
-
-
-def test_in_a_dense_long_graph_biases_before_norms_and_the_inner_offset_are_idle():
-  check(LONG, {}, {"a": conv([[1, 1], [1, 1]], [0, 0]), "d": conv([[1, 1], [1, 1]], [0, 0]),
-                   "c": norm([1, 1], [0, 0])})
-
-
-def test_offset_without_scale_is_a_constant_that_acts_at_the_head():
-  check(SHORT, {"b": norm([0, 1], [1, 1])}, {"a": conv([[0, 1], [0, 1]], [0, 0])})
-
-
-def test_scale_without_live_input_is_idle_though_its_offset_acts_at_the_head():
-  check(SHORT, {"a": conv([[1, 0], [1, 0]], [1, 1])},
-        {"a": conv([[1, 0], [1, 0]], [0, 0]), "b": norm([1, 0], [1, 1])})
-
-
-def test_masked_norm_channel_takes_its_head_weight_along():
-  check(SHORT, {"b": norm([0, 1], [0, 1])},
-        {"a": conv([[0, 1], [0, 1]], [0, 0]), "head": conv([[0], [1]], [1])})
-
-
-def test_offset_without_scale_is_idle_before_an_inner_norm():
-  check(LONG, {"b": norm([0, 1], [1, 1])},
-        {"a": conv([[0, 1], [0, 1]], [0, 0]), "b": norm([0, 1], [0, 1]),
-         "c": norm([0, 1], [0, 0]), "d": conv([[0, 0], [1, 1]], [0, 0])})
-
-
-def test_channel_without_live_consumer_is_removed_backwards():
-  check(LONG, {"d": conv([[1, 1], [0, 0]], [1, 1])},
-        {"a": conv([[1, 0], [1, 0]], [0, 0]), "b": norm([1, 0], [1, 0]),
-         "c": norm([1, 0], [0, 0]), "d": conv([[1, 1], [0, 0]], [0, 0])})
-
-
-def test_channel_without_live_input_is_removed_forwards():
-  check(LONG, {"a": conv([[1, 0], [1, 0]], [1, 1])},
-        {"a": conv([[1, 0], [1, 0]], [0, 0]), "b": norm([1, 0], [1, 0]),
-         "c": norm([1, 0], [0, 0]), "d": conv([[1, 1], [0, 0]], [0, 0])})
-
-
-def test_unused_head_weight_removes_its_channel_to_the_input():
-  check(SHORT, {"head": conv([[1], [0]], [1])},
-        {"a": conv([[1, 0], [1, 0]], [0, 0]), "b": norm([1, 0], [1, 0]),
-         "head": conv([[1], [0]], [1])})
-
-
-def test_only_the_head_bias_acts_where_nothing_reaches_the_image():
-  nothing = conv([[0, 0], [0, 0]], [0, 0])
-  check(SHORT, {"head": conv([[0], [0]], [1])},
-        {"a": nothing, "b": norm([0, 0], [0, 0]), "head": conv([[0], [0]], [1])})
-
-
-def test_constants_pass_through_a_conv_before_a_nonlinearity():
-  # As in the deep decoder: conv a -> ReLU -> norm b -> conv d -> ReLU -> norm e -> head.
-  graph = (Layer(("a",), "conv", None, True), Layer(("b",), "norm", 0, True),
-           Layer(("d",), "conv", 1, True), Layer(("e",), "norm", 2, True),
-           Layer(("head",), "conv", 3, True))
-  # A bias can open a ReLU, and an offset without scale shifts what varies in the next one.
-  check(graph, {"b": norm([0, 1], [1, 1])}, {"a": conv([[0, 1], [0, 1]], [0, 1])})
-
-
-def test_density_report_hand_check():
-  report = compaction.density_report(SHORT, dense_mask(SHORT) | {"b": norm([0, 1], [0, 1])}, 2)
-  assert report == [
-      ("a/kernel", 4, 4, 2), ("a/bias", 2, 2, 0), ("b/scale", 2, 1, 1), ("b/offset", 2, 1, 1),
-      ("head/kernel", 2, 2, 1), ("head/bias", 1, 1, 1)]
-
-
-def test_density_report_counts_every_weight():
-  generator = make_small("hourglass")
-  mask = random_mask(generator, 0.3, 0.2, 0)
-  report = compaction.density_report(generator.graph, mask, net_input_channels(generator))
-  assert len(report) == len(jax.tree.leaves(mask))
-  assert sum(row.size for row in report) == flat(mask).size
-  assert sum(row.kept for row in report) == flat(mask).sum()
-  assert sum(row.acting for row in report) == flat(acting(generator, mask)).sum()
-
-
-# Collapse.
-
-
-@pytest.mark.parametrize("changes, findings", [
-    ({}, []),
-    ({"a": conv([[0, 0], [0, 0]], [1, 1])},
-     ["conv a keeps none of its 4 kernel weights", "norm b has no live channel",
-      "the image cannot vary over the pixels"]),
-    ({"b": norm([0, 0], [1, 1])},
-     ["norm b has no live channel", "the image cannot vary over the pixels"]),
-    ({"head": conv([[0], [0]], [1])},
-     ["conv head keeps none of its 2 kernel weights", "the image cannot vary over the pixels"]),
-    ({"b": norm([0, 1], [1, 1]), "head": conv([[1], [0]], [1])},
-     ["the image cannot vary over the pixels"]),
-    ({"b": norm([0, 1], [1, 1]), "head": conv([[0], [1]], [0])}, []),
-    # An image of two and of three channels.
-    ({"head": conv([[0, 1], [0, 1]], [1, 1])}, ["the image cannot vary over the pixels, in channel 1"]),
-    ({"b": norm([0, 1], [1, 1]), "head": conv([[1, 0, 1], [0, 1, 0]], [1, 1, 1])},
-     ["the image cannot vary over the pixels, in channel 1, 3"]),
-])
-def test_find_collapse_hand_check(changes, findings):
-  assert compaction.find_collapse(SHORT, dense_mask(SHORT) | changes, 2) == findings
-
-
-@pytest.mark.parametrize("name, path", [
-    ("hourglass", ("encoder_01", "conv_a", "kernel")),
-    ("hourglass", ("encoder_02", "norm_b", "scale")),
-    ("hourglass", ("decoder_02", "norm_in", "scale")),
-    ("hourglass", ("decoder_01", "conv", "kernel")),
-    ("hourglass", ("head", "kernel")),
-    ("deep_decoder", ("conv_02", "kernel")),
-    ("deep_decoder", ("norm_03", "scale")),
-])
-def test_mask_with_a_finding_makes_the_image_constant(x64, name, path):
-  generator = make_small(name)
-  run, params = compiled(name), random_params(generator)
-  find = lambda mask: compaction.find_collapse(generator.graph, mask, net_input_channels(generator))
-  dense = jax.tree.map(np.ones_like, params)
-  assert not find(dense) and spread(run(params, dense)[0]) > 1e-3
-  mask = jax.tree_util.tree_map_with_path(
-      lambda p, m: m * (tuple(key.key for key in p) != path), dense)
-  findings = find(mask)
-  assert "/".join(path[:-1]) in findings[0]
-  assert findings[-1] == "the image cannot vary over the pixels"
-  assert spread(run(params, mask)[0]) < 1e-7
-
-
-# The published masks.
-
-
-def published_mask(reference_data, name):
-  generator = generators.make_generator("hourglass", image_shape=(512, 512, 3), num_scales=6)
-  values = interop.read_flat_mask(str(reference_data / f"official_mask_{name}.pkl"))
-  return generator, interop.place_flat_mask(values, generator.graph, shapes(generator))
-
-
-def test_published_lena_mask_leaves_the_known_channels(reference_data):
-  generator, mask = published_mask(reference_data, "lena")
-  result = compaction.acting_weights(generator.graph, mask, net_input_channels(generator))
-  live = lambda scale, layer: int(result[scale][layer]["kernel"].any((0, 1, 2)).sum())
-  scales = range(1, 7)
-  assert [live(f"encoder_{i:02d}", "conv_a") for i in scales] == [7, 10, 22, 45, 74, 101]
-  assert [live(f"encoder_{i:02d}", "conv_b") for i in scales] == [5, 14, 23, 61, 99, 96]
-  assert [live(f"decoder_{i:02d}", "conv") for i in scales] == [14, 17, 37, 76, 68, 79]
-
-
-@pytest.mark.parametrize("name", ["lena", "pepper"])
-def test_published_masks_have_not_collapsed(reference_data, name):
-  generator, mask = published_mask(reference_data, name)
-  assert compaction.find_collapse(generator.graph, mask, net_input_channels(generator)) == []
+from oes_jax import fitting
+from oes_jax import generators
+from oes_jax import random
+from oes_jax.masks import _acting
+from oes_jax.masks import _compaction
+from oes_jax.masks import _density
+from oes_jax.masks import _gates
+from oes_jax.masks import _top_k
+
+
+CASES = [("hourglass", (6, 8)), ("deep_decoder", (6, 7, 8))]  # of two scales
+SMALL = [("hourglass", (6,)), ("deep_decoder", (6, 7))]  # of one
+
+
+def _problem(name, channels, *, keep_fraction, seed, alive=True):
+  """Return generator, params, mask and problem in the default float type."""
+  generator = generators.make_generator(
+      name, image_shape=(16, 18, 2), num_scales=len(channels) - (name == "deep_decoder"), channels=channels)
+  params, _ = generator.init(random.stream_key(seed, "params"))
+  params = jax.jit(lambda tree: jax.tree.map(  # scales and offsets that differ from channel to channel
+      lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), tree))(params)
+  scores = _density.random_scores(jax.random.key(seed), params)
+  mask = _top_k.threshold(scores, keep_fraction, scope="global")
+  if alive:  # one path stays open, so that sparse masks leave an image
+    mask = jax.jit(lambda tree: jax.tree.map(lambda m: m.at[(0,) * m.ndim].set(1), tree))(mask)
+  net_input = generators.sample_net_input(jax.random.key(1), generator.net_input_shape)
+  measurement = jax.random.uniform(jax.random.key(2), (16, 18, 2))
+  return generator, params, mask, fitting.Problem(measurement, net_input=net_input)
+
+
+class _Small(NamedTuple):
+  """A compacted problem, and the plan by which it was."""
+  plan: Any
+  params: Any
+  mask: Any
+  problem: Any
+
+
+def _compact(generator, params, mask, problem):
+  plan = fitting.plan_compaction(generator, mask)
+  return _Small(plan, *fitting.compact(generator, plan, params, mask, problem))
+
+
+def _value_and_gradient(generator, params, mask, problem):
+  objective = fitting.weight_objective(generator.apply)
+  (loss, (image, _)), gradient = jax.jit(jax.value_and_grad(objective, has_aux=True))(
+      _gates.apply_mask(params, mask), mask, problem, jax.random.key(0))
+  return loss, image, gradient
+
+
+@pytest.mark.parametrize("name, channels, keep_fraction", [
+    *((*small, 0.2) for small in SMALL),
+    *(pytest.param(*case, share, marks=pytest.mark.slow) for case in CASES for share in (0.03, 0.2, 0.6))])
+def test_image_and_gradients_are_those_of_the_full_network(x64, name, channels, keep_fraction):
+  generator, params, mask, problem = _problem(
+      name, channels, keep_fraction=keep_fraction, seed=int(100 * keep_fraction))
+  small = _compact(generator, params, mask, problem)
+  widths = [next(iter(_acting.arrays_of(params, layer).values())).shape[-1] for layer in generator.graph[:-1]]
+  gone = sum(width - columns.size for width, columns in zip(widths, small.plan.columns))
+  assert gone > 0 or keep_fraction == 0.6
+  _, image, gradient = _value_and_gradient(generator, params, mask, problem)
+  _, small_image, small_gradient = _value_and_gradient(
+      generator, small.params, small.mask, small.problem)
+  np.testing.assert_allclose(small_image, image, rtol=0, atol=1e-10)
+  zeros = jax.tree.map(np.zeros_like, params)
+  grown = _compaction.expand(generator.graph, small.plan, small_gradient, zeros)
+  acting = _acting.acting_weights(generator.graph, mask, generator.net_input_shape[-1])
+  for got, want, acts in zip(*(jax.tree.leaves(t) for t in (grown, gradient, acting))):
+    np.testing.assert_allclose(got[acts], np.asarray(want)[acts], rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_one_float32_step_agrees_to_rounding():
+  generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.6, seed=3)
+  small = _compact(generator, params, mask, problem)
+  loss, image, _ = _value_and_gradient(generator, params, mask, problem)
+  small_loss, small_image, _ = _value_and_gradient(
+      generator, small.params, small.mask, small.problem)
+  np.testing.assert_allclose(small_loss, loss, rtol=1e-5)
+  np.testing.assert_allclose(small_image, image, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_hundred_float64_steps_agree(x64):
+  generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.5, seed=4)
+  small = _compact(generator, params, mask, problem)
+  runs, settings = [], fitting.TrainWeights(num_steps=200)
+  for tree, kept, given in ((params, mask, problem), (small.params, small.mask, small.problem)):
+    run = jax.jit(lambda *args: fitting.run_stage(fitting.weight_stage(generator, settings), *args))
+    state, record = run(_gates.apply_mask(tree, kept), kept, given, random.stream_key(0, "weights"))
+    runs.append((state, record["loss"]))
+  (full_state, full_loss), (small_state, small_loss) = runs
+  assert small_loss[-1] < 0.7 * small_loss[0]
+  np.testing.assert_allclose(small_loss, full_loss, rtol=1e-9)
+  np.testing.assert_allclose(small_state.output, full_state.output, atol=1e-9)
+  grown = _compaction.expand(generator.graph, small.plan, small_state.trainable, params)
+  image = _density.masked_output(generator, grown, mask, problem.net_input)
+  again = _density.masked_output(generator, full_state.trainable, mask, problem.net_input)
+  np.testing.assert_allclose(image, again, atol=1e-9)
+
+
+@pytest.mark.parametrize("multiple", [1, 4, 8])
+def test_widths_are_rounded_up_and_filled_with_zeros(multiple):
+  generator, params, mask, _ = _problem("hourglass", (6, 8), keep_fraction=0.3, seed=5)
+  plan = _compaction.plan_compaction(
+      generator.graph, mask, generator.net_input_shape[-1], multiple=multiple)
+  small = _compaction.compact(generator.graph, plan, params)
+  for layer, width, columns in zip(generator.graph[:-1], plan.widths, plan.columns):
+    assert width % multiple == 0 and 0 <= width - columns.size < max(multiple, 2)
+    for array in _acting.arrays_of(small, layer).values():
+      assert array.shape[-1] == width
+      assert not array[..., columns.size:].any()
+
+
+@pytest.mark.slow
+def test_shared_widths_stack_and_leave_each_image_alone():
+  cases = [_problem("hourglass", (6, 8), keep_fraction=keep, seed=seed)
+           for keep, seed in ((0.3, 5), (0.6, 6))]
+  generator = cases[0][0]
+  channels = generator.net_input_shape[-1]
+  plans = [_compaction.plan_compaction(generator.graph, mask, channels, multiple=1)
+           for _, _, mask, _ in cases]
+  shared = [_compaction.widen(plan, _compaction.widest(plans)) for plan in plans]
+  assert plans[0].widths != plans[1].widths and shared[0].widths == shared[1].widths
+  small = [(_compaction.compact(generator.graph, plan, params),
+            _compaction.compact_input(plan, problem.net_input))
+           for plan, (_, params, mask, problem) in zip(shared, cases)
+           for params in [_gates.apply_mask(params, mask)]]
+  images = jax.jit(jax.vmap(generator.apply))(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *small))
+  for image, (_, params, mask, problem) in zip(images, cases):
+    expected = _density.masked_output(generator, params, mask, problem.net_input)
+    np.testing.assert_allclose(image, expected, atol=1e-5)
+
+
+def test_expanding_what_was_gathered_changes_nothing():
+  generator, params, mask, _ = _problem("hourglass", (6, 8), keep_fraction=0.3, seed=6)
+  plan = _compaction.plan_compaction(generator.graph, mask, generator.net_input_shape[-1])
+  back = _compaction.expand(
+      generator.graph, plan, _compaction.compact(generator.graph, plan, params), params)
+  jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
+@pytest.mark.slow
+def test_a_constant_channel_that_reaches_the_head_stays():
+  generator, params, mask, problem = _problem("hourglass", (6, 8), keep_fraction=0.9, seed=7)
+  norm = mask["decoder_01"]["norm_out"]
+  norm["scale"] = norm["scale"].at[1].set(0)
+  norm["offset"] = norm["offset"].at[1].set(1)
+  mask["head"]["kernel"] = mask["head"]["kernel"].at[0, 0, 1].set(1)
+  small = _compact(generator, params, mask, problem)
+  assert 1 in small.plan.columns[-2]
+  _, image, gradient = _value_and_gradient(generator, params, mask, problem)
+  _, small_image, small_gradient = _value_and_gradient(
+      generator, small.params, small.mask, small.problem)
+  np.testing.assert_allclose(small_image, image, atol=1e-5)
+  place = list(small.plan.columns[-2]).index(1)
+  np.testing.assert_allclose(small_gradient["decoder_01"]["norm_out"]["offset"][place],
+                             gradient["decoder_01"]["norm_out"]["offset"][1], rtol=1e-3)
+  assert jnp.abs(gradient["decoder_01"]["norm_out"]["offset"][1]) > 1e-6

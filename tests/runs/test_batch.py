@@ -38,7 +38,7 @@ def test_a_row_that_only_fills_up_changes_no_other_and_writes_nothing(tmp_path, 
     outcomes = runs.restore_batch(runs.Batch(
         jobs=jobs, filling=filling, generator=jobs[0].generator, frame=jobs[0].shape, framed=False,
         folder=tmp_path / name, mesh=parallel.image_mesh(jax.local_devices()[:1]), programs={}, signals=runs.Signals()))
-    assert outcomes[0]["quality"]["average"]["psnr"] > 0 and (outcomes[1] is None) == filling[1]
+    assert outcomes[0].summary["quality"]["average"]["psnr"] > 0 and (outcomes[1] == runs.Outcome()) == filling[1]
     losses.append(files.read_metrics(tmp_path / f"{name}0" / "metrics.jsonl")["weights"]["loss"])
   np.testing.assert_array_equal(*losses)
   assert {path.name for path in (tmp_path / "a1").iterdir()} == {"config.json"}

@@ -7,10 +7,8 @@ from skimage import restoration
 from configs import benchmark
 from oes_jax.bench.peers import inverse
 from oes_jax import metrics
-from oes_jax.operators import _kernels as kernels
-from oes_jax.operators import _operators as operators
-from oes_jax.runs import _jobs as jobs
-from oes_jax.runs import _members as members
+from oes_jax import operators
+from oes_jax import runs
 
 
 @pytest.mark.parametrize("name, settings", [
@@ -24,15 +22,15 @@ def test_total_variation_explains_a_measurement_and_is_ahead_of_the_estimate(nam
   del config.benchmark
   config.update_from_flattened_dict({
       "data.source": "coins", "data.crop": (40, 40, 32, 32), "operator.name": name, "noise.sigma": 0.02, **settings})
-  job = jobs.inspect(config)
-  measured = members.measure(job)
-  given = inverse.Given(job.operator, measured.op_params, measured.values, job.shape, np.zeros(0), job.sigma)
+  job = runs.inspect(config)
+  measured = runs.measure(job)
+  given = inverse.Given(job.data.operator, measured.op_params, measured.values, job.shape, np.zeros(0), job.data.sigma)
   image = inverse.solve(name, "total variation, told sigma", given)
   assert image.shape == job.shape and image.dtype == np.float32
-  residual = np.asarray(job.operator.apply(measured.op_params, image)) - measured.values
-  seen = job.operator.seen(measured.op_params)
+  residual = np.asarray(job.data.operator.apply(measured.op_params, image)) - measured.values
+  seen = job.data.operator.seen(measured.op_params)
   residual = residual if seen is None else residual[np.broadcast_to(seen > 0, residual.shape)]
-  assert np.std(residual) < 3 * job.sigma * job.operator.unit
+  assert np.std(residual) < 3 * job.data.sigma * job.data.operator.unit
   assert metrics.psnr(image, measured.truth) > metrics.psnr(measured.estimate, measured.truth) + 1
 
 
@@ -49,7 +47,7 @@ def test_total_variation_of_the_identity_is_that_of_chambolle():
 def test_deconvolution_reflects_the_edges_as_the_operator_does(peer):
   rows, columns = np.meshgrid(*(np.linspace(0.2, 0.8, 32),) * 2, indexing="ij")
   truth = np.float32((rows + columns) / 2)[..., None]
-  operator = operators.blur(truth.shape, kernel=kernels.gaussian_kernel(1.6))
+  operator = operators.blur(truth.shape, kernel=operators.gaussian_kernel(1.6))
   op_params = operator.init(np.random.default_rng(0))
   given = inverse.Given(operator, op_params, np.asarray(operator.apply(op_params, truth)), truth.shape,
                               np.zeros(0), 1e-3)

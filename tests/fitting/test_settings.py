@@ -64,3 +64,11 @@ def test_a_section_of_a_config_holds_no_optimizer():
   assert fitting.TrainWeights.from_section(section, "weights.") == fitting.TrainWeights(num_steps=7)
   with pytest.raises(ValueError, match=r"^weights.average_from=7 leaves .* less than weights.num_steps=7"):
     fitting.TrainWeights.from_section({**section, "average_from": 7}, "weights.")
+
+
+def test_presets_are_settings_of_both_stages():
+  sections = {"mask": fitting.LearnMask, "weights": fitting.TrainWeights}
+  for key, value in fitting.PAPER.items():
+    section, name = key.split(".")
+    sections[section](**{name: value})
+  assert {key.split(".")[0] for key in fitting.PAPER} == {"mask", "weights"}

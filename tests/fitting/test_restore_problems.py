@@ -1,0 +1,131 @@
+"""Many images in memory: alone as in a batch, from every kind of mask, compacted or not, and where one fails."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from oes_jax import fitting
+from oes_jax import generators
+from oes_jax import masks
+from oes_jax import random
+from oes_jax.fitting import _program
+from oes_jax.fitting import _restore_problems
+
+SHAPE = (16, 16, 1)
+LEARN = fitting.LearnMask(num_steps=3, keep_fraction=0.6)
+WEIGHTS = fitting.TrainWeights(num_steps=5)
+DENSITY = fitting.Density(0.6, None)
+
+
+@pytest.fixture(name="decoder", scope="module")
+def fixture_decoder():
+  return generators.deep_decoder(SHAPE, num_scales=1, channels=(4, 5))
+
+
+def _problems(generator, count):
+  rng = np.random.default_rng(0)
+  net_input = np.asarray(generator.default_input())
+  return [fitting.Problem(rng.uniform(0.1, 0.4, SHAPE).astype(net_input.dtype), net_input=net_input) for _ in range(count)]
+
+
+def _restore(generator, problems, seeds, truths=None, **options):
+  plan = fitting.Plan(**{"source": "learn", "learn": LEARN, "weights": WEIGHTS, "progress": False, **options})
+  return fitting.restore_problems(generator, problems, seeds, [DENSITY] * len(problems), plan, truths)
+
+
+def _assert_near(one, other):
+  """In float64: in float32 Adam makes of a gradient that is zero but for rounding a step of its own."""
+  assert one.image.dtype == np.float64
+  jax.tree.map(np.testing.assert_array_equal, one.mask, other.mask)
+  for name in ("image", "last"):
+    np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-9)
+
+
+def test_an_image_of_a_batch_is_the_image_alone_and_what_is_compiled_serves_again(x64, decoder, monkeypatch):
+  compiled, compile_stage = [], _program.compile_stage
+  monkeypatch.setattr(_program, "compile_stage", lambda stage, *args, **options: compiled.append(stage.name) or compile_stage(
+      stage, *args, **options))
+  _restore_problems._PROGRAMS.clear()
+  problems = _problems(decoder, 2)
+  together = _restore(decoder, problems, [3, 4])
+  assert compiled == ["mask", "weights"]
+  alone, = _restore(decoder, problems[1:], [4])
+  assert compiled == ["mask", "weights"] * 2
+  _assert_near(together[1], alone)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), together[1].params, alone.params)
+  again = _restore(decoder, problems[:1], [3])[0]
+  assert len(compiled) == 4
+  _assert_near(together[0], again)
+  assert (together[0].image != together[1].image).any()
+
+
+def test_a_restoration_says_what_it_came_from(decoder):
+  problems = _problems(decoder, 1)
+  blind, = _restore(decoder, problems, [3])
+  restored, = _restore(decoder, problems, [3], truths=[problems[0].measurement])
+  np.testing.assert_array_equal(blind.image, restored.image)
+  assert set(restored.traces) == {"mask", "weights"}
+  assert restored.traces["mask"]["kl"].shape == (3,) and restored.traces["weights"]["psnr_average"].shape == (5,)
+  assert "psnr" not in blind.traces["weights"]
+  error = np.mean(np.square(np.asarray(restored.last) - problems[0].measurement))
+  assert restored.traces["weights"]["psnr"][-1] == pytest.approx(-10 * np.log10(error), rel=1e-4)
+  assert all(leaf.dtype == bool for leaf in jax.tree.leaves(restored.mask))
+  assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(restored.mask)) == int(0.6 * masks.count_weights(restored.params))
+  for weight, kept in zip(jax.tree.leaves(restored.params), jax.tree.leaves(restored.mask)):
+    assert weight.shape == kept.shape and not np.asarray(weight)[~kept].any()
+  assert set(restored.summary["seconds"]) == {"mask", "weights"} and restored.summary["collapse"] == []
+
+
+def test_it_is_what_the_two_functions_of_one_image_give(decoder):
+  problem, = _problems(decoder, 1)
+  restored, = _restore(decoder, [problem], [3], source="dense", learn=fitting.LearnMask())
+  params = decoder.init(random.stream_key(3, "params"))[0]
+  expected = fitting.train_weights(decoder, params, None, problem, random.stream_key(3, "weights"), WEIGHTS)
+  np.testing.assert_allclose(restored.image, expected.image, atol=1e-5)
+  np.testing.assert_allclose(restored.traces["weights"]["loss"], expected.traces["weights"]["loss"], rtol=1e-5)
+
+
+def test_compaction_and_chunks_change_nothing(x64, decoder):
+  given = jax.tree.map(np.array, jax.device_get(masks.threshold(
+      masks.random_scores(jax.random.key(0), decoder.init(jax.random.key(0))[0]), 0.6)))
+  given["norm_01"]["scale"][:2] = given["norm_01"]["offset"][:2] = 0  # two channels that cannot act
+  problems = _problems(decoder, 1)
+  small, = _restore(decoder, problems, [3], source="file", given=given, chunk_steps=2)
+  whole, = _restore(decoder, problems, [3], source="file", given=given, compaction=False, chunk_steps=5)
+  _assert_near(small, whole)
+  acts = masks.acting_weights(decoder.graph, given, decoder.net_input_shape[-1])
+  for got, want, acting in zip(*map(jax.tree.leaves, (small.params, whole.params, acts))):
+    np.testing.assert_allclose(got[acting], want[acting], atol=1e-6)
+    assert got.shape == want.shape
+
+
+def test_rounds_of_magnitude_pruning_keep_fewer_and_fewer(decoder):
+  restored, = _restore(decoder, _problems(decoder, 1), [3], source="imp", rounds=(2, 2))
+  assert list(restored.traces) == ["round_1", "round_2", "weights"]
+  assert restored.traces["round_2"]["loss"].shape == (2,)
+  assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(restored.mask)) == int(0.6 * masks.count_weights(restored.params))
+  assert restored.mask["norm_01"]["scale"].all()  # kernels alone are pruned
+
+
+def test_a_guards_choice_is_returned(decoder):
+  weights = fitting.TrainWeights(num_steps=5, guard="variance", guard_window=2)
+  restored, = _restore(decoder, _problems(decoder, 1), [3], source="random", weights=weights)
+  assert 2 <= restored.guarded.step <= 5 and restored.guarded.output.shape == SHAPE and restored.guarded.stopped is False
+
+
+def test_an_image_that_fails_leaves_the_others_and_is_named(x64, decoder):
+  problems = _problems(decoder, 2)
+  problems[0] = problems[0].replace(measurement=np.full(SHAPE, np.nan))
+  with pytest.raises(fitting.Diverged, match=r"^image 0: the loss is not finite before step 4 of the mask stage\. Lower") as caught:
+    _restore(decoder, problems, [3, 4])
+  assert caught.value.restorations[0] is None
+  alone, = _restore(decoder, problems[1:], [4])
+  _assert_near(caught.value.restorations[1], alone)
+
+
+def test_where_all_fail_nothing_is_restored(decoder):
+  weights = fitting.TrainWeights(num_steps=4, optimizer=optax.sgd(float("nan")))
+  with pytest.raises(fitting.Diverged, match="of the weights stage") as caught:
+    _restore(decoder, _problems(decoder, 1), [3], source="random", weights=weights)
+  assert caught.value.restorations == [None]

@@ -1,0 +1,65 @@
+"""Magnetic resonance imaging: energy, lines, complex images and scans."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oes_jax import operators
+from oes_jax.operators import _mri
+from operators import cases
+
+COILS = cases.COILS
+
+
+def test_full_sampling_and_unit_coils_keep_the_energy(rng):
+  operator = operators.mri((12, 16, 2), coils=COILS, sampling=np.ones((12, 16)))
+  image = rng.standard_normal((12, 16, 2)).astype(np.float32)
+  space = operator.apply(operator.init(rng), image)
+  assert space.shape == (3, 12, 16, 2)
+  assert float(np.sum(np.square(space))) == pytest.approx(np.sum(image ** 2), rel=1e-4)
+  back = operators.adjoint(operator.apply, operator.init(rng), space, (12, 16, 2))
+  np.testing.assert_allclose(back, image, atol=1e-4)  # the adjoint is then the inverse
+
+
+@pytest.mark.parametrize("width, acceleration, centre", [(100, 4, 0.08), (64, 8, 0.01), (63, 4, 0.1), (64, 4, 0.08)])
+def test_lines_are_as_many_as_asked_for_with_the_middle_among_them(rng, width, acceleration, centre):
+  lines = operators.cartesian_lines(width, acceleration=acceleration, centre=centre, rng=rng)
+  assert lines.sum() == round(width / acceleration)
+  constant = np.abs(np.asarray(operators.centred_fft(jnp.ones((1, width), jnp.complex64))))[0]
+  assert lines[constant.argmax()] == 1  # the zero frequency
+  middle = max(1, round(centre * width))
+  assert lines[width // 2 - middle // 2:][:middle].all()
+
+
+def test_complex_images_have_their_magnitude_and_pairs_are_taken_apart(rng):
+  values = rng.uniform(0, 1, (4, 5)) * np.exp(1j * operators.smooth_phase((4, 5)))
+  unit = operators.complex_to_unit(values)
+  assert unit.shape == (4, 5, 2) and 0 <= unit.min() and unit.max() <= 1
+  np.testing.assert_allclose(operators.magnitude_of_unit(unit)[..., 0], np.abs(values), rtol=1e-12)
+  np.testing.assert_allclose(operators.to_complex(operators.to_pair(jnp.asarray(values))), values, rtol=1e-6)
+
+
+def test_a_scan_is_read_and_its_first_magnitude_is_the_image(rng):
+  image = np.exp(1j * operators.smooth_phase((12, 16))) * rng.uniform(1, 2, (12, 16))
+  space = np.asarray(operators.centred_fft(COILS * image))
+  scan = _mri.read_scan({"kspace": space, "coil_maps": COILS})
+  assert scan.image_shape == (12, 16, 2) and scan.values.shape == (3, 12, 16, 2)
+  operator = operators.mri(scan.image_shape, **scan.given)
+  first = operators.first_magnitude(operator, operator.init(rng), scan.values)
+  np.testing.assert_allclose(first[..., 0], np.abs(image), rtol=1e-3)
+  scan = _mri.read_scan({"kspace": space, "coil_maps": COILS, "sampling": np.arange(16) % 2})
+  assert operators.mri(scan.image_shape, **scan.given).init(rng)[1].mean() == 0.5
+  with pytest.raises(ValueError, match=r"kspace is \(3, 12, 16\), coil_maps \(2, 12, 16\)"):
+    _mri.read_scan({"kspace": space, "coil_maps": COILS[:2]})
+
+
+@pytest.mark.parametrize("make, said", [
+    (lambda: operators.mri((12, 16, 3), coils=COILS), "3 channels; allowed: 2"),
+    (lambda: operators.mri((12, 12, 2), coils=COILS), "the coil maps are"),
+    (lambda: operators.mri((12, 16, 2), coils=COILS, sampling=np.ones((16, 12))), "the sampling is"),
+    (lambda: operators.mri((12, 16, 2), coils=COILS, sampling=np.zeros(16)), "measures nothing"),
+    (lambda: operators.cartesian_lines(10, acceleration=4, centre=0.5, rng=None), "more than the 2 of"),
+])
+def test_what_does_not_match_is_named(make, said):
+  with pytest.raises(ValueError, match=said):
+    make()

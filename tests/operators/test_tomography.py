@@ -1,0 +1,33 @@
+"""Tomography is scikit-image's radon transform; sinograms are read."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from skimage import transform
+
+from oes_jax import operators
+from oes_jax.operators import _tomography
+
+ANGLES = np.array([0.0, 20.0, 45.0, 90.0, 133.0])
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (17, 22)])
+def test_tomography_is_scikit_images_radon(rng, shape):
+  image = rng.random(shape)
+  operator = operators.tomography((*shape, 1), angles=ANGLES)
+  sinogram = operator.apply(operator.init(rng), jnp.asarray(image[..., None], jnp.float32))
+  expected = transform.radon(image, ANGLES, circle=False)
+  assert sinogram.shape == (*expected.shape, 1)
+  np.testing.assert_allclose(sinogram[..., 0], expected, atol=1e-4)
+
+
+def test_a_scan_is_read_and_one_of_another_size_is_named(rng):
+  sinogram = transform.radon(rng.random((17, 22)), ANGLES, circle=False)
+  scan = _tomography.read_scan({"sinogram": sinogram, "angles": ANGLES, "shape": (17, 22)})
+  assert scan.image_shape == (17, 22, 1)
+  operator = operators.tomography(scan.image_shape, **scan.given)
+  assert operators.shape_of(operator, operator.init(rng)) == scan.values.shape
+  for arrays, said in [({"sinogram": sinogram[1:]}, "allowed for an image of 17x22, with 5 angles"),
+                       ({"angles": ANGLES[None]}, "allowed: real"), ({"sinogram": 1j * sinogram}, "allowed: real")]:
+    with pytest.raises(ValueError, match=said):
+      _tomography.read_scan({"sinogram": sinogram, "angles": ANGLES, "shape": (17, 22), **arrays})
