@@ -29,7 +29,9 @@ PUBLIC = _public()
 
 def _examples(value):
   """Return the examples in the docstring of an object, and of its methods."""
-  return doctest.DocTestFinder().find(value, "example", module=False, globs={}) if getattr(value, "__doc__", None) else []
+  if getattr(value, "__doc__", None) is None:
+    return []
+  return doctest.DocTestFinder().find(value, "example", module=False, globs={})
 
 
 # By the object, as a name may be exported twice.
