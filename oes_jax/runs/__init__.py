@@ -22,16 +22,13 @@ from oes_jax.runs._job import inspect
 from oes_jax.runs._job import Job
 from oes_jax.runs._job import prepare
 from oes_jax.runs._job import stage_steps
-from oes_jax.runs._masks import density_report
 from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
-from oes_jax.runs._measure import Measurement
 from oes_jax.runs._memory import available_memory
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
-from oes_jax.runs._presets import PRESETS
 from oes_jax.runs._processes import Busy
 from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock
@@ -41,6 +38,5 @@ from oes_jax.runs._run import restore_job
 from oes_jax.runs._run import run
 from oes_jax.runs._run import run_job
 from oes_jax.runs._run import use_compilation_cache
-from oes_jax.runs._settings import ComputeSettings
 from oes_jax.runs._settings import MaskSettings
 from oes_jax.runs._settings import Settings

@@ -124,6 +124,9 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
     ValueError: an argument is not allowed; the message names it.
   """
   _given.check_objects(given)
+  # Messages and the summary call the arrays by these names, where files have their paths.
+  settings = settings._replace(data=dataclasses.replace(
+      settings.data, source=given.name, truth=None if given.truth is None else f"truth{given.place}"))
   simulated = bool(settings.operator.simulate)
   operator, picture, scan = _read(settings, given, simulated)
   limits = (0.0, 1.0)  # what an operator of the caller's acts on
@@ -133,9 +136,7 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   truth = picture.values if simulated else None
   if given.truth is not None:
     truth = _read_truth(given, picture, whole)
-    settings = settings._replace(data=dataclasses.replace(settings.data, truth=f"truth{given.place}"))
-  data = _data.Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, scan, given.loss,
-                    given.name)
+  data = _data.Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, scan, given.loss)
   _check(settings, given, data, whole)
   with _errors.named("mask", {"16x16 with 1 channel": f"16x16 with 1 channel ({given.name})",
                               "a smaller data.crop": f"a smaller {given.name}"}):

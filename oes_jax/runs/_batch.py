@@ -69,10 +69,13 @@ class _Work(_stage_loop.Session):
   """A session with the batch that it works on."""
 
   def __init__(self, batch: Batch):
-    operator = batch.jobs[0].data.operator
-    super().__init__(batch.folder, [
-        _measure.make_row(batch.generator, batch.frame, batch.framed, job, operator=operator, filling=filling)
-        for job, filling in zip(batch.jobs, batch.filling, strict=True)], batch.signals, batch.label)
+    rows, measured = [], {}
+    for job, filling in zip(batch.jobs, batch.filling, strict=True):
+      rows.append(_measure.make_row(
+          batch.generator, batch.frame, batch.framed, job, operator=batch.jobs[0].data.operator, filling=filling,
+          measurement=measured.get(id(job))))
+      measured[id(job)] = rows[-1].measurement  # one that fills up has another's job
+    super().__init__(batch.folder, rows, batch.signals, batch.label)
     self.batch = batch
 
   def lay_out(self, trees: Sequence[Any]):
@@ -90,7 +93,8 @@ class _Work(_stage_loop.Session):
     """
     batch, job = self.batch, self.batch.jobs[0]
     kind = stage.name.partition("_")[0]  # all rounds share one program
-    keys = np.stack([jax.random.key_data(random.stream_key(row.job.settings.experiment.seed, kind)) for row in self.rows])
+    seeds = [row.job.settings.experiment.seed for row in self.rows]
+    keys = np.stack([jax.random.key_data(random.stream_key(seed, kind)) for seed in seeds])
     truths = [row.truth for row in self.rows]
     args = (frozen, self.lay_out(problems), None if truths[0] is None else self.lay_out(truths),
             parallel.put(batch.mesh, keys))
@@ -144,7 +148,8 @@ def _train_round(work: _Work, name: str):
 def _learn_scores(work: _Work):
   """Return this process's rows of the learned logits, or None if all have failed."""
   settings = work.settings
-  stage = fitting.mask_stage(work.batch.generator, settings.learn)._replace(average_decay=settings.weights.average_decay)
+  stage = fitting.mask_stage(work.batch.generator, settings.learn)
+  stage = stage._replace(average_decay=settings.weights.average_decay)
   def compile_it():
     logits, frozen = zip(*(fitting.mask_start(row.params, row.job.settings.learn, row.job.density.keep_fraction)
                            for row in work.rows))
@@ -220,11 +225,11 @@ def restore_batch(batch: Batch) -> list[Outcome]:
     The Outcome of each row of this process.
 
   Raises:
-    processes.Interrupted: after SIGTERM or SIGINT, with the state saved.
+    Interrupted: SIGTERM or SIGINT was received; the state is saved.
     OSError: a folder can no longer be written.
   """
   work = _Work(batch)
-  if work.resume:
+  if work.resume and jax.process_index() == 0:
     print(f"{batch.label}resuming after step {work.resume[1]} of the {work.resume[0]} stage")
   with contextlib.ExitStack() as logs:
     for row in work.rows:

@@ -80,7 +80,8 @@ def _file_of(settings: Settings) -> tuple[str, pathlib.Path] | None:
     return None
   file = pathlib.Path(files.split_page(path)[0])
   if not file.is_file():
-    raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, {', '.join(family.names)}.")
+    raise ValueError(f"operator.{key}={path!r} does not exist; allowed: an image, an .npy file, "
+                     f"{', '.join(family.names)}.")
   return key, file
 
 
@@ -160,8 +161,8 @@ def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:
   family = family_of(settings)
   if family.read_scan is None:
     allowed = ", ".join(name for name, family in operators.FAMILIES.items() if family.read_scan)
-    raise ValueError(f"data.source={source!r} holds measured arrays, which operator.name={settings.operator.name!r} does "
-                     f"not read; allowed: {allowed}.")
+    raise ValueError(f"data.source={source!r} holds measured arrays, which operator.name={settings.operator.name!r} "
+                     f"does not read; allowed: {allowed}.")
   arrays, digest = files.read_arrays(source)
   try:
     missing = [name for name in family.arrays if name not in arrays]

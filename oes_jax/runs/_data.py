@@ -1,7 +1,6 @@
 """What is read for a run: a picture or a scan, its truth, its operator, and a mask that is taken over."""
 
 import dataclasses
-import logging
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,11 @@ class Data:
     limits: (low, high), the values that map to 0 and 1.
     truth: clean values, typed as those of the picture; or None.
     simulated: whether the picture is clean and its measurement is simulated.
-    strength: how strong the noise is.
+    strength: strength of the noise.
     operator: forward operator.
-    scan: what was measured, or None where the picture was.
-    loss: how badly a prediction explains what was measured, in place of the noise model's fit; or None.
-    name: what the measurement is called in messages.
+    scan: arrays that were measured, or None where the picture was.
+    loss: noise.Noise or function (predicted, measured) -> loss of every value, in place of the noise model's fit; or
+      None.
   """
   picture: files.Picture
   limits: tuple[float, float]
@@ -39,7 +38,6 @@ class Data:
   operator: operators.ForwardOperator
   scan: operators.Scan | None
   loss: Any = None
-  name: str = "measurement"
 
   @property
   def sigma(self) -> float:
@@ -104,28 +102,14 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
   if read is None:
     operator = _build.make_operator(settings, whole, simulated)
-  data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0],
-              name=settings.data.source)
+  data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0])
   return data, whole, {
       "source": picture.digest, "truth": truth_digest, "operator": _build.operator_digest(settings),
       "mask": files.mask_file_digest(settings.mask.source, settings.mask.path)}
 
 
-def read_given_mask(settings: Settings, source: str, generator: generators.Generator, params):
-  """Return the mask that is taken over, or None.
-
-  Args:
-    settings: all settings.
-    source: name of what is restored.
-    generator: Generator of it.
-    params: its params, arrays or shapes.
-  """
+def read_given_mask(settings: Settings, generator: generators.Generator, params):
+  """Return the mask that is taken over, or None."""
   if settings.mask.path is not None:
     return files.read_mask(settings.mask.path, generator, params)
-  if settings.mask.source != "bundled":
-    return None
-  mask, learned_on = files.read_bundled_mask(generator, params)
-  if learned_on in files.BUNDLED_CROPS.get(source, (source,)):
-    logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
-                    "about other images", learned_on)
-  return mask
+  return files.read_bundled_mask(generator, params)[0] if settings.mask.source == "bundled" else None

@@ -44,6 +44,11 @@ def find_workdir(workdir: str | None, experiment: str,
   An existing folder must be empty or hold this very run, as its config.json says; the choices are
   what an earlier start of the run stored there by `claim_workdir`. Nothing is written.
 
+  Args:
+    workdir: path of the folder that is asked for, or None.
+    experiment: name of the experiment, for a folder that is not asked for.
+    identity: JSON values that tell this run from every other.
+
   Raises:
     ValueError: the folder holds something else.
   """
@@ -81,8 +86,8 @@ def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[
 
   Args:
     folder: folder of the run.
-    identity: what makes this run this run.
-    choices: what was chosen automatically, and must not change on resume.
+    identity: JSON values that tell this run from every other.
+    choices: automatic choices as JSON values, which must not change on resume.
 
   Raises:
     OSError: it cannot be made or written.
@@ -91,7 +96,6 @@ def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[
     return  # as find_workdir has checked
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_atomically(folder / "config.json",
-                                 json.dumps({**identity, "choices": choices}, indent=2).encode())
+    files.write_atomically(folder / "config.json", json.dumps({**identity, "choices": choices}, indent=2).encode())
   except OSError as error:
     raise OSError(f"--workdir={str(folder)!r} cannot be written: {error.strerror}.") from error

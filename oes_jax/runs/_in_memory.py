@@ -196,7 +196,7 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
       if failures[number] is None:
         restored[number] = _as_given(jobs[number], measurements[place], [one.restored for one in mine])
   if any(failures):
-    error = fitting.Diverged("; ".join(f"{job.data.name}: {text}" for job, text in zip(jobs, failures) if text)
+    error = fitting.Diverged("; ".join(f"{job.settings.data.source}: {text}" for job, text in zip(jobs, failures) if text)
                              + ". Lower the learning_rate of that stage.")
     error.restorations, error.failures = restored, failures
     raise error
@@ -209,7 +209,7 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
   view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
   findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
   if findings:
-    _warn(f"the mask of {data.name} has COLLAPSED: {'; '.join(findings)}. The weight stage will not restore the image; "
+    _warn(f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not restore the image; "
           "set a larger mask.keep_fraction or a narrower generator.channels.")
   outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)

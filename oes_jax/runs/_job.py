@@ -40,20 +40,20 @@ class Job:
 
   Attributes:
     settings: all settings.
-    workdir: folder of the run.
-    identity: what makes this run this run: config and checksums of its files.
-    data: what was read.
+    workdir: folder of the run; None where nothing is written.
+    identity: JSON values that tell this run from every other: config and checksums of its files.
+    data: data that were read.
     tile: side of the tiles that the image is cut into, or None.
     shape: (H, W, C) of what is restored at once: one tile, or the image. The attributes below are for that.
     num_measured: number of real values that are measured of it.
     generator: Generator of it.
     need: bytes of memory.
-    density: how many weights the mask keeps.
+    density: number of weights that the mask keeps, or that are to act.
     given_mask: mask that is taken over, or None.
     chunk_steps: steps of a chunk.
   """
   settings: Settings
-  workdir: pathlib.Path
+  workdir: pathlib.Path | None
   identity: dict[str, Any]
   data: _data.Data
   tile: int | None
@@ -71,7 +71,7 @@ class Job:
     return generators.resolve_implementation(self.settings.compute.conv, jax.default_backend())
 
   def loss(self) -> Any:
-    """Return what explains the measurement: a loss of its own, or the noise, with its strength where its fit needs it."""
+    """Return what explains the measurement: a loss of its own, or the noise, with the strength that its fit needs."""
     if self.data.loss is not None:
       return self.data.loss
     model = self.settings.noise.model
@@ -135,8 +135,8 @@ def make_job(settings: Settings, folder: pathlib.Path | None, identity: dict[str
   Args:
     settings: all settings.
     folder: folder of the run; None where nothing is written.
-    identity: what makes this run this run.
-    data: what was read.
+    identity: JSON values that tell this run from every other.
+    data: data that were read.
     whole: (H, W, C) of the image.
     tile: side of the tiles where it was chosen before (0: none), else None.
     generator: generator of the image, in place of the one that the settings name; then there are no tiles.
@@ -159,7 +159,7 @@ def make_job(settings: Settings, folder: pathlib.Path | None, identity: dict[str
   return Job(
       settings=settings, workdir=folder, identity=identity, data=data, tile=tile, shape=shape,
       num_measured=num_measured, generator=generator, need=need, density=density,
-      given_mask=_data.read_given_mask(settings, data.name, generator, params), chunk_steps=steps_of_chunk(settings, shape))
+      given_mask=_data.read_given_mask(settings, generator, params), chunk_steps=steps_of_chunk(settings, shape))
 
 
 def prepare(config, workdir: str | None = None) -> Job:

@@ -35,9 +35,19 @@ def _warn_of_collapse(job: Job, findings: list[str]) -> None:
                     job.settings.data.source, job.workdir.name, job.settings.experiment.seed, "; ".join(findings))
 
 
+def _warn_of_its_own_image(job: Job, params) -> None:
+  """Say it where a shipped mask was learned on the image that it is to restore."""
+  learned_on, source = files.read_bundled_mask(job.generator, params)[1], job.settings.data.source
+  if learned_on in files.BUNDLED_CROPS.get(source, (source,)):
+    logging.warning("the shipped mask was learned on the clean %s: its score here says nothing "
+                    "about other images", learned_on)
+
+
 def _make_mask(generator: generators.Generator, row: Row, scores, share: float) -> dict[str, Any]:
   """Make the mask of one image; set it, and return its metadata."""
   job, source, seed = row.job, row.job.settings.mask.source, row.job.settings.experiment.seed
+  if source == "bundled":
+    _warn_of_its_own_image(job, row.params)
   chosen = fitting.make_mask(
       generator, row.params, row.problem, source=source, settings=job.settings.learn, density=job.density, seed=seed,
       scores=scores, given=job.given_mask, share=share)

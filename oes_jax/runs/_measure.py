@@ -23,7 +23,7 @@ class Measurement(NamedTuple):
   """What was measured, in the unit range.
 
   Attributes:
-    values: what the forward operator gave, with noise.
+    values: array that the forward operator gave, with noise.
     truth: clean image [H, W, C], or None.
     op_params: parameters of the operator.
     estimate: first image [H, W, C] made of the values, for the eye and for comparison.
@@ -40,7 +40,7 @@ def _unit_values(job: Job, warn: Callable[[str], None]):
   values = jnp.asarray(intensity.to_unit(job.data.picture.values, limits), jnp.result_type(float))
   outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
-    warn(f"{job.data.name}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g} and are "
+    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g} and are "
          "clipped; set data.range to keep them")
   return jnp.clip(values, 0, 1)
 
@@ -91,14 +91,14 @@ class Row:
   Attributes:
     job: job of the image.
     filling: whether the row only fills the batch up: it is computed as all others, never logged or written.
-    measurement: Measurement as it is.
+    measurement: Measurement in the image's own size.
     problem: Problem in the batch's frame, NumPy arrays.
     truth: clean image in the frame, or None.
     params: params at initialisation, full tree.
     mask: mask once there is one, full tree.
-    collapse: what makes the mask useless, in words.
+    collapse: findings that make the mask useless, in words.
     log: log of the job's folder.
-    failure: why it goes on no longer, or None.
+    failure: line that says why the image is no longer restored, or None.
   """
   job: Job
   filling: bool

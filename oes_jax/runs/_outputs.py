@@ -67,11 +67,11 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   """Write images, figures where output.figures asks for them, and last of all summary.json; return the summary.
 
   Args:
-    job: a finished job.
-    measurement: its measurement; a truth is only scored.
+    job: finished job.
+    measurement: measurement of the job; a truth is only scored.
     mask: full tree of the weights that were kept.
-    collapse: findings about the mask.
-    restored: what the weight stage gave, in the unit range.
+    collapse: findings that make the mask useless, in words.
+    restored: images that the weight stage gave, in the unit range.
     seconds: seconds of each stage.
     memory: peak bytes of each stage's program.
   """
@@ -103,7 +103,7 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
 
   Args:
     job: job of the whole image.
-    measurement: its measurement.
+    measurement: measurement of the job.
     restored: the blend, [H, W, C] in the unit range.
     parts: summaries of the tiles.
   """
@@ -129,23 +129,24 @@ def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, rest
   Args:
     workdir: folder to write into.
     job: job whose file has the layout, type and range.
-    measurement: its measurement.
+    measurement: measurement of the job.
     restored: the result, [H, W, C] in the unit range.
     quality: scores to print above the images, or None.
   """
   data, dtype, view = job.data, job.data.picture.values.dtype, fitting.view_of(job.data.operator)
   if data.operator.is_complex:
-    np.save(workdir / "complex.npy", data.limits[1] * operators.to_complex(2 * np.asarray(restored, np.float32) - 1))
-  np.save(workdir / "output.npy", np.asarray(restored, np.float32))
+    whole = operators.to_complex(2 * np.asarray(restored, np.float32) - 1)
+    files.write_array(workdir / "complex.npy", data.limits[1] * whole)
+  files.write_array(workdir / "output.npy", np.asarray(restored, np.float32))
   restored = view(restored)
   values = intensity.from_unit(restored, data.limits, dtype)
-  np.save(workdir / "restored.npy", values[..., 0] if data.picture.squeezed else values)
+  files.write_array(workdir / "restored.npy", values[..., 0] if data.picture.squeezed else values)
   written = files.write_picture(workdir / "restored", values, _layout(job, values))
   if data.operator.measures_image:
     kept = intensity.from_unit(measurement.values, data.limits, dtype)
     files.write_picture(workdir / "measurement", kept, _layout(job, kept))
   else:
-    np.save(workdir / "measurement.npy", measurement.values)
+    files.write_array(workdir / "measurement.npy", measurement.values)
   if job.settings.output.figures:
     truth = measurement.truth
     _save_comparison(workdir / "before_after.png", job, view(measurement.estimate), restored,
@@ -190,4 +191,4 @@ def summary_of(job: Job, results: dict[str, Any]) -> dict[str, Any]:
 def _truth_name(job: Job) -> str | None:
   if job.settings.data.truth is not None:
     return job.settings.data.truth
-  return job.data.name if job.data.truth is not None else None
+  return job.settings.data.source if job.data.truth is not None else None

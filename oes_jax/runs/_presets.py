@@ -52,7 +52,7 @@ def describe_keys(prefix: str = "", width: int = 120) -> str:
   """Return the listing of every key of a config by section, with its meaning and its default.
 
   Args:
-    prefix: what stands before every key, such as "--config.".
+    prefix: text before every key, such as "--config.".
     width: columns of the listing.
   """
   lines = []

@@ -37,7 +37,8 @@ def _estimate_need(part, whole, options, remembered: int) -> _memory.Need:
   return _memory.estimate_memory(_make_generator(part, options), part, whole, options[-1], remembered)
 
 
-def make_generator(settings: Settings, shape: tuple[int, int, int], num_scales: int | None = None) -> generators.Generator:
+def make_generator(settings: Settings, shape: tuple[int, int, int],
+                   num_scales: int | None = None) -> generators.Generator:
   """Return the generator of settings for an image (H, W, C); with another number of scales, where one is given."""
   return _make_generator(tuple(shape), _generator_options(settings, num_scales))
 
@@ -74,7 +75,8 @@ def fit_memory(settings: Settings, shape, stored: int | None, operator: operator
       "generator.channels, a smaller data.crop or operator.rows, or more free memory.")
 
 
-def need_of(generator: generators.Generator, shape, settings: Settings, operator: operators.ForwardOperator) -> _memory.Need:
+def need_of(generator: generators.Generator, shape, settings: Settings,
+            operator: operators.ForwardOperator) -> _memory.Need:
   """Return the bytes that a run of a generator needs for a whole image (H, W, C)."""
   remembered = settings.weights.guard_window if settings.weights.guard == "variance" else 0
   need = _memory.estimate_memory(generator, shape, shape, settings.compute.dtype, remembered)

@@ -31,9 +31,9 @@ class Session:
     resume: the restored (stage, step), or None.
     stages: steps of every stage, in order.
     making: names of the stages that make the mask.
-    seconds: what each stage has taken so far, over all processes that worked on it one after
-      another, and its memory; they travel in the checkpoints' records.
-    widths: widths of the compacted layers, once they are planned; they travel likewise.
+    seconds: seconds that each stage has taken so far, over all processes that worked on it one after
+      another, and its peak bytes; the checkpoints' records hold them.
+    widths: widths of the compacted layers, once they are planned; the checkpoints' records hold them too.
   """
 
   def __init__(self, folder: pathlib.Path, rows: Sequence[Row], signals: _processes.Signals, label: str):
@@ -61,7 +61,8 @@ class Session:
                and not files.has_valid_manifest(self.mask_folder(row.job, needed))]
     damaged = [folder for folders in parallel.gather(damaged) for folder in folders]
     if damaged:
-      logging.warning("the mask in %s is damaged: this run starts over", damaged[0])
+      if jax.process_index() == 0:
+        logging.warning("the mask in %s is damaged: this run starts over", damaged[0])
       self.store.clear()
       self.resume, self.seconds, self.widths = None, {}, None
       for row in self.rows:
@@ -130,7 +131,7 @@ def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fittin
     compile_it: function () -> (Program, state before the first step, arguments of its chunks).
 
   Raises:
-    processes.Interrupted: after a signal, with the state saved.
+    Interrupted: a signal was received; the state is saved.
   """
   seconds, num_steps = session.seconds, session.stages[name]
   began = time.perf_counter()

@@ -141,7 +141,7 @@ def take(folder: pathlib.Path, cut: _plan.Cut, devices: int, locks: contextlib.E
     folder: the sweep's folder.
     cut: the batch.
     devices: number of devices that restore it.
-    locks: what holds the locks until the batch is on record.
+    locks: stack that holds the locks until the batch is on record.
 
   Raises:
     runs.Busy: another process has the batch, or all cases of it that have not ended.

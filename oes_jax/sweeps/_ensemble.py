@@ -20,7 +20,7 @@ def _quality(job: runs.Job, measured, mean: np.ndarray, shown: np.ndarray) -> di
 
   Args:
     job: the job of any member.
-    measured: its `runs.measure`, with a truth.
+    measured: measurement of the job, with a truth.
     mean: mean of the members' outputs, [H, W, C].
     shown: the members' outputs as they are shown, [members, H, W, c].
   """
@@ -53,7 +53,7 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
   quality = None if measured.truth is None else _quality(job, measured, mean, shown)
   written = runs.write_images(folder, job, measured, mean, quality)
   low, high = job.data.limits
-  np.save(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
+  files.write_array(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
   if job.settings.output.figures:
     error = None if measured.truth is None else np.abs(view(mean) - view(measured.truth))
     files.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)

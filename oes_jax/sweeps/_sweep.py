@@ -30,7 +30,7 @@ class _Sweep:
     folder: the sweep's folder.
     cases: the planned cases of this share.
     cuts: their batches.
-    signals: what has been received, served between chunks.
+    signals: signals to serve between chunks.
     mesh: mesh of all devices.
   """
   folder: pathlib.Path
@@ -190,8 +190,8 @@ def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dic
 
   Args:
     listed: cases that are not planned yet, which tell themselves apart by their configs.
-    folder: folder where they go, as `runs.find_workdir` returned it; several shares may use it at once.
-    identity: what tells the folder from others, as it was given to `runs.find_workdir`.
+    folder: the sweep's folder, as `runs.find_workdir` returned it; several shares may use it at once.
+    identity: JSON values that tell the sweep from every other, as they were given to `runs.find_workdir`.
     images_per_device: number of images that a device restores at once; None: as many as the memory holds.
     average: whether ensembles are averaged.
     signals: signals to serve between chunks; None serves none.

@@ -38,7 +38,7 @@ def test_a_generator_of_ones_own_takes_the_place_of_the_named_one():
   own = generators.from_apply(
       lambda key: {"w": jax.random.normal(key, (2, 1))}, lambda params, x: jax.nn.sigmoid(x @ params["w"]),
       net_input_shape=(20, 24, 2), name="own")
-  assert _job(IMAGE, {"mask.source": "dense"}, generator=own).generator is own
+  assert _job(IMAGE, {"mask.keep_fraction": 0.5}, generator=own).generator is own
   with pytest.raises(ValueError, match=r"generator makes images \(20, 24, 1\); allowed: \(16, 24, 1\), that of the"):
     _job(IMAGE[:16], generator=own)
 
@@ -84,10 +84,17 @@ def test_faults_name_the_argument(measurement, given, said):
 
 def test_settings_keep_the_names_of_their_keys():
   with pytest.raises(ValueError, match="^mask.keep_fraction=0.001 keeps"):
-    _job(IMAGE, {"mask.keep_fraction": 0.001, "mask.source": "random"})
-  with pytest.raises(ValueError, match="range=.* does not go with an operator of your own"):
+    _job(IMAGE, {"mask.keep_fraction": 0.001, "mask.source": "snip"})
+  with pytest.raises(ValueError, match="^data.range=.* does not go with an operator of your own"):
     _job(np.zeros((2, 24, 1)), {"data.range": (0.0, 2.0)},
          operator=operators.from_function(lambda image: image[:2], (20, 24, 1)))
+
+
+def test_ranges_are_named_as_settings():
+  with pytest.raises(ValueError, match="^the measurement holds the single value 1.0: .* Set data.range= if"):
+    _job(np.ones((20, 24)))
+  with pytest.raises(ValueError, match=r"^data.range=\(1.0, 9.0\) does not start at 0"):
+    _job(IMAGE, {"noise.model": "poisson", "noise.peak": 9.0, "data.range": (1.0, 9.0)})
 
 
 def test_what_is_said_of_an_array_names_no_file(caplog):

@@ -11,6 +11,7 @@ from oes_jax import fitting
 from oes_jax import parallel
 from oes_jax import runs
 from oes_jax import sweeps
+from oes_jax.runs import _measure
 from runs import tiny_run
 
 
@@ -27,8 +28,9 @@ def test_a_batch_through_an_operator_gives_each_image_alone(tmp_path):
     assert alone["quality"]["measurement"]["psnr"] > 0
 
 
-def test_a_row_that_only_fills_up_changes_no_other_and_writes_nothing(tmp_path):
-  losses = []
+def test_a_row_that_only_fills_up_changes_no_other_and_writes_nothing(tmp_path, monkeypatch):
+  losses, measured, measure = [], [], _measure.measure
+  monkeypatch.setattr(_measure, "measure", lambda job: measured.append(job) or measure(job))
   for name, filling in (("a", [False, True]), ("b", [False, False])):
     jobs = [runs.prepare(tiny_run.config(mask__source="random", weights__num_steps=3, seed=seed),
                          str(tmp_path / f"{name}{seed}")) for seed in (0, 1)]
@@ -41,6 +43,7 @@ def test_a_row_that_only_fills_up_changes_no_other_and_writes_nothing(tmp_path):
   np.testing.assert_array_equal(*losses)
   assert {path.name for path in (tmp_path / "a1").iterdir()} == {"config.json"}
   assert (tmp_path / "b1" / "restored.png").is_file()
+  assert len(measured) == 3  # what is said of an image is said once
 
 
 def test_a_log_that_another_program_cut_is_named(whole, tmp_path):

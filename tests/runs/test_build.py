@@ -12,9 +12,12 @@ BAD_MEASUREMENTS = [
     ({"operator.name": "super_resolution", "operator.factor": 5}, "factor 5 does not divide 24x32"),
     ({"operator.name": "tomography", "operator.simulate": False}, "measures no image"),
     ({"operator.name": "inpainting", "operator.simulate": False}, "needs operator.mask=None to be a file"),
-    ({"operator.name": "inpainting", "operator.simulate": False, "operator.mask": "text"}, "needs operator.mask='text'"),
-    ({"operator.name": "inpainting", "operator.simulate": False, "operator.mask": "lines"}, "needs operator.mask='lines'"),
-    ({"operator.downsampling": "nearest"}, "operator.downsampling='nearest' is unknown; allowed: box, bicubic, lanczos"),
+    ({"operator.name": "inpainting", "operator.simulate": False, "operator.mask": "text"},
+     "needs operator.mask='text'"),
+    ({"operator.name": "inpainting", "operator.simulate": False, "operator.mask": "lines"},
+     "needs operator.mask='lines'"),
+    ({"operator.downsampling": "nearest"},
+     "operator.downsampling='nearest' is unknown; allowed: box, bicubic, lanczos"),
     ({"operator.name": "inpainting", "operator.mask": "missing.png"}, "operator.mask='missing.png' does not exist"),
     ({"operator.name": "deblurring", "operator.kernel": "box"}, "operator.kernel='box'"),
     ({"operator.name": "radar"}, "operator.name='radar' is unknown; allowed: identity, inpainting"),
@@ -76,11 +79,13 @@ def test_what_a_file_holds_at_lost_pixels_does_not_set_its_range(tmp_path):
 
 
 @pytest.mark.parametrize("name, arrays, said", [
-    ("mri", {"kspace": np.ones((3, 8, 8)), "coil_maps": np.ones((2, 8, 8))}, r"kspace is \(3, 8, 8\), coil_maps \(2, 8, 8\)"),
+    ("mri", {"kspace": np.ones((3, 8, 8)), "coil_maps": np.ones((2, 8, 8))},
+     r"kspace is \(3, 8, 8\), coil_maps \(2, 8, 8\)"),
     ("mri", {"kspace": np.ones((3, 8, 8))}, "no array 'coil_maps'"),
     ("mri", {"kspace": np.zeros((3, 24, 24)), "coil_maps": np.ones((3, 24, 24))}, "measures nothing"),
     ("tomography", {"sinogram": np.ones((9, 4)), "angles": np.arange(5), "shape": (6, 6)}, r"sinogram is \(9, 4\)"),
-    ("tomography", {"sinogram": np.full((9, 4), np.nan), "angles": np.arange(4), "shape": (6, 6)}, "sinogram holds NaN"),
+    ("tomography", {"sinogram": np.full((9, 4), np.nan), "angles": np.arange(4), "shape": (6, 6)},
+     "sinogram holds NaN"),
     ("deblurring", {"sinogram": np.ones((9, 4))}, "operator.name='deblurring' does not read")])
 def test_faulty_scans_are_named(tmp_path, name, arrays, said):
   with pytest.raises(ValueError, match=f"data.source=.*{said}"):

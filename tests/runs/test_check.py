@@ -34,15 +34,19 @@ def test_bad_values_name_key_and_value_and_write_nothing(tmp_path, key, value):
 
 @pytest.mark.parametrize("changes, said", [
     ({"output.image": "guarded"}, "output.image='guarded' needs weights.guard; allowed: variance, held_out"),
-    ({"compute.tile": 64, "operator.name": "mri"}, "compute.tile=64 cuts an image that operator.name='mri' measures as a"),
+    ({"compute.tile": 64, "operator.name": "mri"},
+     "compute.tile=64 cuts an image that operator.name='mri' measures as a"),
     ({"compute.tile": 64, "compute.tile_overlap": 40}, "compute.tile_overlap=40 .* at most half of compute.tile=64"),
     ({"noise.model": "poisson", "operator.name": "mri"}, "noise.model='poisson' is for images.*allowed: gaussian"),
     ({"mask.keep_fraction": 1.0}, "mask.keep_fraction=1.0 leaves nothing to learn or prune"),
     ({"mask.source": "file"}, "mask.source='file' needs mask.path"),
     ({"mask.path": "a"}, "mask.path='a' is not used by mask.source='learn'"),
-    ({"weights.guard": "variance"}, "weights.guard='variance' needs weights.num_steps=30 to be at least weights.guard_window"),
-    ({"weights.average_from": 30}, "weights.average_from=30 leaves nothing to average; allowed: less than weights.num_steps"),
-    ({"mask.keep_fraction": 0.001, "mask.source": "snip"}, "mask.keep_fraction=0.001 keeps .*mask.source 'snip'|mask.prune='all'"),
+    ({"weights.guard": "variance"},
+     "weights.guard='variance' needs weights.num_steps=30 to be at least weights.guard_window"),
+    ({"weights.average_from": 30},
+     "weights.average_from=30 leaves nothing to average; allowed: less than weights.num_steps"),
+    ({"mask.keep_fraction": 0.001, "mask.source": "snip"},
+     "mask.keep_fraction=0.001 keeps .* mask.source='snip' .*mask.prune='all'"),
     ({"generator.channels": (0,)}, r"generator.channels=\(0,\) .* generator.num_scales=1"),
     ({"data.range": (1.0, 1.0)}, r"data.range=\(1.0, 1.0\) is not allowed; allowed: \(low, high\)")])
 def test_values_that_do_not_go_together_are_named_with_both_keys(changes, said):

@@ -58,7 +58,8 @@ def test_a_mask_of_another_generator_is_refused(whole, tmp_path):
 
 
 @pytest.mark.parametrize("values, changes, said", [
-    (np.full((20, 20), 7, np.uint8), {}, "holds the single value 7: there is nothing to restore. Set data.range= if this is"),
+    (np.full((20, 20), 7, np.uint8), {},
+     "holds the single value 7: there is nothing to restore. Set data.range= if this is"),
     (np.linspace(-1, 1, 400).reshape(20, 20), {"noise.model": "poisson"},
      "has 1 channels and values from -1.0; allowed, as noise.model='poisson' needs it: values that are not negative.$"),
     (np.ones((20, 20, 3)), {"operator.name": "mri", "operator.simulate": True, "data.range": (0.0, 2.0)},

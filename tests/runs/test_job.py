@@ -20,8 +20,9 @@ def test_scans_of_other_coils_are_another_group(tmp_path):
 
 
 @pytest.mark.parametrize("changes, alike", [
-    ({"seed": 3}, True), ({"data.source": "coins"}, True), ({"noise.sigma": 0.2}, True), ({"mask.keep_fraction": 0.3}, True),
-    ({"mask.kl_weight": 1e-7}, True), ({"data.crop": (0, 0, 23, 31)}, True), ({"weights.num_steps": 31}, False),
+    ({"seed": 3}, True), ({"data.source": "coins"}, True), ({"noise.sigma": 0.2}, True),
+    ({"mask.keep_fraction": 0.3}, True), ({"mask.kl_weight": 1e-7}, True), ({"data.crop": (0, 0, 23, 31)}, True),
+    ({"weights.num_steps": 31}, False),
     ({"mask.source": "random"}, False), ({"generator.channels": (9,)}, False), ({"data.source": "astronaut"}, False),
     ({"weights.guard": "held_out"}, False), ({"noise.model": "poisson"}, False)])
 def test_what_all_images_of_a_batch_have_alike(changes, alike):

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from oes_jax import files
 from oes_jax import fitting
 from oes_jax import masks
 from oes_jax.runs import _masks
@@ -58,6 +59,15 @@ def test_automatic_density_leaves_a_collapse(tmp_path, caplog, monkeypatch):
 def test_a_collapsed_mask_is_announced(tmp_path, caplog):
   tiny_run.restore(tmp_path / "run", mask__source="random", mask__keep_fraction=0.01, weights__num_steps=2)
   assert "COLLAPSED" in caplog.text
+
+
+def test_it_is_said_once_that_a_shipped_mask_has_seen_the_image(tmp_path, caplog, monkeypatch):
+  def given(generator, params):
+    del generator
+    return jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), params), "camera"
+  monkeypatch.setattr(files, "read_bundled_mask", given)
+  tiny_run.restore(tmp_path / "run", mask__source="bundled", mask__keep_fraction=None, weights__num_steps=2)
+  assert caplog.text.count("the shipped mask was learned on the clean camera") == 1
 
 
 def test_a_mask_that_is_told_to_the_other_processes_is_the_same_mask():

@@ -15,6 +15,7 @@ from oes_jax import noise
 from oes_jax import operators
 from oes_jax import runs
 from oes_jax import settings
+from oes_jax.runs import _presets
 from oes_jax.runs import _settings
 
 CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs"
@@ -48,7 +49,7 @@ def test_every_config_and_every_preset_is_stored():
   files = {path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.py")}
   assert files == {name.partition(":")[0] for name in RESOLVED}
   for name in ("denoise", "benchmark"):
-    presets = runpy.run_path(str(CONFIGS / f"{name}.py")).get("PRESETS", runs.PRESETS)
+    presets = runpy.run_path(str(CONFIGS / f"{name}.py")).get("PRESETS", _presets.PRESETS)
     assert {f"{name}:{preset}" for preset in presets} <= set(RESOLVED)
 
 
@@ -104,7 +105,8 @@ def test_every_operator_that_can_be_named_can_be_made(name):
   family, asked = operators.FAMILIES[name], operators.OperatorSettings(name=name)
   made = operators.make_operator(asked, (32, 32, 2 if family.is_complex else 1))
   assert made.image_shape[:2] == (32, 32) or family.tileable
-  assert (made.measures_image, made.tileable, made.is_complex) == (family.measures_image, family.tileable, family.is_complex)
+  for known in ("measures_image", "tileable", "is_complex"):
+    assert getattr(made, known) == getattr(family, known), known
 
 
 def test_defaults_stand_in_the_settings_and_no_key_in_two_of_them():
@@ -116,4 +118,5 @@ def test_defaults_stand_in_the_settings_and_no_key_in_two_of_them():
   for section, several in _settings.SECTIONS.items():
     names = [field.name for kind in several for field in settings.fields_of(kind)]
     assert len(names) == len(set(names))
-    assert {*names, *({} if section else filter(None, _settings.SECTIONS))} == set(config[section] if section else config)
+    sections = () if section else filter(None, _settings.SECTIONS)
+    assert {*names, *sections} == set(config[section] if section else config)

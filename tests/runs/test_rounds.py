@@ -156,7 +156,7 @@ def test_langevin_noise_moves_kept_kernels_only_and_by_its_deviation():
 @pytest.mark.slow
 def test_sgld_runs_and_draws_other_noise_in_every_step(tmp_path):
   changes = {"mask.source": "dense", "mask.keep_fraction": None, "weights.average_decay": 1.0,
-             "weights.average_from": 4}
+             "weights.average_from": 4, "compute.compaction": False}  # which goes with no noise, and rounds otherwise
   quiet = _restore(tmp_path / "quiet", **changes)
   noisy = _restore(tmp_path / "noisy", **changes, **{"weights.sgld_noise": 2.0})
   traces = [files.read_metrics(tmp_path / name / "metrics.jsonl")["weights"] for name in ("quiet", "noisy")]

@@ -97,7 +97,8 @@ def test_the_processes_of_one_program_plan_their_share_and_know_all(tmp_path, mo
   alone = plan.make_plan(listed, tmp_path)
   told = []
   monkeypatch.setattr(jax, "process_count", lambda: 2)
-  monkeypatch.setattr(plan.parallel, "gather", lambda value: told.append(json.loads(json.dumps(value))) or [value, value])
+  monkeypatch.setattr(
+      plan.parallel, "gather", lambda value: told.append(json.loads(json.dumps(value))) or [value, value])
   for index in (0, 1):
     monkeypatch.setattr(jax, "process_index", lambda index=index: index)
     plan.make_plan(listed, tmp_path)
