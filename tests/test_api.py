@@ -1,4 +1,4 @@
-"""The Python call: layouts, ensembles, lists, faults, and an import that starts nothing."""
+"""The Python call: layouts, folders that are kept, lists, faults, and an import that starts nothing."""
 
 import concurrent.futures
 import json
@@ -7,13 +7,14 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import oes_jax
 from oes_jax import api
-from oes_jax.operators import _operators as operators
+from oes_jax import operators
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
         "weights.num_steps": 4, "compute.compilation_cache": ""}
@@ -23,23 +24,93 @@ def _image(shape, dtype=np.float32):
   return (1000 * np.random.default_rng(0).random(shape)).astype(dtype)
 
 
+@pytest.fixture(name="kept", scope="module")
+def fixture_kept(tmp_path_factory):
+  """A measurement restored in a folder that is kept: (measurement, folder, Restoration)."""
+  folder, measurement = tmp_path_factory.mktemp("kept"), _image((20, 24), np.uint16)
+  return measurement, folder, oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(folder))
+
+
+def _assert_same(restored, other):
+  """Assert that two restorations of a measurement are one and the same."""
+  np.testing.assert_array_equal(restored.image, other.image)
+  assert restored.image.dtype == other.image.dtype
+  if other.mask is not None:
+    jax.tree.map(np.testing.assert_array_equal, restored.mask, other.mask)
+  for stage, trace in other.traces.items():
+    for name, values in trace.items():
+      np.testing.assert_allclose(restored.traces[stage][name], values, rtol=1e-5)  # text of 6 digits, in a folder
+  assert {stage: set(trace) for stage, trace in restored.traces.items()} == {
+      stage: set(trace) for stage, trace in other.traces.items()}
+  for name in ("quality", "mask", "guard", "tile", "limits", "noise", "generator", "output_image", "tiles"):
+    found, expected = (json.loads(json.dumps(one.summary.get(name))) for one in (restored, other))
+    if found and "best" in found:
+      assert found.pop("best")["psnr"] == pytest.approx(expected.pop("best")["psnr"], rel=1e-5)
+    assert found == expected, name
+
+
 def test_the_import_starts_no_backend_and_reads_no_config():
   code = "import sys, oes_jax; assert not {'jax', 'configs'} & set(sys.modules); oes_jax.__version__"
   subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_array_comes_back_in_its_layout_type_and_range(tmp_path):
-  measurement = _image((20, 24), np.uint16)
-  restored = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(tmp_path))
+def test_an_array_comes_back_in_its_layout_type_and_range(kept):
+  measurement, folder, restored = kept
   assert restored.image.shape == (20, 24) and restored.image.dtype == np.uint16
   assert restored.spread is None and restored.traces["weights"]["loss"].shape == (4,)
   assert restored.summary["quality"]["average"]["psnr"] > 0
   assert all(leaf.dtype == bool for leaf in restored.mask["head"].values())
-  again = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(tmp_path))
+  again = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(folder))
   np.testing.assert_array_equal(again.image, restored.image)
   for other in (measurement + 1, measurement.astype(np.float32)):
     with pytest.raises(ValueError, match="holds another measurement; allowed: a new"):
-      oes_jax.restore(other, settings=TINY, workdir=str(tmp_path))
+      oes_jax.restore(other, settings=TINY, workdir=str(folder))
+
+
+def test_without_a_workdir_it_is_the_same(kept):
+  measurement, _, restored = kept
+  in_memory = oes_jax.restore(measurement, settings=TINY, truth=measurement, progress=False)
+  _assert_same(in_memory, restored)
+  assert restored.summary["seconds"]["weights"]["total"] > 0
+  assert set(in_memory.summary["seconds"]["weights"]) == set(restored.summary["seconds"]["weights"])
+  assert in_memory.summary["truth"] == "truth"
+
+
+def test_a_mask_that_is_stored_is_taken_over_in_memory_too(kept, tmp_path):
+  measurement, folder, restored = kept
+  stored = {**TINY, "mask.source": "file", "mask.path": folder / "run" / "mask"}
+  _assert_same(oes_jax.restore(measurement, truth=measurement, settings=stored, progress=False), restored)
+  shuffled = {**stored, "mask.source": "shuffled"}
+  in_memory = oes_jax.restore(measurement, settings=shuffled, progress=False)
+  _assert_same(in_memory, oes_jax.restore(measurement, settings=shuffled, workdir=tmp_path))
+  assert (in_memory.image != restored.image).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape, settings", [
+    ((128, 130), {"mask.source": "bundled", "generator.num_scales": 5, "weights.num_steps": 2}),
+    ((20, 24), {**TINY, "mask.source": "imp_oracle", "mask.rounds": 2, "mask.round_steps": 3}),
+    ((20, 24), {**TINY, "mask.source": "learn", "mask.num_steps": 3, "weights.guard": "held_out",
+                "output.image": "guarded"})], ids=["bundled", "imp_oracle", "guarded"])
+def test_masks_and_outputs_of_every_kind_are_the_same_in_memory(tmp_path, shape, settings):
+  measurement = _image(shape, np.uint8)
+  told = {"truth": measurement, "settings": settings}
+  _assert_same(oes_jax.restore(measurement, progress=False, **told),
+               oes_jax.restore(measurement, workdir=tmp_path, **told))
+
+
+@pytest.mark.slow
+def test_tiles_and_ensembles_are_the_same_in_memory(tmp_path):
+  measurement = _image((18, 80), np.uint8)
+  tiled = {**TINY, "compute.tile": 64}
+  restored = oes_jax.restore(measurement, truth=measurement, settings=tiled, progress=False)
+  _assert_same(restored, oes_jax.restore(measurement, truth=measurement, settings=tiled, workdir=tmp_path / "tiled"))
+  assert restored.summary["tiles"] == 2 and restored.summary["tile"] == 64
+  told = {"truth": measurement, "ensemble": 2, "settings": TINY}
+  both = oes_jax.restore(measurement, progress=False, **told)
+  in_folder = oes_jax.restore(measurement, workdir=tmp_path / "ensemble", **told)
+  _assert_same(both, in_folder)
+  np.testing.assert_array_equal(both.spread, in_folder.spread)
 
 
 def test_a_strength_of_noise_is_that_of_the_measurement_and_figures_can_be_left_out(tmp_path):
@@ -53,21 +124,22 @@ def test_a_strength_of_noise_is_that_of_the_measurement_and_figures_can_be_left_
 @pytest.mark.parametrize("operator, source, generator", [
     ("identity", "learn", "hourglass"), ({"name": "mri", "coils": 2}, "dense", "hourglass"),
     ("super_resolution", "dense", "deep_decoder")])
-def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(tmp_path, operator, source, generator):
-  config = api._make_config(_image((16, 16)), operator, None, {"weights.num_steps": 3}, tmp_path)
+def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(operator, source, generator):
+  config, arrays = api._make_config(operator, {"weights.num_steps": 3})
   assert (config.mask.source, config.generator.name, config.weights.num_steps) == (source, generator, 3)
-  assert config.noise.sigma is None and config.data.crop is None and not config.operator.simulate
+  assert config.noise.sigma is None and config.data.crop is None and not config.operator.simulate and not arrays
 
 
-def test_an_operator_of_the_settings_has_its_config_and_a_simulation_its_noise(tmp_path):
-  settings = {"operator.name": "tomography", "operator.simulate": True}
-  config = api._make_config(_image((16, 16)), "identity", None, settings, tmp_path)
+def test_an_operator_of_the_settings_has_its_config_and_a_simulation_its_noise():
+  config, _ = api._make_config("identity", {"operator.name": "tomography", "operator.simulate": True})
   assert config.mask.source == "dense" and config.noise.sigma == 0.03 and config.operator.simulate
 
 
-def test_another_thread_may_restore(tmp_path):
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_another_thread_may_restore(tmp_path, in_folder):
+  options = {"workdir": tmp_path} if in_folder else {"progress": False}
   with concurrent.futures.ThreadPoolExecutor() as pool:
-    restored = pool.submit(oes_jax.restore, _image((16, 18)), settings=TINY, workdir=tmp_path).result()
+    restored = pool.submit(oes_jax.restore, _image((16, 18)), settings=TINY, **options).result()
   assert restored.image.shape == (16, 18)
 
 
@@ -90,6 +162,7 @@ def test_a_scan_is_a_dictionary_of_arrays(tmp_path):
   with pytest.raises(ValueError, match="holds another measurement"):
     oes_jax.restore({**scan, "kspace": 2 * scan["kspace"]}, operator="mri", ensemble=2, settings=TINY,
                     workdir=str(tmp_path))
+  _assert_same(oes_jax.restore(scan, operator="mri", ensemble=2, settings=TINY, progress=False), restored)
 
 
 EXAMPLES = sorted((pathlib.Path(__file__).parent.parent / "docs" / "examples").glob("*.py"))
@@ -119,18 +192,71 @@ def test_the_notebook_was_run_from_first_to_last_without_a_fault():
 def test_the_notebook_runs(tmp_path):
   code = "\n".join("".join(cell["source"]) for cell in CELLS)
   done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
-                        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent.parent), "MPLBACKEND": "Agg"})
+                        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent.parent),
+                             "MPLBACKEND": "Agg"})
   assert done.returncode == 0, done.stderr
   assert done.stdout.count("PSNR") == 4
 
 
+NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
+
+
 @pytest.mark.parametrize("options, said", [
-    ({"operator": "radar"}, "operator.name='radar'"), ({"operator": {"name": "identity", "lens": 1}}, "'operator.lens' is no key"),
+    ({"operator": "radar"}, "operator.name='radar'"),
+    ({"operator": {"name": "identity", "lens": 1}}, "'operator.lens' is no key"),
     ({"operator": {"mask": 1}}, "operator has 'mask'; allowed: 'name'"),
-    ({"settings": {"weights.steps": 3}}, "'weights.steps' is no key"), ({"settings": {"weights": {}}}, "'weights' is no key"),
+    ({"operator": {"name": "identity", "mask": np.ones((16, 18))}}, "operator.mask is an array, which operator='ide"),
+    ({"operator": {"name": "inpainting", "mask": np.ones((3, 3))}}, r"operator.mask is \(3, 3\) with 9 measured"),
+    ({"operator": {"name": "inpainting", "mask": "gone.png"}}, "operator.mask='gone.png' does not exist"),
+    ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "measurement": NAN},
+     "^measurement holds NaN or infinite values that are measured"),
+    ({"operator": "inpainting"}, "operator='inpainting' needs a mask"), ({"operator": 3}, "operator is a int; allowed"),
+    ({"operator": {"name": "deblurring", "kernel": np.ones((2, 2))}}, "operator='deblurring': the kernel is 2x2"),
+    ({"operator": np.negative, "measurement": np.ones(5)}, r"operator is a function, and measurement has shape \(5,\)"),
+    ({"operator": operators.downsampling((16, 18, 1), factor=2)}, r"measurement has shape .*; allowed: \(8, 9, 1\)"),
+    ({"operator": np.negative, "settings": {"operator.name": "mri"}}, "operator takes the place of 'operator.name'"),
+    ({"settings": {"weights.steps": 3}}, "'weights.steps' is no key"),
+    ({"settings": {"weights": {}}}, "'weights' is no key"),
     ({"settings": {"sweep.seeds": (0, 1)}}, "'sweep.seeds' is no key"),
-    ({"settings": {"weights.num_steps": "many"}}, "weights.num_steps='many' is a str"), ({"ensemble": 0}, "ensemble=0"),
-    ({"truth": _image((3, 3))}, "data.truth=")])
+    ({"settings": {"data.source": "camera"}}, "'data.source' is what the argument measurement gives"),
+    ({"settings": {"data.crop": (0, 0, 16, 16)}}, r"data.crop=\(0, 0, 16, 16\) is for files"),
+    ({"settings": {"data.range": (3.0, 2.0)}}, r"data.range=\(3.0, 2.0\) is not allowed"),
+    ({"settings": 3}, "settings is a int"), ({"ensemble": 0}, "ensemble=0"),
+    ({"settings": {"weights.num_steps": "many"}}, "weights.num_steps='many' is a str"),
+    ({"settings": {"output.image": "guarded"}}, "output.image='guarded' needs weights.guard"),
+    ({"settings": {**TINY, "mask.source": "imp_oracle"}}, "mask.source='imp_oracle' .*allowed: with truth"),
+    ({"seed": -1}, "seed=-1"), ({"truth": _image((3, 3))}, r"^truth has shape \(3, 3\)"),
+    ({"truth": _image((16, 18), int)}, "truth holds int64 values; allowed: float32"),
+    ({"truth": NAN}, "truth holds .* NaN"),
+    ({"measurement": NAN}, "^measurement holds .* NaN or infinite values; allowed: .*; or operator='inpainting'"),
+    ({"measurement": [_image((16, 18)), "text"]}, r"^measurement\[1\] is a str"),
+    ({"measurement": []}, "0 measurements"),
+    ({"measurement": [_image((16, 18))], "truth": [_image((16, 18))] * 2}, "1 measurements and 2 truths"),
+    ({"measurement": [_image((16, 18))] * 2, "truth": [None, _image((3, 3))]}, r"^truth\[1\] has shape"),
+    ({"measurement": np.ones((20, 20))}, "^measurement holds the single value 1.0.*data.range="),
+    ({"measurement": _image((10, 18))}, r"10x18 pixels .*\(measurement\)"),
+    ({"measurement": {"kspace": 1}, "operator": "mri"}, "^measurement has no array 'coil_maps'"),
+    ({"generator": "hourglass", "settings": {}}, "^generator is a str"), ({"loss": "squared"}, "^loss is a str"),
+    ({"mask": "dense"}, "^mask='dense' is unknown"),
+    ({"mask": {"w": np.ones(3)}, "settings": {}}, "^mask has another structure"),
+    ({"mask": None}, "^mask takes the place of 'mask.source' in settings"), ({"weights": 3}, "^weights is a int"),
+    ({"weights": oes_jax.TrainWeights()}, "^weights takes the place of 'weights.num_steps' in settings")])
 def test_faults_name_the_argument(options, said):
+  with pytest.raises(ValueError, match=said) as caught:
+    oes_jax.restore(**{"measurement": _image((16, 18)), "settings": TINY, **options})
+  assert "astronaut" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"truth": _image((3, 3))}, r"^truth is float32 \(3, 3, 1\), the image is to be"),
+    ({"measurement": NAN}, "^measurement holds .* NaN"),
+    ({"measurement": np.ones((20, 20))}, "^measurement holds the single"),
+    ({"measurement": np.array([None])}, "^measurement holds object values"),
+    ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "measurement": NAN}, "^measurement holds NaN"),
+    ({"operator": {"name": "inpainting", "mask": np.ones((3, 3))}}, r"^operator.mask is \(3, 3\) with 9 measured"),
+    ({"measurement": {"kspace": np.ones(3), "coil_maps": np.ones(3)}, "operator": "mri"}, "^measurement cannot be"),
+    ({"mask": None, "settings": {}}, "^mask is an object of your own, which a workdir cannot keep"),
+    ({"operator": lambda image: image, "settings": {}}, "^operator is an object of your own")])
+def test_faults_name_the_argument_in_a_folder_too(tmp_path, options, said):
   with pytest.raises(ValueError, match=said):
-    oes_jax.restore(_image((16, 18)), **{"settings": TINY, **options})
+    oes_jax.restore(**{"measurement": _image((16, 18)), "settings": TINY, "workdir": tmp_path, **options})

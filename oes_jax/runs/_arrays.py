@@ -104,8 +104,8 @@ def _read_truth(given: Given, picture: files.Picture, whole: Sequence[int]) -> n
 def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[int]) -> None:
   """Raise a ValueError where what is asked for does not go with what is given."""
   if settings.mask.source == "imp_oracle" and (data.truth is None or data.scan is not None):
-    raise ValueError(f"mask.source='imp_oracle' prunes on the clean image; allowed: with truth{given.place}, and not of "
-                     "a scan.")
+    raise ValueError("mask.source='imp_oracle' prunes on the clean image; allowed: with "
+                     f"truth{given.place}, and not of a scan.")
   if settings.compute.tile and not data.operator.tileable:
     raise ValueError(f"compute.tile={settings.compute.tile} cuts an image that the operator measures as a whole; "
                      "allowed: None or 0.")

@@ -58,8 +58,8 @@ def _mask_like(mask: Any, job: Job):
   params = jax.eval_shape(job.generator.init, jax.random.key(0))[0]
   if jax.tree.structure(mask) != jax.tree.structure(params) or any(
       np.shape(leaf) != param.shape for leaf, param in zip(jax.tree.leaves(mask), jax.tree.leaves(params))):
-    raise ValueError("mask has another structure or other shapes than the params of the generator; allowed: a tree of 0 "
-                     "and 1 like generator.init(key)[0], such as the mask of a Restoration.")
+    raise ValueError("mask has another structure or other shapes than the params of the generator; allowed: a tree of "
+                     "0 and 1 like generator.init(key)[0], such as the mask of a Restoration.")
   mask = jax.tree.map(np.asarray, mask)
   if any(((leaf != 0) & (leaf != 1)).any() for leaf in jax.tree.leaves(mask)):
     raise ValueError("mask holds other values than 0 and 1; allowed: 0, 1, or booleans.")
@@ -196,8 +196,8 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
       if failures[number] is None:
         restored[number] = _as_given(jobs[number], measurements[place], [one.restored for one in mine])
   if any(failures):
-    error = fitting.Diverged("; ".join(f"{job.settings.data.source}: {text}" for job, text in zip(jobs, failures) if text)
-                             + ". Lower the learning_rate of that stage.")
+    said = [f"{job.settings.data.source}: {text}" for job, text in zip(jobs, failures) if text]
+    error = fitting.Diverged(f"{'; '.join(said)}. Lower the learning_rate of that stage.")
     error.restorations, error.failures = restored, failures
     raise error
   return restored
@@ -209,8 +209,8 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
   view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
   findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
   if findings:
-    _warn(f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not restore the image; "
-          "set a larger mask.keep_fraction or a narrower generator.channels.")
+    _warn(f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not "
+          "restore the image; set a larger mask.keep_fraction or a narrower generator.channels.")
   outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
   squeeze = lambda values: values[..., 0] if data.picture.squeezed else values

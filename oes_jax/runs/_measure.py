@@ -40,8 +40,8 @@ def _unit_values(job: Job, warn: Callable[[str], None]):
   values = jnp.asarray(intensity.to_unit(job.data.picture.values, limits), jnp.result_type(float))
   outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
-    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g} and are "
-         "clipped; set data.range to keep them")
+    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g} "
+         "and are clipped; set data.range to keep them")
   return jnp.clip(values, 0, 1)
 
 

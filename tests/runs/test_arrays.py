@@ -39,7 +39,7 @@ def test_a_generator_of_ones_own_takes_the_place_of_the_named_one():
       lambda key: {"w": jax.random.normal(key, (2, 1))}, lambda params, x: jax.nn.sigmoid(x @ params["w"]),
       net_input_shape=(20, 24, 2), name="own")
   assert _job(IMAGE, {"mask.keep_fraction": 0.5}, generator=own).generator is own
-  with pytest.raises(ValueError, match=r"generator makes images \(20, 24, 1\); allowed: \(16, 24, 1\), that of the"):
+  with pytest.raises(ValueError, match=r"generator makes images \(20, 24, 1\); allowed: \(16, 24, 1\), that of measurement.$"):
     _job(IMAGE[:16], generator=own)
 
 
@@ -91,7 +91,7 @@ def test_settings_keep_the_names_of_their_keys():
 
 
 def test_ranges_are_named_as_settings():
-  with pytest.raises(ValueError, match="^the measurement holds the single value 1.0: .* Set data.range= if"):
+  with pytest.raises(ValueError, match="^measurement holds the single value 1.0: .* Set data.range= if"):
     _job(np.ones((20, 24)))
   with pytest.raises(ValueError, match=r"^data.range=\(1.0, 9.0\) does not start at 0"):
     _job(IMAGE, {"noise.model": "poisson", "noise.peak": 9.0, "data.range": (1.0, 9.0)})
