@@ -177,7 +177,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     >>> import numpy as np
     >>> import oes_jax
     >>> noisy = np.random.default_rng(0).random((32, 32), np.float32)
-    >>> restored = oes_jax.restore(noisy, settings={"mask.num_steps": 2, "weights.num_steps": 2}, progress=False)
+    >>> few = {"generator.num_scales": 1, "mask.num_steps": 2, "weights.num_steps": 2}
+    >>> restored = oes_jax.restore(noisy, settings=few, progress=False)
     >>> restored.image.shape, restored.image.dtype
     ((32, 32), dtype('float32'))
   """

@@ -32,6 +32,13 @@ def psnr(image, truth, valid: Valid | None = None):
     image: [H, W, C] in (0, 1).
     truth: [H, W, C] in [0, 1].
     valid: pixels to count; None is all.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from oes_jax import metrics
+    >>> truth = jnp.full((8, 8, 1), 0.5)
+    >>> round(float(metrics.psnr(truth + 0.1, truth)), 3)
+    20.0
   """
   return -10 * jnp.log10(mean(jnp.square(image - truth), valid))
 

@@ -23,6 +23,15 @@ class LearnMask(settings.Settings):
 
   `optimizer`, an optax.GradientTransformation or None, takes the place of Adam with learning_rate and schedule.
   "OES" is the authors' code of arXiv 2406.05288.
+
+  Example:
+    >>> import oes_jax
+    >>> paper = oes_jax.LearnMask(num_steps=60_000, learning_rate=0.01, schedule="constant", temperature=0.2)
+    >>> paper.kl_weight
+    1e-07
+    >>> oes_jax.LearnMask(num_steps=0)
+    Traceback (most recent call last):
+    ValueError: num_steps=0 is not allowed; allowed: 1 or more.
   """
   num_steps: int = settings.setting(
       500, "Steps of the mask stage. OES: 60,000 to 80,000.", allowed="1 or more", test=lambda v: v >= 1)
@@ -61,6 +70,13 @@ class TrainWeights(settings.Settings):
 
   `optimizer`, an optax.GradientTransformation or None, takes the place of Adam with learning_rate and schedule.
   "OES" is the authors' code of arXiv 2406.05288.
+
+  Example:
+    >>> import optax
+    >>> import oes_jax
+    >>> settings = oes_jax.TrainWeights(num_steps=3000, guard="held_out", optimizer=optax.adamw(3e-3))
+    >>> settings.average_decay
+    0.99
   """
   num_steps: int = settings.setting(
       1500, "Steps of the weight stage. OES: 40,000.", allowed="1 or more", test=lambda v: v >= 1)

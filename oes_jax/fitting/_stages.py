@@ -21,13 +21,25 @@ class Restoration(NamedTuple):
   Attributes:
     image: the result, [H, W, C]: the average of the images over the weight stage. Of `restore`: in the layout, type
       and range of the measurement.
-    last: image of the last step, likewise.
+    last: image of the last step, of the same layout.
     guarded: Choice of the guard, or None without one.
     params: trained params, 0 where the mask is.
     mask: tree of the weights that were kept, 1 or 0.
     traces: {stage: {metric: [steps] array}}.
     spread: standard deviation of an ensemble's members at every value, in the measurement's range; None without one.
     summary: what was measured of the restoration (scores, densities, seconds), plain values; of `restore` alone.
+
+  Example:
+    >>> import jax
+    >>> import oes_jax
+    >>> from oes_jax import generators
+    >>> generator = generators.deep_decoder((16, 16, 1), num_scales=1, channels=(4, 4))
+    >>> params, _ = generator.init(jax.random.key(0))
+    >>> problem = oes_jax.Problem(jax.random.uniform(jax.random.key(1), (16, 16, 1)))
+    >>> restoration = oes_jax.train_weights(generator, params, None, problem, jax.random.key(2),
+    ...                                     oes_jax.TrainWeights(num_steps=3))
+    >>> restoration.image.shape, restoration.last.shape, sorted(restoration.traces["weights"])
+    ((16, 16, 1), (16, 16, 1), ['loss', 'mse'])
   """
   image: Any
   last: Any

@@ -93,7 +93,7 @@ def hourglass(image_shape: Sequence[int], *, num_scales: int = 6, channels: Sequ
   Example:
     >>> import jax
     >>> from oes_jax import generators
-    >>> generator = generators.hourglass((32, 48, 3), num_scales=2)
+    >>> generator = generators.hourglass((32, 48, 3), num_scales=1)
     >>> params, mask_logits = generator.init(jax.random.key(0))
     >>> generator.apply(params, generator.sample_input(jax.random.key(1))).shape
     (32, 48, 3)

@@ -48,11 +48,16 @@ def run(config, workdir: str | None = None) -> dict[str, Any]:
     OSError: the folder can no longer be written.
 
   Example:
+    >>> import tempfile
     >>> from oes_jax import runs
-    >>> config = runs.make_config(**{"data.source": "camera", "data.crop": (0, 0, 32, 32), "generator.num_scales": 1,
-    ...                              "mask.source": "dense", "weights.num_steps": 2})
-    >>> runs.run(config, "/tmp/oes_jax_example")["output"]
+    >>> config = runs.make_config(**{"data.source": "camera", "data.crop": (0, 0, 16, 16), "generator.num_scales": 1,
+    ...                              "generator.channels": (4,), "mask.source": "dense", "weights.num_steps": 2})
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> summary = runs.run(config, folder.name)
+    workdir: ...
+    >>> summary["output"]
     'restored.png'
+    >>> folder.cleanup()
   """
   return run_job(_job.prepare(config, workdir))
 

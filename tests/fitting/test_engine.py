@@ -15,8 +15,8 @@ def test_every_step_draws_another_key():
   stage = quadratic.make_stage()
   step = jax.jit(_engine.make_step(stage))
   state = _engine.init_state(stage, jnp.ones(3))
-  losses = {float(step(state._replace(step=jnp.int32(number)), jnp.zeros(3), quadratic.Problem(), jax.random.key(1))[1]["loss"])
-            for number in range(4)}
+  args = (jnp.zeros(3), quadratic.Problem(), jax.random.key(1))
+  losses = {float(step(state._replace(step=jnp.int32(number)), *args)[1]["loss"]) for number in range(4)}
   assert len(losses) == 4
 
 

@@ -32,7 +32,8 @@ def test_kept_kernel_weights_alone_are_moved_by_the_deviation_asked_for():
 
 def test_the_draw_is_that_of_the_key_and_is_added_to_the_update():
   transformation = fitting.langevin_noise(1.0, 0.1)
-  first, again, other = (_update(transformation, transformation.init(PARAMS), seed)[0]["conv"]["kernel"] for seed in (0, 0, 1))
+  first, again, other = (_update(transformation, transformation.init(PARAMS), seed)[0]["conv"]["kernel"]
+                         for seed in (0, 0, 1))
   np.testing.assert_array_equal(first, again)
   kept = MASK["conv"]["kernel"] > 0
   assert (first != other)[kept].all()

@@ -28,7 +28,8 @@ def _uniform(rng, shape=SHAPE):
 
 def test_a_problem_is_a_pytree_of_its_arrays(rng):
   operator = operators.inpainting(SHAPE)
-  problem = fitting.Problem(_uniform(rng), operator.bind(operator.init(rng)), noise.rician(0.1), _uniform(rng), unit=2.0)
+  problem = fitting.Problem(
+      _uniform(rng), operator.bind(operator.init(rng)), noise.rician(0.1), _uniform(rng), unit=2.0)
   assert len(jax.tree.leaves(problem)) == 1 + 1 + 3 + 1  # measurement, lost pixels, strengths of the noise, input
   doubled = jax.tree.map(lambda leaf: 2 * leaf, problem)
   np.testing.assert_array_equal(doubled.measurement, 2 * problem.measurement)
@@ -86,7 +87,8 @@ def test_hold_out_takes_the_measured_values_apart(shape, made, seen_shape, share
 
 def test_hold_out_leaves_out_what_was_not_measured(rng):
   seen = jnp.asarray(rng.integers(0, 2, (40, 50, 1)), jnp.float32)
-  problem = fitting.hold_out(fitting.Problem(jnp.zeros((40, 50, 3)), fitted=metrics.Valid(seen, seen.sum())), jax.random.key(0))
+  problem = fitting.Problem(jnp.zeros((40, 50, 3)), fitted=metrics.Valid(seen, seen.sum()))
+  problem = fitting.hold_out(problem, jax.random.key(0))
   np.testing.assert_array_equal(problem.fitted.pixels + problem.held_out.pixels, seen)
   assert problem.held_out.count > 0
 
@@ -103,13 +105,15 @@ def test_fits_average_over_the_values_that_are_seen(rng, is_complex):
     assert fitting.data_fit(predicted, problem, seen) == pytest.approx(error[kept].mean(), rel=1e-5)
     # A loss of one's own for every value is averaged over the same ones.
     own = problem.replace(loss=lambda p, m: jnp.square(jnp.abs(p - m)))
-    assert fitting.data_fit(predicted, own, seen) == pytest.approx((2 if is_complex else 1) * error[kept].mean(), rel=1e-5)
+    parts = 2 if is_complex else 1
+    assert fitting.data_fit(predicted, own, seen) == pytest.approx(parts * error[kept].mean(), rel=1e-5)
 
 
 def test_one_number_cannot_leave_values_out(rng):
   image = _uniform(rng)
   problem = fitting.Problem(_uniform(rng), loss=lambda p, m: jnp.sum(jnp.abs(p - m)))
-  assert fitting.data_fit(image, problem, None) == pytest.approx(float(jnp.sum(jnp.abs(image - problem.measurement))), rel=1e-6)
+  expected = float(jnp.sum(jnp.abs(image - problem.measurement)))
+  assert fitting.data_fit(image, problem, None) == pytest.approx(expected, rel=1e-6)
   held = fitting.hold_out(problem, jax.random.key(0))
   for seen in (held.fitted, held.held_out):
     with pytest.raises(ValueError, match="^loss gives one number, .*allowed .*: the loss of every value"):
@@ -140,8 +144,9 @@ def test_a_unit_makes_an_error_of_the_measurement_one_of_the_image(rng):
   assert fitting.data_fit(image, own, None) == pytest.approx(49 * float(plain), rel=1e-5)
 
 
-@pytest.mark.parametrize("make", [noise.gaussian, noise.poisson, lambda: noise.rician(0.1), lambda: noise.poisson_gaussian(50., 0.1),
-                                  noise.salt_and_pepper, noise.speckle])
+@pytest.mark.parametrize("make", [
+    noise.gaussian, noise.poisson, noise.salt_and_pepper, noise.speckle, lambda: noise.rician(0.1),
+    lambda: noise.poisson_gaussian(50., 0.1)])
 def test_the_fit_of_a_noise_model_is_the_mean_of_its_loss(rng, make):
   model, image, measured = make(), _uniform(rng), _uniform(rng)
   fit = fitting.data_fit(image, fitting.Problem(measured, loss=model), None)

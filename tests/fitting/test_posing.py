@@ -38,7 +38,7 @@ def test_the_range_starts_at_zero_where_the_noise_depends_on_the_value(rng, mode
 def test_the_magnitude_of_a_complex_image_starts_at_zero_and_has_one_channel(rng):
   values = rng.uniform(1, 2, (8, 8, 1)).astype(np.float32)
   assert fitting.choose_range(values, None, is_complex=True)[0] == 0
-  with pytest.raises(ValueError, match="allowed, as a complex image needs it: values that are not negative, in one channel"):
+  with pytest.raises(ValueError, match="as a complex image needs it: values that are not negative, in one channel"):
     fitting.choose_range(np.repeat(values, 2, -1), None, is_complex=True)
 
 
@@ -85,6 +85,16 @@ def test_a_complex_image_is_viewed_as_its_magnitude_and_others_as_they_are(rng):
   assert fitting.view_of(real) is fitting.view_of(operators.identity())  # what is compiled for one serves all
 
 
+def test_the_psnr_is_that_of_what_is_seen_over_the_valid_pixels(rng):
+  image, truth = rng.random((16, 16, 2)), rng.random((16, 16, 2))
+  inside = fitting.as_valid(np.zeros((16, 16, 1)) + (np.arange(16) < 5)[:, None, None])
+  assert inside.count == 80
+  view = operators.magnitude_of_unit
+  score = fitting.psnr_of(view)(truth, fitting.Problem(None, valid=inside), image)
+  error = np.mean(np.square(view(image) - view(truth))[:5])
+  assert list(score) == ["psnr"] and float(score["psnr"]) == pytest.approx(-10 * np.log10(error), rel=1e-5)
+
+
 # Problems.
 
 
@@ -101,10 +111,10 @@ def test_values_that_are_held_out_are_of_those_that_were_measured(rng):
   operator = operators.inpainting((16, 16, 2), kept=0.5)
   op_params = operator.init(rng)
   seen = operator.seen(op_params)
-  problem = fitting.pose(operator, op_params, np.zeros((16, 16, 2), np.float32), noise.gaussian(), np.ones(3), seen=seen,
-                         held_out=(jax.random.key(0), 0.3))
+  args = (operator, op_params, np.zeros((16, 16, 2), np.float32), noise.gaussian(), np.ones(3))
+  problem = fitting.pose(*args, seen=seen, held_out=(jax.random.key(0), 0.3))
   np.testing.assert_array_equal(problem.fitted.pixels + problem.held_out.pixels, seen)
   assert problem.fitted.count + problem.held_out.count == 128 and 15 < problem.held_out.count < 65
   assert isinstance(problem.fitted.pixels, np.ndarray)
-  whole = fitting.pose(operator, op_params, np.zeros((16, 16, 2), np.float32), noise.gaussian(), np.ones(3), seen=seen)
+  whole = fitting.pose(*args, seen=seen)
   assert whole.fitted.count == 128 and whole.held_out is None

@@ -23,10 +23,20 @@ def fixture_decoder():
   return generators.deep_decoder(SHAPE, num_scales=1, channels=(4, 5))
 
 
+@pytest.fixture(name="network")
+def fixture_network(tiny):
+  return tiny[0]
+
+
 def _problems(generator, count):
   rng = np.random.default_rng(0)
   net_input = np.asarray(generator.default_input())
-  return [fitting.Problem(rng.uniform(0.1, 0.4, SHAPE).astype(net_input.dtype), net_input=net_input) for _ in range(count)]
+  return [fitting.Problem(rng.uniform(0.1, 0.4, SHAPE).astype(net_input.dtype), net_input=net_input)
+          for _ in range(count)]
+
+
+def _count_kept(restored):
+  return sum(int(leaf.sum()) for leaf in jax.tree.leaves(restored.mask))
 
 
 def _restore(generator, problems, seeds, truths=None, **options):
@@ -42,28 +52,30 @@ def _assert_near(one, other):
     np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-9)
 
 
-def test_an_image_of_a_batch_is_the_image_alone_and_what_is_compiled_serves_again(x64, decoder, monkeypatch):
+def test_an_image_of_a_batch_is_the_image_alone_and_what_is_compiled_serves_again(x64, network, monkeypatch):
   compiled, compile_stage = [], _program.compile_stage
-  monkeypatch.setattr(_program, "compile_stage", lambda stage, *args, **options: compiled.append(stage.name) or compile_stage(
-      stage, *args, **options))
+  def counting(stage, *args, **options):
+    compiled.append(stage.name)
+    return compile_stage(stage, *args, **options)
+  monkeypatch.setattr(_program, "compile_stage", counting)
   _restore_problems._PROGRAMS.clear()
-  problems = _problems(decoder, 2)
-  together = _restore(decoder, problems, [3, 4])
+  problems = _problems(network, 2)
+  together = _restore(network, problems, [3, 4])
   assert compiled == ["mask", "weights"]
-  alone, = _restore(decoder, problems[1:], [4])
+  alone, = _restore(network, problems[1:], [4])
   assert compiled == ["mask", "weights"] * 2
   _assert_near(together[1], alone)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), together[1].params, alone.params)
-  again = _restore(decoder, problems[:1], [3])[0]
+  again = _restore(network, problems[:1], [3])[0]
   assert len(compiled) == 4
   _assert_near(together[0], again)
   assert (together[0].image != together[1].image).any()
 
 
-def test_a_restoration_says_what_it_came_from(decoder):
-  problems = _problems(decoder, 1)
-  blind, = _restore(decoder, problems, [3])
-  restored, = _restore(decoder, problems, [3], truths=[problems[0].measurement])
+def test_a_restoration_says_what_it_came_from(network):
+  problems = _problems(network, 1)
+  blind, = _restore(network, problems, [3])
+  restored, = _restore(network, problems, [3], truths=[problems[0].measurement])
   np.testing.assert_array_equal(blind.image, restored.image)
   assert set(restored.traces) == {"mask", "weights"}
   assert restored.traces["mask"]["kl"].shape == (3,) and restored.traces["weights"]["psnr_average"].shape == (5,)
@@ -71,17 +83,17 @@ def test_a_restoration_says_what_it_came_from(decoder):
   error = np.mean(np.square(np.asarray(restored.last) - problems[0].measurement))
   assert restored.traces["weights"]["psnr"][-1] == pytest.approx(-10 * np.log10(error), rel=1e-4)
   assert all(leaf.dtype == bool for leaf in jax.tree.leaves(restored.mask))
-  assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(restored.mask)) == int(0.6 * masks.count_weights(restored.params))
+  assert _count_kept(restored) == int(0.6 * masks.count_weights(restored.params))
   for weight, kept in zip(jax.tree.leaves(restored.params), jax.tree.leaves(restored.mask)):
     assert weight.shape == kept.shape and not np.asarray(weight)[~kept].any()
   assert set(restored.summary["seconds"]) == {"mask", "weights"} and restored.summary["collapse"] == []
 
 
-def test_it_is_what_the_two_functions_of_one_image_give(decoder):
-  problem, = _problems(decoder, 1)
-  restored, = _restore(decoder, [problem], [3], source="dense", learn=fitting.LearnMask())
-  params = decoder.init(random.stream_key(3, "params"))[0]
-  expected = fitting.train_weights(decoder, params, None, problem, random.stream_key(3, "weights"), WEIGHTS)
+def test_it_is_what_the_two_functions_of_one_image_give(network):
+  problem, = _problems(network, 1)
+  restored, = _restore(network, [problem], [3], source="dense", learn=fitting.LearnMask())
+  params = network.init(random.stream_key(3, "params"))[0]
+  expected = fitting.train_weights(network, params, None, problem, random.stream_key(3, "weights"), WEIGHTS)
   np.testing.assert_allclose(restored.image, expected.image, atol=1e-5)
   np.testing.assert_allclose(restored.traces["weights"]["loss"], expected.traces["weights"]["loss"], rtol=1e-5)
 
@@ -104,28 +116,30 @@ def test_rounds_of_magnitude_pruning_keep_fewer_and_fewer(decoder):
   restored, = _restore(decoder, _problems(decoder, 1), [3], source="imp", rounds=(2, 2))
   assert list(restored.traces) == ["round_1", "round_2", "weights"]
   assert restored.traces["round_2"]["loss"].shape == (2,)
-  assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(restored.mask)) == int(0.6 * masks.count_weights(restored.params))
+  assert _count_kept(restored) == int(0.6 * masks.count_weights(restored.params))
   assert restored.mask["norm_01"]["scale"].all()  # kernels alone are pruned
 
 
-def test_a_guards_choice_is_returned(decoder):
+def test_a_guards_choice_is_returned(network):
   weights = fitting.TrainWeights(num_steps=5, guard="variance", guard_window=2)
-  restored, = _restore(decoder, _problems(decoder, 1), [3], source="random", weights=weights)
-  assert 2 <= restored.guarded.step <= 5 and restored.guarded.output.shape == SHAPE and restored.guarded.stopped is False
+  restored, = _restore(network, _problems(network, 1), [3], source="random", weights=weights)
+  assert 2 <= restored.guarded.step <= 5 and restored.guarded.stopped is False
+  assert restored.guarded.output.shape == SHAPE
 
 
-def test_an_image_that_fails_leaves_the_others_and_is_named(x64, decoder):
-  problems = _problems(decoder, 2)
+def test_an_image_that_fails_leaves_the_others_and_is_named(x64, network):
+  problems = _problems(network, 2)
   problems[0] = problems[0].replace(measurement=np.full(SHAPE, np.nan))
-  with pytest.raises(fitting.Diverged, match=r"^image 0: the loss is not finite before step 4 of the mask stage\. Lower") as caught:
-    _restore(decoder, problems, [3, 4])
+  said = r"^image 0: the loss is not finite before step 4 of the mask stage\. Lower"
+  with pytest.raises(fitting.Diverged, match=said) as caught:
+    _restore(network, problems, [3, 4])
   assert caught.value.restorations[0] is None
-  alone, = _restore(decoder, problems[1:], [4])
+  alone, = _restore(network, problems[1:], [4])
   _assert_near(caught.value.restorations[1], alone)
 
 
-def test_where_all_fail_nothing_is_restored(decoder):
+def test_where_all_fail_nothing_is_restored(network):
   weights = fitting.TrainWeights(num_steps=4, optimizer=optax.sgd(float("nan")))
   with pytest.raises(fitting.Diverged, match="of the weights stage") as caught:
-    _restore(decoder, _problems(decoder, 1), [3], source="random", weights=weights)
+    _restore(network, _problems(network, 1), [3], source="random", weights=weights)
   assert caught.value.restorations == [None]

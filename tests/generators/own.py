@@ -29,5 +29,6 @@ class _Network(nnx.Module):
 def nnx_module():
   """Return the generator of the same of NNX, whose params are a State."""
   graphdef, _ = nnx.split(nnx.eval_shape(lambda: _Network(nnx.Rngs(0))))
-  return generators.from_apply(lambda key: nnx.state(_Network(nnx.Rngs(key))),
-                               lambda params, z: nnx.merge(graphdef, params)(z), net_input_shape=NET_INPUT, name="two convs")
+  return generators.from_apply(
+      lambda key: nnx.state(_Network(nnx.Rngs(key))), lambda params, z: nnx.merge(graphdef, params)(z),
+      net_input_shape=NET_INPUT, name="two convs")

@@ -33,7 +33,8 @@ def test_collapse_is_found_by_structure_and_by_output(small):
   findings = _density.find_collapse(generator, dead, image)
   assert any("norm decoder_01/norm_out has no live channel" in f for f in findings)
   assert any("varies by" in f for f in findings)
-  flat = jnp.concatenate([image + jnp.linspace(0, 0.1, 16)[:, None, None], image], -1)  # of two channels the second is constant
+  ramp = jnp.linspace(0, 0.1, 16)[:, None, None]
+  flat = jnp.concatenate([image + ramp, image], -1)  # of two channels the second is constant
   assert _density.find_collapse(generator, dense, flat) == [
       f"the masked, untrained image varies by {float(jnp.std(image)):.1g} only, in channel 2"]
 

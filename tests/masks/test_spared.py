@@ -36,6 +36,7 @@ def test_kernels_are_known_by_their_name_in_any_tree():
   assert _spared.is_spared([np.ones(2)], "all") == [False]
 
 
-@pytest.mark.parametrize("share, expected", [(1, 120), (0.5, 20 + int(1 / 3 * 900)), (0.001, 20 + int((1 / 9) ** 0.001 * 900))])
+@pytest.mark.parametrize("share, expected", [
+    (1, 120), (0.5, 20 + int(1 / 3 * 900)), (0.001, 20 + int((1 / 9) ** 0.001 * 900))])
 def test_pruning_goes_on_in_equal_factors_of_what_may_be_pruned(share, expected):
   assert _spared.count_after(share, kept=120, spared=20, size=920) == expected

@@ -29,7 +29,8 @@ def test_synaptic_flow_by_hand():
     pytest.param("hourglass", 2, (4, 6), marks=pytest.mark.slow), ("deep_decoder", 2, (5, 4, 3))])
 def test_synaptic_flow_is_that_of_the_network_without_its_nonlinearities(name, scales, channels, monkeypatch, x64):
   generator = generators.make_generator(name, image_shape=(16, 24, 2), num_scales=scales, channels=channels)
-  params = jax.tree.map(lambda p: jax.random.normal(jax.random.key(p.size), p.shape), generator.init(jax.random.key(0))[0])
+  params = jax.tree.map(
+      lambda p: jax.random.normal(jax.random.key(p.size), p.shape), generator.init(jax.random.key(0))[0])
   monkeypatch.setattr("oes_jax.generators._convolution.normalise_channels",
                       lambda x, scale, offset: x * scale[None, None] + offset[None, None])
   monkeypatch.setattr(nn, "sigmoid", lambda x: x)

@@ -96,7 +96,8 @@ def test_a_grey_image_is_estimated_exactly(rng, name):
 
 def test_operators_of_one_kind_and_shape_share_what_is_compiled():
   again = {
-      "inpainting": operators.inpainting(cases.SHAPE, kept=0.7), "downsampling": operators.downsampling(cases.SHAPE, factor=4),
+      "inpainting": operators.inpainting(cases.SHAPE, kept=0.7),
+      "downsampling": operators.downsampling(cases.SHAPE, factor=4),
       "tomography": operators.tomography(cases.SHAPE, angles=np.arange(5.0)),
       "blur": operators.blur(cases.SHAPE, kernel=np.ones((3, 3)))}
   for name, operator in again.items():
