@@ -1,12 +1,11 @@
 """The one-line call: arrays in, arrays out."""
 
-import contextlib
+import functools
 import pathlib
 from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import noise
@@ -15,8 +14,11 @@ from oes_jax import runs
 from oes_jax import sweeps
 
 Measurement = np.ndarray | Mapping[str, np.ndarray]
-# Sections of which no key is of a single restoration in memory.
-_NO_SECTIONS = ("sweep", "checkpoint")
+# Settings that an argument gives.
+_ARGUMENTS = {"data.source": "measurement", "data.truth": "truth"}
+# Settings in whose place an object of the caller's comes.
+_REPLACED = {"operator": ("operator.",), "generator": ("generator.", "compute.tile"), "mask": ("mask.",),
+             "weights": ("weights.",)}
 
 
 def _set(config, key: str, value: Any) -> None:
@@ -28,9 +30,9 @@ def _set(config, key: str, value: Any) -> None:
   section, _, name = key.rpartition(".")
   there = config.to_dict()
   there = there.get(section, {}) if section else there
-  if name not in there or isinstance(there[name], dict) or section in _NO_SECTIONS:
-    raise ValueError(f"{key!r} is no key of a restoration; allowed: those that `python -m oes_jax.main --help` lists, such "
-                     "as 'weights.num_steps', without `sweep`.")
+  if name not in there or isinstance(there[name], dict) or section == "sweep":
+    raise ValueError(f"{key!r} is no key of a restoration; allowed: those that `python -m oes_jax.main --help` lists, "
+                     "such as 'weights.num_steps', without `sweep`.")
   if isinstance(value, list):
     value = tuple(value)
   elif isinstance(value, pathlib.PurePath):
@@ -38,7 +40,8 @@ def _set(config, key: str, value: Any) -> None:
   try:
     config.update_from_flattened_dict({key: value.item() if isinstance(value, np.generic) else value})
   except TypeError as error:
-    raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: a value of another type, see --help.") from error
+    raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: a value of another type, see "
+                     "--help.") from error
 
 
 def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any]):
@@ -53,6 +56,8 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any]):
     config.update_from_flattened_dict({"noise.sigma": None})  # of what is simulated
   arrays = {}
   for key, value in changes.items():
+    if key in _ARGUMENTS:
+      raise ValueError(f"{key!r} is what the argument {_ARGUMENTS[key]} gives; allowed in settings: every other key.")
     if np.ndim(value) > 0 and not isinstance(value, (str, tuple, list)):
       if key not in ("operator.mask", "operator.kernel"):
         raise ValueError(f"{key} is an array; allowed: arrays of operator.mask and operator.kernel alone.")
@@ -62,68 +67,102 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any]):
   return config, arrays
 
 
-def _own_operator(operator: Any, measurement: Any) -> operators.ForwardOperator | None:
-  """Return an operator that was given as an object or a function, or None where it has a name."""
+def _is_named(operator: Any) -> bool:
+  """Whether an operator is given by its name.
+
+  Raises:
+    ValueError: it is neither a name nor an operator nor a function.
+  """
   if isinstance(operator, (str, Mapping)):
-    return None
+    return True
+  if not (isinstance(operator, operators.ForwardOperator) or callable(operator)):
+    raise ValueError(f"operator is a {type(operator).__name__}; allowed: a name, a dictionary with a name, an operator "
+                     "of oes_jax.operators, or a function image -> measurement.")
+  return False
+
+
+@functools.lru_cache(maxsize=64)  # a function of the caller's is looked at once a shape
+def _from_function(function: Callable[[Any], Any], shape: tuple[int, ...]) -> operators.ForwardOperator:
+  return operators.from_function(function, shape)
+
+
+def _own_operator(operator: Any, measurement: Any, place: str) -> operators.ForwardOperator:
+  """Return the operator that was given as an object or a function."""
   if isinstance(operator, operators.ForwardOperator):
     return operator
-  if not callable(operator):
-    raise ValueError(f"operator is a {type(operator).__name__}; allowed: a name, a dictionary with a name, an operator of "
-                     "oes_jax.operators, or a function image -> measurement.")
   shape = np.shape(measurement)
-  if len(shape) != 3:
-    raise ValueError(f"operator is a function, and measurement has shape {shape}, from which that of the image does not "
-                     "follow; allowed: operators.from_function(function, (H, W, C)).")
-  return operators.from_function(operator, shape)
+  if len(shape) not in (2, 3):
+    raise ValueError(f"operator is a function, and measurement{place} has shape {shape}, from which that of the image "
+                     "does not follow; allowed: operators.from_function(function, (H, W, C)).")
+  return _from_function(operator, shape if len(shape) == 3 else (*shape, 1))
 
 
-def _planes(settings: runs.Settings, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Return the arrays of the operator's settings, those that it names as files read."""
-  found, known = dict(arrays), {"mask": operators.DAMAGE, "kernel": operators.KERNELS}
-  for key, names in known.items():
-    path = getattr(settings.operator, key)
-    if key not in found and path is not None and path not in names:
-      found[key] = files.read_picture(path, key=f"operator.{key}").values.astype(np.float64).mean(-1)
-  return found
+def _check_settings(told: Any, objects: Mapping[str, Any]) -> None:
+  """Raise a ValueError where settings are none, or an object takes the place of one."""
+  if not isinstance(told, Mapping):
+    raise ValueError(f"settings is a {type(told).__name__}; allowed: a dictionary such as "
+                     "{'weights.num_steps': 3000}.")
+  for name in objects:
+    both = [key for key in told if str(key).startswith(_REPLACED.get(name, ())) and key != "operator.simulate"]
+    if both:
+      raise ValueError(f"{name} takes the place of {both[0]!r} in settings; allowed: one of the two.")
 
 
-def _asked(config, mask: Any, weights: fitting.TrainWeights | None) -> runs.Settings:
-  """Return the settings of a call, with those that were given as objects."""
-  settings = runs.check_config(config)
-  if weights is not None:
-    settings = settings._replace(weights=weights)
+def _objects(operator: Any, generator: Any, mask: Any, weights: Any, loss: Any) -> dict[str, Any]:
+  """Return those arguments by name that are objects of the caller's.
+
+  Raises:
+    ValueError: one is of another kind.
+  """
+  if isinstance(mask, str) and mask != "auto":
+    raise ValueError(f"mask={mask!r} is unknown; allowed: 'auto', a LearnMask, a tree of 0 and 1, or None; and "
+                     "settings={'mask.source': ...}.")
+  if weights is not None and not isinstance(weights, fitting.TrainWeights):
+    raise ValueError(f"weights is a {type(weights).__name__}; allowed: TrainWeights(...), or None.")
+  found = {} if _is_named(operator) else {"operator": operator}
+  found |= {} if isinstance(mask, str) else {"mask": mask}
+  return found | {name: value for name, value in (("generator", generator), ("weights", weights), ("loss", loss))
+                  if value is not None}
+
+
+def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], places: Sequence[str], progress: bool):
+  """Restore a list of measurements in memory; `named` is the operator that has a name."""
+  for key in ("data.crop", "data.max_side"):
+    if told.get(key) is not None:
+      raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, and a part of the "
+                       "measurement.")
+  config, given = _make_config(named, told)
+  replaced = {"weights": objects["weights"]} if "weights" in objects else {}
+  mask = objects.get("mask")
   if isinstance(mask, fitting.LearnMask):
-    return settings._replace(learn=mask, mask=runs.MaskSettings(source="learn"))
-  return settings if isinstance(mask, str) else settings._replace(mask=runs.MaskSettings(source="dense"))
+    replaced |= {"learn": mask, "mask": runs.MaskSettings(source="learn")}
+  elif "mask" in objects:
+    replaced["mask"] = runs.MaskSettings(source="dense")
+  settings = runs.check_config(config, **replaced)
+  jobs = []
+  for array, clean, place in zip(arrays, truths, places):
+    own = _own_operator(objects["operator"], array, place) if "operator" in objects else None
+    jobs.append(runs.job_of_arrays(settings, runs.Given(
+        array, clean, given, own, objects.get("generator"), objects.get("loss"), place)))
+  return runs.restore_in_memory(jobs, mask=None if isinstance(mask, fitting.LearnMask) else mask, progress=progress)
 
 
-def _restore_in_memory(arrays, truths, operator, told, *, generator, mask, weights, loss, progress):
-  """Restore a list of measurements in memory."""
-  named = operator if isinstance(operator, (str, Mapping)) else "identity"
-  config, planes = _make_config(named, told)
-  settings = _asked(config, mask, weights)
-  planes = _planes(settings, planes)
-  jobs = [runs.job_of_arrays(settings, runs.Given(
-      array, clean, planes, _own_operator(operator, array), generator, loss)) for array, clean in zip(arrays, truths)]
-  tree = None if mask is None or isinstance(mask, (str, fitting.LearnMask)) else mask
-  return runs.restore_in_memory(jobs, mask=tree, progress=progress)
-
-
-def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, several: bool):
-  """Restore a list of measurements, each in a folder of its own where there are several."""
+def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, places: Sequence[str]):
+  """Restore a list of measurements, each in a folder of its own where they have places."""
   restored = []
-  with contextlib.ExitStack() as stack:
-    signals = stack.enter_context(runs.Signals())
-    for number, (array, clean) in enumerate(zip(arrays, truths)):
-      place = folder / f"{number:04d}" if several else folder
-      config, planes = _make_config(operator, told)
-      for name, plane in planes.items():
-        _set(config, f"operator.{name}", sweeps.write_array(place, name, plane))
-      _set(config, "data.source", sweeps.write_array(place, "measurement", array))
-      if clean is not None:
-        _set(config, "data.truth", sweeps.write_array(place, "truth", clean))
-      restored.append(sweeps.restore_in_folder(config, place, signals))
+  with runs.Signals() as signals:
+    for number, (array, clean, place) in enumerate(zip(arrays, truths, places)):
+      base = folder / f"{number:04d}" if place else folder
+      config, given = _make_config(operator, told)
+      written = {sweeps.write_array(base, name, plane): f"operator.{name}" for name, plane in given.items()}
+      for path, key in written.items():
+        _set(config, key, path)
+      for key, name, value in (("data.source", "measurement", array), ("data.truth", "truth", clean)):
+        if value is not None:
+          path = sweeps.write_array(base, name, value)
+          written[path] = f"{name}{place}"
+          _set(config, key, path)
+      restored.append(sweeps.restore_in_folder(config, base, signals, written))
   return restored
 
 
@@ -161,7 +200,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
       preset; `python -m oes_jax.main --help` lists them. Nothing is simulated unless {"operator.simulate": True} asks.
     workdir: folder to work in and to keep, with checkpoints, figures and logs: the same call goes on there after an
       interruption. It takes names, not objects of your own. None: in memory.
-    progress: whether progress bars are drawn.
+    progress: whether progress bars are drawn in memory; in a workdir they are.
 
   Returns:
     A Restoration, or a list of them; images have the layout, type and range of their measurements (of an operator of
@@ -188,16 +227,16 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   if not arrays or len(truths) != len(arrays):
     raise ValueError(f"{len(arrays)} measurements and {len(truths)} truths were given; allowed: one measurement or "
                      "more, and as many truths or None.")
+  places = [f"[{number}]" for number in range(len(arrays))] if several else [""]
+  objects = _objects(operator, generator, mask, weights, loss)
+  _check_settings({} if settings is None else settings, objects)
   told = {"ensemble": ensemble, "seed": seed, **(settings or {})}
   if workdir is None:
-    restored = _restore_in_memory(arrays, truths, operator, told, generator=generator, mask=mask, weights=weights, loss=loss,
-                                  progress=progress)
+    restored = _restore_in_memory(
+        arrays, truths, "identity" if "operator" in objects else operator, told, objects, places, progress)
   else:
-    own = {"operator": None if isinstance(operator, (str, Mapping)) else operator, "generator": generator,
-           "mask": None if isinstance(mask, str) else mask, "weights": weights, "loss": loss}
-    for name, value in own.items():
-      if value is not None or name == "mask" and mask is None:
-        raise ValueError(f"{name} is an object of your own, which a workdir cannot keep; allowed: workdir=None, or names and "
-                         "settings.")
-    restored = _restore_in_folder(arrays, truths, operator, told, pathlib.Path(workdir).expanduser(), several)
+    if objects:
+      raise ValueError(f"{next(iter(objects))} is an object of your own, which a workdir cannot keep; allowed: "
+                       "workdir=None, or names and settings.")
+    restored = _restore_in_folder(arrays, truths, operator, told, pathlib.Path(workdir).expanduser(), places)
   return restored if several else restored[0]

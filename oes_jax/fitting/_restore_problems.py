@@ -31,8 +31,10 @@ class Diverged(ArithmeticError):
 
   Attributes:
     restorations: Restoration of every image, None of those that failed.
+    failures: what happened to every image, in words, None of those that were restored.
   """
   restorations: list[_stages.Restoration | None] = []
+  failures: list[str | None] = []
 
 
 class Plan(NamedTuple):
@@ -65,13 +67,14 @@ class Plan(NamedTuple):
 class _Batch:
   """Images that are restored together: their problems, initial params, masks and traces."""
 
-  def __init__(self, generator, problems, seeds, truths, plan: Plan):
+  def __init__(self, generator, problems, seeds, truths, plan: Plan, pruned_on=None):
     self.generator, self.problems, self.seeds, self.truths, self.plan = generator, problems, seeds, truths, plan
+    self.pruned_on = problems if pruned_on is None else pruned_on
     devices = jax.local_devices()
     self.mesh = parallel.image_mesh(devices if len(problems) % len(devices) == 0 else devices[:1])
     self.params = [jax.device_get(generator.init(random.stream_key(seed, "params"))[0]) for seed in seeds]
     self.traces = [{} for _ in problems]
-    self.seconds, self.failures = {}, [None] * len(problems)
+    self.seconds, self.peak_bytes, self.failures = {}, {}, [None] * len(problems)
 
   def lay_out(self, trees):
     return parallel.put(self.mesh, parallel.stack(trees))
@@ -100,6 +103,7 @@ class _Batch:
     for all_stages, trace in zip(self.traces, traces):
       all_stages[stage.name] = {name: np.concatenate([chunk[name] for chunk in trace]) for name in trace[0]}
     self.seconds[stage.name] = {"compile": compiled - began, "run": time.perf_counter() - compiled}
+    self.peak_bytes[stage.name] = program.cost.peak_bytes / (len(self.seeds) // self.mesh.size)
     return state
 
   def _compile(self, stage, identity, trainable, args) -> _program.Program:
@@ -133,7 +137,7 @@ def _train_round(batch: _Batch, number: int, steps: int, kept) -> Any:
   settings = _stages.round_settings(batch.plan.weights, steps)
   frozen = batch.lay_out(kept)
   state = batch.run(_stages.weight_stage(batch.generator, settings, name=f"round_{number + 1}"), (settings,),
-                    masks.apply_mask(batch.lay_out(batch.params), frozen), frozen, batch.problems)
+                    masks.apply_mask(batch.lay_out(batch.params), frozen), frozen, batch.pruned_on)
   return None if state is None else _mask_sources.trained_scores(parallel.rows(state.trainable), parallel.stack(kept))
 
 
@@ -183,7 +187,8 @@ def _train(batch: _Batch, chosen: Sequence[masks.Chosen]):
 
 def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: Sequence[int],
                      densities: Sequence[_mask_sources.Density], plan: Plan,
-                     truths: Sequence[np.ndarray] | None = None) -> list[_stages.Restoration]:
+                     truths: Sequence[np.ndarray] | None = None, *,
+                     pruned_on: Sequence[_objectives.Problem] | None = None) -> list[_stages.Restoration]:
   """Restore images of one shape together: both stages in one compiled batch, in memory.
 
   Args:
@@ -193,14 +198,16 @@ def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: 
     densities: Density of every mask.
     plan: Plan of how they are restored.
     truths: clean images [H, W, C], only ever scored; or None.
+    pruned_on: problems that the rounds of magnitude pruning are trained on, in place of `problems`; or None.
 
   Returns:
-    One Restoration an image, in the unit range; its summary holds seconds, findings about the mask and notes.
+    One Restoration an image, in the unit range; its summary holds the seconds of every stage of all images, the peak
+    bytes of every stage for one, findings about the mask and notes.
 
   Raises:
     Diverged: the loss of an image became NaN or infinite; the exception carries what the others gave.
   """
-  batch = _Batch(generator, problems, seeds, truths, plan)
+  batch = _Batch(generator, problems, seeds, truths, plan, pruned_on)
   chosen = _find_masks(batch, densities)
   state, plans = (None, None) if chosen is None else _train(batch, chosen)
   restored = [None] * len(problems)
@@ -213,7 +220,7 @@ def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: 
   if any(batch.failures):
     error = Diverged("; ".join(f"image {row}: {text}" for row, text in enumerate(batch.failures) if text)
                      + ". Lower the learning_rate of that stage.")
-    error.restorations = restored
+    error.restorations, error.failures = restored, batch.failures
     raise error
   return restored
 
@@ -227,4 +234,5 @@ def _restoration(batch: _Batch, row: int, chosen: masks.Chosen, state, plan: mas
   guarded = _early_stopping.Choice(state.guard.output, int(state.guard.step), bool(state.guard.stopped)) if state.guard else None
   return _stages.Restoration(
       state.average, state.output, guarded, jax.tree.map(np.multiply, params, mask), jax.tree.map(lambda m: m != 0, mask),
-      batch.traces[row], None, {"seconds": batch.seconds, "collapse": chosen.findings, "notes": chosen.notes})
+      batch.traces[row], None, {"seconds": batch.seconds, "peak_bytes": batch.peak_bytes, "collapse": chosen.findings,
+                                "notes": chosen.notes})

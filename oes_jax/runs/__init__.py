@@ -1,6 +1,5 @@
 """One config, one folder: a resumable restoration."""
 
-from oes_jax.runs._arrays import Given
 from oes_jax.runs._arrays import job_of_arrays
 from oes_jax.runs._batch import Batch
 from oes_jax.runs._batch import Outcome
@@ -11,6 +10,7 @@ from oes_jax.runs._folder import digest_of
 from oes_jax.runs._folder import find_workdir
 from oes_jax.runs._folder import plain
 from oes_jax.runs._folder import without
+from oes_jax.runs._given import Given
 from oes_jax.runs._in_memory import restore_in_memory
 from oes_jax.runs._in_memory import SEED_STRIDE
 from oes_jax.runs._job import case_name

@@ -90,13 +90,15 @@ def loses_measured_pixels(settings: Settings, simulated: bool) -> bool:
   return family_of(settings).loses_pixels and not simulated and _file_of(settings) is not None
 
 
-def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray | None = None) -> files.Picture:
+def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray | None = None,
+              name: str | None = None) -> files.Picture:
   """Put the nearest measured pixel where a mask says that one is lost: a file may hold anything there.
 
   Args:
     settings: all settings.
     picture: image with lost pixels.
     mask: [H, W], 0 where a pixel is lost; None: the file that operator.mask names.
+    name: what the image is called in messages; None: data.source.
 
   Raises:
     ValueError: the mask has another shape, or a measured pixel is not finite.
@@ -108,8 +110,9 @@ def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray | Non
                      f"image {picture.values.shape[:2]}; allowed: its shape, not 0 everywhere.")
   measured = picture.values[seen]
   if not np.isfinite(measured).all():
-    raise ValueError(f"data.source={settings.data.source!r} holds NaN or infinite values that are measured; allowed: "
-                     "finite ones, or 0 there in operator.mask.")
+    name = name or f"data.source={settings.data.source!r}"
+    raise ValueError(f"{name} holds NaN or infinite values that are measured; allowed: finite ones, or 0 there in "
+                     "operator.mask.")
   nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
   return dataclasses.replace(picture, values=picture.values[tuple(nearest)])
 
@@ -122,6 +125,12 @@ def operator_digest(settings: Settings) -> str | None:
   """
   named = _file_of(settings)
   return None if named is None else hashlib.sha256(named[1].read_bytes()).hexdigest()
+
+
+def read_planes(settings: Settings) -> dict[str, np.ndarray]:
+  """Return {setting of the operator: [H, W]} of the file that the settings name, if they name one."""
+  named = _file_of(settings)
+  return {} if named is None else {named[0]: _read_plane(settings, named[0])}
 
 
 def _read_plane(settings: Settings, key: str) -> np.ndarray:
@@ -176,11 +185,10 @@ def make_operator(settings: Settings, shape: tuple[int, int, int], simulated: bo
     raise ValueError(f"operator.name={name!r} measures no image, so data.source={source!r} is no "
                      "measurement of it; allowed: an .npz file of mri or tomography, or operator.simulate=True, to "
                      "simulate one of a clean image.")
-  named = _file_of(settings)
-  if not simulated and family.loses_pixels and named is None:
+  arrays = read_planes(settings)
+  if not simulated and family.loses_pixels and not arrays:
     raise ValueError(f"operator.name={name!r} needs operator.mask={settings.operator.mask!r} to be a file; allowed: an "
                      "image that is 0 where pixels are lost.")
-  arrays = {} if named is None else {named[0]: _read_plane(settings, named[0])}
   try:
     return operators.make_operator(settings.operator, shape, arrays=arrays, scan=scan)
   except ValueError as error:

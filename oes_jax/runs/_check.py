@@ -1,16 +1,22 @@
 """Checks of a config, made before anything is compiled or written. Every message names the key and what is allowed."""
 
+from typing import Any
+
 from oes_jax.runs import _build
 from oes_jax.runs import _settings
 
 
-def check_config(config) -> _settings.Settings:
+def check_config(config, **given: Any) -> _settings.Settings:
   """Return the settings of a config; every value is checked, alone and beside the others.
+
+  Args:
+    config: config of every key.
+    **given: fields of Settings that take the place of what the config says.
 
   Raises:
     ValueError: names the key, its value and what is allowed.
   """
-  settings = _settings.read_settings(config)
+  settings = _settings.read_settings(config)._replace(**given)
   if settings.weights.guard is None and settings.output.image == "guarded":
     raise ValueError("output.image='guarded' needs weights.guard; allowed: variance, held_out.")
   family, name = _build.family_of(settings), settings.operator.name

@@ -66,6 +66,24 @@ def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, dige
                        bundled=False)
 
 
+def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool) -> tuple[float, float]:
+  """Return (low, high), the values that map to 0 and 1.
+
+  Args:
+    settings: all settings.
+    values: [H, W, C], in their own units.
+    name: what the values are called in messages.
+    is_complex: whether they are the magnitude of a complex image.
+
+  Raises:
+    ValueError: the values or the range asked for are not allowed.
+  """
+  model = settings.noise.model
+  with _errors.named("data", {"the measurement": name, f"noise model {model!r}": f"noise.model={model!r}",
+                              "a complex image": f"operator.name={settings.operator.name!r}"}):
+    return fitting.choose_range(values, settings.data.range, model=model, is_complex=is_complex)
+
+
 def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str, Any]]:
   """Return (data, shape of the image, checksums of what was read)."""
   read = _build.read_scan(settings)
@@ -78,12 +96,8 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     picture = files.read_picture(
         settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost)
     picture = _build.fill_lost(settings, picture) if lost else picture
-  model, name = settings.noise.model, settings.operator.name
-  with _errors.named("data", {"the measurement": f"data.source={settings.data.source!r}",
-                              f"noise model {model!r}": f"noise.model={model!r}",
-                              "a complex image": f"operator.name={name!r}"}):
-    limits = fitting.choose_range(picture.values, settings.data.range, model=model,
-                                  is_complex=_build.family_of(settings).is_complex)
+  limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
+                         is_complex=_build.family_of(settings).is_complex)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
   if read is None:

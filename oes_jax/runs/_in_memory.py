@@ -1,26 +1,41 @@
 """Jobs restored in memory: nothing is written, no signal is served, no setting of JAX is changed."""
 
 import dataclasses
+import sys
+from typing import Any, NamedTuple, Sequence
 import warnings
-from typing import Any, Sequence
 
 import jax
 import numpy as np
 
+from oes_jax import files
 from oes_jax import fitting
 from oes_jax import intensity
-from oes_jax import masks
 from oes_jax import tiles
 from oes_jax.runs import _job
-from oes_jax.runs import _masks
 from oes_jax.runs import _measure
 from oes_jax.runs import _memory
 from oes_jax.runs import _outputs
 from oes_jax.runs import _run
 from oes_jax.runs._job import Job
+from oes_jax.runs._measure import Measurement
 
 # Seeds of an ensemble's members lie this far apart, so that they meet no other seed of a sweep.
 SEED_STRIDE = 1_000_003
+
+
+class _Ended(NamedTuple):
+  """How one restoration ended: what it gave, in the unit range, or why it failed."""
+  restored: fitting.Restoration | None = None
+  failure: str | None = None
+
+
+def _warn(text: str) -> None:
+  """Warn of something at the line outside the package that called it."""
+  frame, level = sys._getframe(), 1  # pylint: disable=protected-access
+  while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("oes_jax"):
+    frame, level = frame.f_back, level + 1
+  warnings.warn(text, stacklevel=level)
 
 
 def _member(job: Job, number: int) -> Job:
@@ -34,143 +49,176 @@ def _member(job: Job, number: int) -> Job:
       noise=dataclasses.replace(noise, seed=experiment.seed if noise.seed is None else noise.seed)))
 
 
-def _plan(job: Job, given: Any, progress: bool) -> fitting.Plan:
-  settings = job.settings
-  steps = list(_job.stage_steps(settings).values())[:-1] if settings.mask.source in ("imp", "imp_oracle") else ()
-  if given is None:
-    given = job.given_mask
+def _mask_like(mask: Any, job: Job):
+  """Return a mask that is given as 0 and 1 in the types of the params of a job's generator.
+
+  Raises:
+    ValueError: it has another structure or other shapes, or holds something else.
+  """
+  params = jax.eval_shape(job.generator.init, jax.random.key(0))[0]
+  if jax.tree.structure(mask) != jax.tree.structure(params) or any(
+      np.shape(leaf) != param.shape for leaf, param in zip(jax.tree.leaves(mask), jax.tree.leaves(params))):
+    raise ValueError("mask has another structure or other shapes than the params of the generator; allowed: a tree of 0 "
+                     "and 1 like generator.init(key)[0], such as the mask of a Restoration.")
+  mask = jax.tree.map(np.asarray, mask)
+  if any(((leaf != 0) & (leaf != 1)).any() for leaf in jax.tree.leaves(mask)):
+    raise ValueError("mask holds other values than 0 and 1; allowed: 0, 1, or booleans.")
+  return files.masks_like(mask, params)
+
+
+def _plan(job: Job, mask: Any, progress: bool) -> fitting.Plan:
+  """Return how jobs like one are restored; a mask that is given is taken over."""
+  settings, given = job.settings, job.given_mask if mask is None else _mask_like(mask, job)
+  steps = tuple(_job.stage_steps(settings).values())[:-1] if settings.mask.source in ("imp", "imp_oracle") else ()
   source = "file" if given is not None and settings.mask.source != "shuffled" else settings.mask.source
   return fitting.Plan(
-      source, settings.learn, settings.weights, given, tuple(steps), settings.compute.compaction, job.chunk_steps,
+      source, settings.learn, settings.weights, given, steps, settings.compute.compaction, job.chunk_steps,
       not (job.conv == "lax" and jax.default_backend() == "cpu"), fitting.view_of(job.data.operator), progress)
 
 
 def _at_once(job: Job, count: int) -> int:
-  """Return how many images are restored together: equal shares of all, as the memory allows."""
-  sharing = jax.local_device_count() if jax.default_backend() == "cpu" else 1
-  fitting_in = max(1, (_memory.available_memory() - job.need.once) // (job.need.per_image * sharing))
-  return -(-count // -(-count // min(count, int(fitting_in))))
+  """Return how many images are restored together: equal shares of all, as asked for or as the memory allows."""
+  asked = job.settings.compute.images_per_device
+  if asked is not None:
+    most = asked * jax.local_device_count()
+  else:
+    sharing = jax.local_device_count() if jax.default_backend() == "cpu" else 1
+    most = max(1, (_memory.available_memory() - job.need.once) // (job.need.per_image * sharing))
+  return -(-count // -(-count // min(count, int(most))))
 
 
-def _restore_rows(jobs: Sequence[Job], measurements, plan: fitting.Plan, net_input) -> list[fitting.Restoration]:
+def _share(job: Job, seconds: dict[str, dict[str, float]], count: int) -> dict[str, dict[str, float]]:
+  """Return the seconds of each stage for one image: the batch's, divided by its images."""
+  steps, share = _job.stage_steps(job.settings), {}
+  for name, parts in seconds.items():
+    run, compilation = parts["run"] / count, parts["compile"] / count
+    share[name] = {"total": run + compilation, "run": run, "compile": compilation, "per_step": run / steps[name]}
+  return share
+
+
+def _described(row: _measure.Row, restored: fitting.Restoration, count: int) -> fitting.Restoration:
+  """Return a restoration of a batch of `count` images with the summary of its own."""
+  job, told = row.job, restored.summary
+  results = _outputs.describe(job, row.measurement, restored.mask, told["collapse"], restored,
+                              restored.traces["weights"].get("psnr"))
+  results |= {"seconds": _share(job, told["seconds"], count), "peak_bytes": told["peak_bytes"], "notes": told["notes"]}
+  return restored._replace(summary=_outputs.summary_of(job, results))
+
+
+def _restore_batch(rows: Sequence[_measure.Row], plan: fitting.Plan, count: int) -> list[_Ended]:
+  """Restore rows of one shape together, of which all after the first `count` only fill up."""
+  problems, pruned_on = [row.problem for row in rows], None
+  if plan.source == "imp_oracle":
+    pruned_on = [row.problem.replace(measurement=row.clean) for row in rows]
+  try:
+    restored, failures = fitting.restore_problems(
+        rows[0].job.generator, problems, [row.job.settings.experiment.seed for row in rows],
+        [row.job.density for row in rows], plan, None if rows[0].truth is None else [row.truth for row in rows],
+        pruned_on=pruned_on), [None] * len(rows)
+  except fitting.Diverged as error:
+    restored, failures = error.restorations, error.failures
+  return [_Ended(one and _described(row, one, count), failure)
+          for row, one, failure in zip(rows[:count], restored, failures)]
+
+
+def _restore_rows(jobs: Sequence[Job], measurements: Sequence[Measurement], plan: fitting.Plan) -> list[_Ended]:
   """Restore jobs of one shape, in batches of one size; the last one is filled up."""
-  width, restored = _at_once(jobs[0], len(jobs)), []
-  operator, generator = jobs[0].data.operator, jobs[0].generator
+  width, ended = _at_once(jobs[0], len(jobs)), []
   for start in range(0, len(jobs), width):
-    rows = [_measure.make_row(generator, job.shape, False, job, operator=operator, measurement=measurement)
+    rows = [_measure.make_row(job.generator, job.shape, False, job, operator=job.data.operator, measurement=measurement)
             for job, measurement in zip(jobs[start:start + width], measurements[start:start + width])]
-    count, rows = len(rows), rows + [rows[0]] * (width - len(rows))
-    problems = [row.problem for row in rows]
-    if net_input is not None:
-      problems = [problem.replace(net_input=np.asarray(net_input)) for problem in problems]
-    if plan.source == "imp_oracle":
-      raise ValueError("source='imp_oracle' needs a workdir; allowed here: every other source of a mask.")
-    truths = None if rows[0].truth is None else [row.truth for row in rows]
-    seeds, densities = zip(*((row.job.settings.experiment.seed, row.job.density) for row in rows))
-    restored += fitting.restore_problems(generator, problems, seeds, densities, plan, truths)[:count]
-  return restored
+    ended += _restore_batch(rows + [rows[0]] * (width - len(rows)), plan, len(rows))
+  return ended
 
 
-def _restore_tiles(job: Job, measurement, plan: fitting.Plan) -> fitting.Restoration:
-  """Restore the tiles of an image one after another, and blend them."""
-  overlap = job.settings.compute.tile_overlap
+def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
+  """Restore the tiles of an image one after another, and blend them; every tile has a mask of its own."""
+  overlap, parts = job.settings.compute.tile_overlap, []
   places = tiles.cut(measurement.values.shape, job.tile, overlap)
-  parts = []
   for number, place in enumerate(places):
     truth = None if measurement.truth is None else measurement.truth[place]
     part = _run.tile_job(job, number, measurement.values[place], truth)
-    parts += _restore_rows([part], [_measure.measure(part)], plan, None)
+    ended, = _restore_rows([part], [_measure.measure(part, _warn)], plan)
+    if ended.failure:
+      return _Ended(failure=f"tile {number + 1} of {len(places)}: {ended.failure}")
+    parts.append(ended.restored)
   blend = lambda images: tiles.blend([np.asarray(image) for image in images], places, measurement.values.shape, overlap)
   guarded = parts[0].guarded and fitting.Choice(
-      blend([part.guarded.output for part in parts]), parts[0].guarded.step,
+      blend([part.guarded.output for part in parts]), max(part.guarded.step for part in parts),
       all(part.guarded.stopped for part in parts))
-  return parts[0]._replace(image=blend([part.image for part in parts]), last=blend([part.last for part in parts]),
-                           guarded=guarded)
+  blended = fitting.Restoration(
+      blend([part.image for part in parts]), blend([part.last for part in parts]), guarded, traces={})
+  results = _outputs.describe_tiled(job, measurement, _outputs.image_of(job, blended), [part.summary for part in parts])
+  return _Ended(blended._replace(summary=_outputs.summary_of(job, results)))
 
 
-def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, net_input: Any = None,
-                      progress: bool = True) -> list[fitting.Restoration]:
+def _alike(job: Job):
+  """Return what jobs have in common that are restored together."""
+  data = job.data
+  return (job.shape, job.tile, data.scan and data.scan.values.shape, data.operator.apply, data.operator.unit,
+          data.truth is None, job.generator.apply, job.generator.net_input_shape)
+
+
+def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool = True) -> list[fitting.Restoration]:
   """Restore jobs of `job_of_arrays` that share settings; those of one shape are one compiled batch.
 
   Args:
     jobs: jobs; an ensemble of each is restored where the settings ask for one.
     mask: tree of 0/1 that is taken over, or None.
-    net_input: network input of all, or None: drawn from the seed.
     progress: whether progress bars are drawn.
 
   Returns:
-    One Restoration a job, in the layout, type and range of its measurement.
+    One Restoration a job, in the layout, type and range of its measurement. Values that are clipped and masks that have
+    collapsed are warned of.
 
   Raises:
-    ValueError: the mask or the network input does not go with the generator.
-    Diverged: the loss of an image became NaN or infinite.
+    ValueError: the mask does not go with the generator.
+    fitting.Diverged: the loss of an image became NaN or infinite; the exception carries what the other jobs gave.
   """
   groups: dict[Any, list[int]] = {}
   for number, job in enumerate(jobs):
-    shape = np.shape(job.data.scan.values) if job.data.scan else None
-    groups.setdefault((job.shape, job.tile, shape, job.generator.net_input_shape), []).append(number)
-  found: dict[int, fitting.Restoration] = {}
-  for numbers in groups.values():
-    plan = _plan(jobs[numbers[0]], mask, progress)
-    measurements = [_measure.measure(jobs[number]) for number in numbers]
-    members = jobs[numbers[0]].settings.experiment.ensemble
-    if jobs[numbers[0]].tile is not None:
-      restored = [_restore_tiles(_member(jobs[number], member), measurement, plan)
-                  for number, measurement in zip(numbers, measurements) for member in range(members)]
+    groups.setdefault(_alike(job), []).append(number)
+  plans = {key: _plan(jobs[numbers[0]], mask, progress) for key, numbers in groups.items()}
+  members = range(jobs[0].settings.experiment.ensemble)
+  restored: list[fitting.Restoration | None] = [None] * len(jobs)
+  failures: list[str | None] = [None] * len(jobs)
+  for key, numbers in groups.items():
+    measurements = [_measure.measure(jobs[number], _warn) for number in numbers]
+    asked = [(_member(jobs[number], member), measurement) for number, measurement in zip(numbers, measurements)
+             for member in members]
+    if jobs[numbers[0]].tile is None:
+      ended = _restore_rows(*zip(*asked), plans[key])
     else:
-      restored = _restore_rows(
-          [_member(jobs[number], member) for number in numbers for member in range(members)],
-          [measurement for measurement in measurements for _ in range(members)], plan, net_input)
+      ended = [_restore_tiles(*one, plans[key]) for one in asked]
     for place, number in enumerate(numbers):
-      found[number] = _as_given(jobs[number], measurements[place], restored[place * members:(place + 1) * members])
-  return [found[number] for number in range(len(jobs))]
+      mine = ended[place * len(members):(place + 1) * len(members)]
+      failures[number] = next((one.failure for one in mine if one.failure), None)
+      if failures[number] is None:
+        restored[number] = _as_given(jobs[number], measurements[place], [one.restored for one in mine])
+  if any(failures):
+    error = fitting.Diverged("; ".join(f"{job.settings.data.source}: {text}" for job, text in zip(jobs, failures) if text)
+                             + ". Lower the learning_rate of that stage.")
+    error.restorations, error.failures = restored, failures
+    raise error
+  return restored
 
 
-def _chosen(job: Job, restored: fitting.Restoration) -> np.ndarray:
-  """Return the image that the settings ask for, in the unit range."""
-  image = job.settings.output.image
-  return {"average": restored.image, "last": restored.last}[image] if image != "guarded" else restored.guarded.output
-
-
-def _as_given(job: Job, measurement, members: Sequence[fitting.Restoration]) -> fitting.Restoration:
+def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Restoration]) -> fitting.Restoration:
   """Return the mean of an ensemble's members, or the one there is, as the measurement was given."""
-  data, first = job.data, members[0]
-  view, (low, high) = fitting.view_of(data.operator), data.limits
-  for finding in first.summary["collapse"]:
-    warnings.warn(f"the mask has COLLAPSED: {finding}. The weight stage will not restore the image; set a larger "
-                  "keep_fraction.", stacklevel=4)
-  outputs = np.stack([np.asarray(_chosen(job, member)) for member in members])
+  data, first, asked = job.data, members[0], job.settings.output.image
+  view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
+  findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
+  if findings:
+    _warn(f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not restore the image; "
+          "set a larger mask.keep_fraction or a narrower generator.channels.")
+  outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
-  def stored(image):
-    values = intensity.from_unit(view(image), data.limits, data.picture.values.dtype)
-    return values[..., 0] if data.picture.squeezed else values
-  spread = None
+  squeeze = lambda values: values[..., 0] if data.picture.squeezed else values
+  stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
   if len(members) > 1:
     shown = np.stack([view(output) for output in outputs.astype(np.float64)])
-    spread = ((high - low) * shown.std(0, ddof=1)).astype(np.float32)
-    spread = spread[..., 0] if data.picture.squeezed else spread
+    spread = squeeze((shown.std(0, ddof=1) * (data.limits[1] - data.limits[0])).astype(np.float32))
+    if summary["quality"] is not None:
+      summary["quality"] = {**summary["quality"], asked: _outputs.quality_of(view(mean), view(measurement.truth))}
   guarded = first.guarded and first.guarded._replace(output=stored(first.guarded.output))
-  return first._replace(image=stored(mean), last=stored(first.last), guarded=guarded, spread=spread,
-                        summary=_summary(job, measurement, members, mean))
-
-
-def _summary(job: Job, measurement, members: Sequence[fitting.Restoration], mean) -> dict[str, Any]:
-  """Return what summary.json would say of the restoration; of an ensemble's members the first's."""
-  first, view, quality = members[0], fitting.view_of(job.data.operator), None
-  if measurement.truth is not None:
-    truth = view(measurement.truth)
-    images = {"measurement": measurement.estimate, "average": first.image, "last": first.last}
-    if first.guarded is not None:
-      images["guarded"] = first.guarded.output
-    if len(members) > 1:
-      images[job.settings.output.image] = mean
-    quality = {name: _outputs.quality_of(view(image), truth) for name, image in images.items()}
-  report = _masks.density_report(job, first.mask)
-  return {
-      **first.summary, "quality": quality, "members": len(members), "output_image": job.settings.output.image,
-      "limits": job.data.limits, "noise": job.data.strength._asdict(), "generator": job.generator.spec,
-      "tile": job.tile,
-      "guard": first.guarded and {"step": first.guarded.step, "stopped": first.guarded.stopped},
-      "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
-               "size": sum(r.size for r in report), "density": masks.density(first.mask),
-               "collapse": first.summary["collapse"], "prior": job.density.keep_fraction}}
+  return first._replace(image=stored(mean), last=stored(first.last), guarded=guarded, spread=spread, summary=summary)

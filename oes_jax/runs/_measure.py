@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,10 @@ from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import intensity
 from oes_jax import noise
+from oes_jax import operators
 from oes_jax import random
 from oes_jax.runs._job import Job
+from oes_jax.runs._settings import Settings
 
 
 class Measurement(NamedTuple):
@@ -32,35 +34,49 @@ class Measurement(NamedTuple):
   estimate: np.ndarray
 
 
-def _unit_values(job: Job):
-  """Return data.source in the unit range; what lies outside is clipped, and said."""
+def _unit_values(job: Job, warn: Callable[[str], None]):
+  """Return the picture in the unit range; what lies outside is clipped, and said."""
   limits = job.data.limits
   values = jnp.asarray(intensity.to_unit(job.data.picture.values, limits), jnp.result_type(float))
   outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
-    logging.warning("%s: %.3g %% of the values lie outside %g to %g and are clipped; set data.range "
-                    "to keep them", job.settings.data.source, 100 * outside, *limits)
+    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g} and are "
+         "clipped; set data.range to keep them")
   return jnp.clip(values, 0, 1)
 
 
-def measure(job: Job) -> Measurement:
-  """Return the measurement of a job: its file, or a simulated one."""
+def op_params_of(settings: Settings, operator: operators.ForwardOperator):
+  """Return the parameters of an operator, with what is random in them drawn."""
+  return operator.init(np.random.default_rng(np.asarray(
+      jax.random.key_data(random.stream_key(_seed(settings), "operator")))))
+
+
+def _seed(settings: Settings) -> int:
+  """Return the seed of what is drawn for a measurement."""
+  return settings.experiment.seed if settings.noise.seed is None else settings.noise.seed
+
+
+def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurement:
+  """Return the measurement of a job: what was given, or a simulated one.
+
+  Args:
+    job: job of an image.
+    warn: function that takes the text of a warning.
+  """
   data, asked = job.data, job.settings.noise
   operator = data.operator
   truth = None if data.truth is None else fitting.to_image(operator, np.asarray(
       intensity.to_unit(data.truth, data.limits), jnp.result_type(float)))
-  seed = job.settings.experiment.seed if asked.seed is None else asked.seed
-  draws = np.asarray(jax.random.key_data(random.stream_key(seed, "operator")))
-  op_params = operator.init(np.random.default_rng(draws))
+  op_params = op_params_of(job.settings, operator)
   if data.scan:
     values = fitting.scan_to_unit(data.scan, operator, op_params, data.limits)
   else:
-    values = _unit_values(job)
+    values = _unit_values(job, warn)
   if data.simulated:
     model, unit = noise.NOISE_MODELS[asked.model], operator.unit
     values = operator.apply(op_params, fitting.to_image(operator, np.asarray(values)))
     if all(getattr(data.strength, name) for name in model.reads):
-      values = unit * model.add(random.stream_key(seed, "noise"), values / unit, data.strength)
+      values = unit * model.add(random.stream_key(_seed(job.settings), "noise"), values / unit, data.strength)
     if operator.measures_image:
       values = jnp.clip(values, 0, 1)
   seen = operator.seen(op_params)

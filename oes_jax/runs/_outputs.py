@@ -26,6 +26,42 @@ def quality_of(image, truth) -> dict[str, float]:
   return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
 
 
+def image_of(job: Job, restored: fitting.Restoration):
+  """Return the image that output.image asks for, [H, W, C] in the unit range."""
+  return _images(restored)[job.settings.output.image]
+
+
+def _images(restored: fitting.Restoration) -> dict[str, Any]:
+  guarded = {} if restored.guarded is None else {"guarded": restored.guarded.output}
+  return {"average": restored.image, "last": restored.last, **guarded}
+
+
+def describe(job: Job, measurement: Measurement, mask, collapse: list[str], restored: fitting.Restoration,
+             trace) -> dict[str, Any]:
+  """Return what summary.json says of a restoration: the quality of its images, the guard's choice and the mask.
+
+  Args:
+    job: a finished job.
+    measurement: its measurement; a truth is only scored.
+    mask: full tree of the weights that were kept.
+    collapse: findings about the mask.
+    restored: what the weight stage gave, in the unit range.
+    trace: PSNR of every step of the weight stage, [steps]; None without a truth.
+  """
+  quality, view, guarded = None, fitting.view_of(job.data.operator), restored.guarded
+  if measurement.truth is not None:
+    truth = view(measurement.truth)
+    quality = {name: quality_of(view(np.asarray(image)), truth)
+               for name, image in {"measurement": measurement.estimate, **_images(restored)}.items()}
+    quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
+  report = _masks.density_report(job, mask)
+  return {
+      "quality": quality, "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
+      "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
+               "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
+               "prior": job.density.keep_fraction, "layers": [r._asdict() for r in report]}}
+
+
 def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str], restored: fitting.Restoration,
                   seconds, memory) -> dict[str, Any]:
   """Write images, figures where output.figures asks for them, and last of all summary.json; return the summary.
@@ -39,35 +75,31 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
     seconds: seconds of each stage.
     memory: peak bytes of each stage's program.
   """
-  workdir, output, guarded = job.workdir, job.settings.output, restored.guarded
-  choices = {"average": restored.image, "last": restored.last}
-  if guarded is not None:
-    choices["guarded"] = guarded.output
-  curves = files.read_metrics(workdir / "metrics.jsonl")
-  quality, view = None, fitting.view_of(job.data.operator)
-  if measurement.truth is not None:
-    truth = view(measurement.truth)
-    quality = {name: quality_of(view(image), truth)
-               for name, image in {"measurement": measurement.estimate, **choices}.items()}
-    trace = curves["weights"]["psnr"]
-    quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
-  written = write_images(workdir, job, measurement, choices[output.image], quality)
-  report = _masks.density_report(job, mask)
-  if output.figures:
-    files.save_curves(workdir / "curves.png", curves)
-    files.save_mask_figure(workdir / "mask.png", report)
-  return _write_summary(job, {
-      "output": written, "quality": quality, "seconds": seconds, "peak_bytes": memory,
-      "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
-      "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
-               "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
-               "prior": job.density.keep_fraction, "layers": [r._asdict() for r in report]}})
+  curves = files.read_metrics(job.workdir / "metrics.jsonl")
+  results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
+  written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
+  if job.settings.output.figures:
+    files.save_curves(job.workdir / "curves.png", curves)
+    files.save_mask_figure(job.workdir / "mask.png", [masks.LayerReport(**row) for row in results["mask"]["layers"]])
+  return _write_summary(job, {"output": written, **results, "seconds": seconds, "peak_bytes": memory})
 
 
 def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
-  """Write the blend of tiles and summary.json; return the summary.
+  """Write the blend of tiles and summary.json; return the summary. The tiles' own folders hold curves and masks.
 
-  Weights and seconds are sums over the tiles. The tiles' own folders hold curves and masks.
+  Args:
+    job: job of the whole image.
+    measurement: its measurement.
+    restored: the blend, [H, W, C] in the unit range.
+    parts: summaries of the tiles.
+  """
+  results = describe_tiled(job, measurement, restored, parts)
+  written = write_images(job.workdir, job, measurement, restored, results["quality"])
+  return _write_summary(job, {"output": written, **results})
+
+
+def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
+  """Return what summary.json says of a blend of tiles; weights and seconds are sums over the tiles.
 
   Args:
     job: job of the whole image.
@@ -79,18 +111,16 @@ def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str
   if truth is not None:
     quality = {"measurement": quality_of(measurement.estimate, truth),
                job.settings.output.image: quality_of(restored, truth)}
-  written = write_images(job.workdir, job, measurement, restored, quality)
   seconds = {stage: {name: sum(part["seconds"][stage][name] for part in parts)
                      for name in times} for stage, times in parts[0]["seconds"].items()}
   for times in seconds.values():
     times["per_step"] /= len(parts)
   weights = {name: sum(part["mask"][name] for part in parts) for name in ("kept", "acting", "size")}
-  return _write_summary(job, {
-      "output": written, "quality": quality, "seconds": seconds, "tiles": len(parts),
-      "peak_bytes": parts[0]["peak_bytes"],
+  return {
+      "quality": quality, "seconds": seconds, "tiles": len(parts), "peak_bytes": parts[0]["peak_bytes"],
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
-               "prior": job.density.keep_fraction}})
+               "prior": job.density.keep_fraction}}
 
 
 def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, restored, quality) -> str:
@@ -140,8 +170,15 @@ def _layout(job: Job, values) -> files.Picture:
 
 
 def _write_summary(job: Job, results: dict[str, Any]) -> dict[str, Any]:
+  summary = summary_of(job, results)
+  files.write_atomically(job.workdir / "summary.json", json.dumps(summary, indent=2).encode())
+  return summary
+
+
+def summary_of(job: Job, results: dict[str, Any]) -> dict[str, Any]:
+  """Return results with what summary.json says of the job itself."""
   data = job.data
-  summary = {
+  return {
       **results, "output_image": job.settings.output.image, "truth": _truth_name(job),
       "limits": data.limits, "sigma": data.sigma, "noise": data.strength._asdict(), "generator": job.generator.spec,
       "conv": job.conv, "chunk_steps": job.chunk_steps, "tile": job.tile,
@@ -149,8 +186,6 @@ def _write_summary(job: Job, results: dict[str, Any]) -> dict[str, Any]:
       "versions": {"oes_jax": oes_jax.__version__, "jax": jax.__version__,
                    "python": platform.python_version(), "numpy": np.__version__},
       **job.identity}
-  files.write_atomically(job.workdir / "summary.json", json.dumps(summary, indent=2).encode())
-  return summary
 
 
 def _truth_name(job: Job) -> str | None:

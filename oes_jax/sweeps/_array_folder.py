@@ -1,9 +1,11 @@
 """Arrays restored in a folder that is kept: written into it, and run there so that an interruption can be resumed."""
 
+import contextlib
 import io
 import json
 import pathlib
-from typing import Any, Mapping, Sequence
+import re
+from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -23,9 +25,12 @@ def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
     given: array, or {name: array}.
 
   Raises:
-    ValueError: another array of that name lies there.
+    ValueError: it holds no numbers, or another array of that name lies there.
   """
   several = isinstance(given, Mapping)
+  kinds = {np.asarray(array).dtype for array in (given.values() if several else [given])}
+  if any(kind.kind not in "biufc" for kind in kinds):
+    raise ValueError(f"{name} holds {', '.join(map(str, kinds))} values; allowed: numbers or booleans.")
   path, stream = folder / "arrays" / f"{name}.{'npz' if several else 'npy'}", io.BytesIO()
   if several:
     np.savez(stream, **{key: np.asarray(given[key]) for key in sorted(given)})
@@ -39,30 +44,50 @@ def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
   return str(path)
 
 
-def restore_in_folder(config, folder: pathlib.Path, signals: runs.Signals) -> fitting.Restoration:
+@contextlib.contextmanager
+def _named(paths: Mapping[str, str]) -> Iterator[None]:
+  """Let a ValueError name the arguments {path: name} that were written to files, not the files."""
+  try:
+    yield
+  except ValueError as error:
+    message = str(error)
+    for path, name in paths.items():
+      message = re.sub(rf"[\w.]+={re.escape(repr(path))}", lambda _, name=name: name, message)
+    raise ValueError(message) from error
+
+
+def restore_in_folder(config, folder: pathlib.Path, signals: runs.Signals,
+                      names: Mapping[str, str] | None = None) -> fitting.Restoration:
   """Restore what a config names in a folder, and return what was written there.
 
   Args:
     config: config of one measurement, perhaps with an ensemble.
     folder: folder to work in and to keep.
     signals: signals to serve between chunks.
+    names: {path: what messages call the array that was written there}.
 
   Raises:
+    ValueError: the config or an array is faulty.
     runs.Failed: a restoration could not go on; what was computed is kept.
-    runs.Interrupted: after a signal, likewise.
+    runs.Interrupted: a signal was received; what was computed is kept.
     runs.Busy: another process works in the folder.
   """
   place = folder / "run"
   if not _cases.is_many(config):
-    job = runs.prepare(config, str(place))
+    with _named(names or {}):
+      job = runs.prepare(config, str(place))
     return _read(place, [place], runs.run_job(job, signals))
   place, complete = _sweep.run_all(config, str(place), signals=signals)
   if not complete:
     raise runs.Failed(f"not every member of the ensemble was restored; see {place / 'results.jsonl'}")
   ensemble, = (place / "ensembles").iterdir()
   read = lambda path: json.loads((path / "summary.json").read_text(encoding="utf-8"))
-  members = [place / "cases" / name for name in read(ensemble)["members"]]
-  return _read(ensemble, members, read(members[0]))
+  averaged, asked = read(ensemble), runs.check_config(config).output.image
+  members = [place / "cases" / name for name in averaged["members"]]
+  summary = {**read(members[0]), "members": len(members)}
+  if averaged["quality"] is not None:
+    summary["quality"] = {**summary["quality"], asked: averaged["quality"][asked]}
+  return _read(ensemble, members, summary)
 
 
 def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[str, Any]) -> fitting.Restoration:

@@ -1,0 +1,78 @@
+"""What is given in memory: arrays and objects, each checked alone."""
+
+from typing import Any, Mapping, NamedTuple
+
+import numpy as np
+
+from oes_jax import files
+from oes_jax import generators
+from oes_jax import noise
+from oes_jax import operators
+
+
+class Given(NamedTuple):
+  """What is given in memory.
+
+  Attributes:
+    measurement: array that was measured; or {name: array} of a scan.
+    truth: clean image, only ever scored; or None.
+    arrays: arrays of the operator's settings: "mask" [H, W] or "kernel" [k, l].
+    operator: forward operator in place of the one that the settings name, or None.
+    generator: generator in place of the one that the settings name, or None.
+    loss: noise.Noise or a function (predicted, measured) -> loss of every value, in place of the noise model's
+      fit; or None.
+    place: text behind the names of measurement and truth in messages, such as "[2]" of a list.
+  """
+  measurement: Any
+  truth: Any = None
+  arrays: Mapping[str, np.ndarray] = {}
+  operator: operators.ForwardOperator | None = None
+  generator: generators.Generator | None = None
+  loss: Any = None
+  place: str = ""
+
+  @property
+  def name(self) -> str:
+    """Name of the measurement in messages."""
+    return f"measurement{self.place}"
+
+
+def check_objects(given: Given) -> None:
+  """Raise a ValueError where an object is none of its kind."""
+  if given.generator is not None and not isinstance(given.generator, generators.Generator):
+    raise ValueError(f"generator is a {type(given.generator).__name__}; allowed: a Generator of oes_jax.generators, "
+                     "such as that of generators.from_apply.")
+  if given.loss is not None and not (isinstance(given.loss, noise.Noise) or callable(given.loss)):
+    raise ValueError(f"loss is a {type(given.loss).__name__}; allowed: noise.Noise, or a function (predicted, "
+                     "measured) -> loss of every value.")
+
+
+def as_array(value: Any, name: str, *, kinds: str = "biuf") -> np.ndarray:
+  """Return an argument as an array.
+
+  Raises:
+    ValueError: it is no array, or its values are of another kind.
+  """
+  try:
+    array = np.asarray(value)
+  except ValueError as error:  # rows of several lengths
+    raise ValueError(f"{name} is no array ({error}); allowed: an array.") from error
+  if array.dtype.kind not in kinds:
+    raise ValueError(f"{name} is a {type(value).__name__} of {array.dtype} values; allowed: an array of boolean, "
+                     f"integer or real{' or complex' if 'c' in kinds else ''} numbers.")
+  if array.size == 0:
+    raise ValueError(f"{name} has shape {array.shape}; allowed: one or more values.")
+  return array
+
+
+def as_picture(value: Any, name: str, *, finite: bool = True, hint: str = "") -> files.Picture:
+  """Return an array [H, W] or [H, W, C] as a picture."""
+  values = as_array(value, name)
+  if values.ndim not in (2, 3):
+    raise ValueError(f"{name} has shape {values.shape}; allowed: [H, W] or [H, W, C].")
+  if finite and not np.isfinite(values).all():
+    raise ValueError(f"{name} holds {np.size(values) - np.isfinite(values).sum()} NaN or infinite values; allowed: "
+                     f"finite ones{hint}.")
+  squeezed = values.ndim == 2
+  return files.Picture(values=values[..., None] if squeezed else values, alpha=None, squeezed=squeezed, suffix=".npy",
+                       digest="", bundled=False)
