@@ -101,8 +101,9 @@ class _Work(_stage_loop.Session):
     length = max(1, _job.steps_of_chunk(job.settings, batch.frame) // len(batch.jobs))
     shapes = (kind, length, *((x.shape, str(x.dtype)) for x in jax.tree.leaves((trainable, args))))
     if shapes not in batch.programs:
+      score = fitting.psnr_of(fitting.view_of(job.data.operator))
       batch.programs[shapes] = fitting.compile_stage(
-          stage, trainable, args, mesh=batch.mesh, length=length, score=fitting.psnr_of(fitting.view_of(job.data.operator)),
+          stage, trainable, args, mesh=batch.mesh, length=length, score=score,
           use_scan=not (job.conv == "lax" and jax.default_backend() == "cpu"))
     program = batch.programs[shapes]
     return program, program.init(trainable), args

@@ -97,7 +97,7 @@ def record_end(folder: pathlib.Path, case: _cases.Case, job: runs.Job, outcome: 
     folder: the sweep's folder.
     case: a planned case.
     job: the case's job.
-    outcome: how the restoration ended.
+    outcome: end of the restoration: its summary, or a line that says why there is none.
   """
   if outcome.failure:
     files.write_atomically(job.workdir / "failure.json", json.dumps({"failure": outcome.failure}).encode())

@@ -5,11 +5,9 @@ import shutil
 import interruption
 import jax
 import numpy as np
-import optax
 import pytest
 
 from oes_jax import files
-from oes_jax import fitting
 from oes_jax import masks
 from oes_jax import runs
 from runs import tiny_run
@@ -129,28 +127,6 @@ def test_an_oracle_needs_a_truth(tmp_path):
   with pytest.raises(ValueError, match="mask.prune='norms' is unknown; allowed: all, kernels"):
     _restore(tmp_path / "run", **{"mask.prune": "norms"})
   assert not (tmp_path / "run").exists()
-
-
-def test_langevin_noise_moves_kept_kernels_only_and_by_its_deviation():
-  noise = fitting.langevin_noise(2.0, lambda step: 0.1 * step)
-  params = {"conv": {"kernel": np.zeros((40, 50), np.float32), "bias": np.zeros(50, np.float32)},
-            "norm": {"scale": np.ones(5, np.float32)}}
-  mask = jax.tree.map(np.ones_like, params)
-  mask["conv"]["kernel"][:20] = 0
-  still = jax.tree.map(np.zeros_like, params)
-  def perturb(key):
-    state = noise.init(params)
-    for _ in range(4):  # step 3 is the last, counted from 0
-      updates, state = noise.update(still, state, params, key=key, frozen=mask)
-    return optax.apply_updates(params, updates)
-  moved = perturb(jax.random.key(0))
-  kernel = np.asarray(moved["conv"]["kernel"])
-  assert not kernel[:20].any()
-  assert kernel[20:].std() == pytest.approx(2 * 0.3, rel=0.1)
-  assert abs(kernel[20:].mean()) < 0.06
-  np.testing.assert_array_equal(moved["conv"]["bias"], params["conv"]["bias"])
-  np.testing.assert_array_equal(moved["norm"]["scale"], params["norm"]["scale"])
-  assert np.any(kernel != np.asarray(perturb(jax.random.key(1))["conv"]["kernel"]))
 
 
 @pytest.mark.slow
