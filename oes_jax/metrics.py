@@ -40,6 +40,8 @@ def psnr(image, truth, valid: Valid | None = None):
     >>> round(float(metrics.psnr(truth + 0.1, truth)), 3)
     20.0
   """
+  if jnp.ndim(image) != jnp.ndim(truth):
+    raise ValueError(f"image has shape {jnp.shape(image)}, truth {jnp.shape(truth)}; allowed: as many axes.")
   return -10 * jnp.log10(mean(jnp.square(image - truth), valid))
 
 

@@ -87,6 +87,9 @@ def hold_out(problem: Problem, key, share: float = 0.05) -> Problem:
   """
   if not 0 < share <= 0.5:
     raise ValueError(f"share={share!r} is not allowed; allowed: a number in (0, 0.5].")
+  if problem.measurement.ndim < 2:
+    raise ValueError(f"the measurement has shape {problem.measurement.shape}, of which no entry of the last axis can be held "
+                     "out alone; allowed: two axes or more, e.g. [values, 1].")
   shape = problem.measurement.shape
   shape = (*shape, 1) if jnp.iscomplexobj(problem.measurement) else (*shape[:-1], 1)
   kept = (jax.random.uniform(key, shape) >= share).astype(jnp.result_type(float))

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 
+SCOPES = ("global", "layerwise")
+
+
 def split_like(tree, vector):
   """Return the entries of a vector, the arrays of a tree one after another, as such a tree."""
   leaves, treedef = jax.tree.flatten(tree)
@@ -132,7 +135,7 @@ def threshold(scores, keep_fraction: float, *, scope: str = "global"):
     A tree of 0/1 arrays, shaped and typed like `scores`.
 
   Raises:
-    ValueError: the fraction is outside (0, 1], or keeps nothing.
+    ValueError: the fraction is outside (0, 1], or keeps nothing; or the scope is unknown.
 
   Example:
     >>> import jax.numpy as jnp
@@ -140,6 +143,8 @@ def threshold(scores, keep_fraction: float, *, scope: str = "global"):
     >>> masks.threshold({"kernel": jnp.array([3., 1., 2., 0.])}, 0.5)["kernel"].tolist()
     [1.0, 0.0, 1.0, 0.0]
   """
+  if scope not in SCOPES:
+    raise ValueError(f"scope={scope!r} is unknown; allowed: {', '.join(SCOPES)}.")
   if scope == "layerwise":
     return layerwise_top_k_mask(scores, keep_fraction)
   return _top_k(scores, keep_count(keep_fraction, count_weights(scores)))

@@ -40,6 +40,9 @@ def read_scan(settings: Settings, given: Given) -> tuple[files.Picture, operator
     raise ValueError(f"data.range={settings.data.range!r} does not go with an operator of your own, which acts on an "
                      "image in (0, 1); allowed: None.")
   values = _given.as_array(given.measurement, given.name, kinds="biufc")
+  if values.dtype.kind not in "fc":
+    raise ValueError(f"{given.name} holds {values.dtype} values, which nothing scales; allowed: real or complex floats, what "
+                     "the operator gives of an image in (0, 1).")
   if not np.isfinite(values).all():
     raise ValueError(f"{given.name} holds NaN or infinite values; allowed: finite ones.")
   op_params = _measure.op_params_of(settings, operator)

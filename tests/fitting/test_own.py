@@ -134,3 +134,8 @@ def test_a_mask_is_a_tree_like_the_params_of_1_and_0(tiny):
 def test_a_share_to_hold_out_is_checked():
   with pytest.raises(ValueError, match="share=0.9 is not allowed"):
     fitting.hold_out(fitting.Problem(one_image.image()), jax.random.key(0), 0.9)
+
+
+def test_a_measurement_of_one_axis_cannot_be_held_out():
+  with pytest.raises(ValueError, match="two axes or more"):
+    fitting.hold_out(fitting.Problem(jnp.ones(5)), jax.random.key(0))

@@ -120,3 +120,8 @@ def test_layerwise_scope_keeps_a_share_of_every_array(small):
   assert sum(int(np.sum(leaf)) for leaf in leaves) == int(0.25 * _top_k.count_weights(params))
   for leaf in leaves:
     assert np.sum(leaf) == pytest.approx(0.25 * leaf.size, abs=3) and np.sum(leaf) >= 1
+
+
+def test_an_unknown_scope_is_refused():
+  with pytest.raises(ValueError, match="scope='layer' is unknown; allowed: global, layerwise"):
+    _top_k.threshold({"a": jnp.arange(4.0)}, 0.5, scope="layer")

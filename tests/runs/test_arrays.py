@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import oes_jax
 from oes_jax import generators
 from oes_jax import operators
 from oes_jax import runs
@@ -102,3 +103,8 @@ def test_what_is_said_of_an_array_names_no_file(caplog):
   hot[7, 7] = 50000
   runs.measure(_job(hot))
   assert "measurement: 0.25 % of the values lie outside" in caplog.text and "astronaut" not in caplog.text
+
+
+def test_an_operator_of_ones_own_is_given_what_it_measures_and_no_integers():
+  with pytest.raises(ValueError, match="uint8 values, which nothing scales"):
+    oes_jax.restore(np.full((16, 18, 1), 100, np.uint8), operator=lambda image: image, progress=False)
