@@ -81,7 +81,12 @@ def hold_out(problem: Problem, key, share: float = 0.05) -> Problem:
     problem: problem; what its `fitted` leaves out stays out of both.
     key: PRNG key of the draw.
     share: share of the values, in (0, 0.5]; all channels of a pixel (the last axis) go together.
+
+  Raises:
+    ValueError: the share is another one.
   """
+  if not 0 < share <= 0.5:
+    raise ValueError(f"share={share!r} is not allowed; allowed: a number in (0, 0.5].")
   shape = problem.measurement.shape
   shape = (*shape, 1) if jnp.iscomplexobj(problem.measurement) else (*shape[:-1], 1)
   kept = (jax.random.uniform(key, shape) >= share).astype(jnp.result_type(float))
@@ -103,12 +108,18 @@ def data_fit(image, problem: Problem, seen: metrics.Valid | None):
   """
   average = lambda values: metrics.mean(values, seen)
   predicted = problem.forward(image)
+  if jnp.shape(predicted) != jnp.shape(problem.measurement):
+    raise ValueError(f"forward gives {jnp.shape(predicted)} of an image {image.shape}; allowed: {jnp.shape(problem.measurement)}, "
+                     "the shape of the measurement.")
   if isinstance(problem.loss, noise.Noise):
     predicted, measured = _as_real(predicted), _as_real(problem.measurement)
     return average(problem.loss.loss(predicted, measured, average)) / problem.unit ** 2
   values = problem.loss(predicted, problem.measurement)
   if jnp.iscomplexobj(values):
     raise ValueError(f"loss gives {values.dtype} values; allowed: real ones.")
+  if jnp.shape(values) not in ((), jnp.shape(problem.measurement)):
+    raise ValueError(f"loss gives {jnp.shape(values)}; allowed: {jnp.shape(problem.measurement)}, a loss of every measured "
+                     "value, or one number.")
   if values.ndim == 0 and seen is not None:
     raise ValueError("loss gives one number, of which no measured value can be left out; allowed with lost or held-out "
                      "values: the loss of every value.")

@@ -4,6 +4,8 @@ from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 
 from oes_jax import masks
 from oes_jax.fitting import _early_stopping
@@ -11,8 +13,6 @@ from oes_jax.fitting import _engine
 from oes_jax.fitting import _langevin
 from oes_jax.fitting import _objectives
 from oes_jax.fitting import _settings
-
-import optax
 
 
 class Restoration(NamedTuple):
@@ -170,6 +170,19 @@ def learn_mask(generator, params, problem: _objectives.Problem, key,
   return state.trainable, trace
 
 
+def _check_mask(mask, params):
+  """Return a mask that is a tree like the params, of 1 and 0 where the values are known."""
+  if jax.tree.structure(mask) != jax.tree.structure(params):
+    raise ValueError(f"mask is a tree {jax.tree.structure(mask)}; allowed: one like the params, {jax.tree.structure(params)}.")
+  for leaf, weights in zip(jax.tree.leaves(mask), jax.tree.leaves(params)):
+    if jnp.shape(leaf) != jnp.shape(weights):
+      raise ValueError(f"mask has an array of shape {jnp.shape(leaf)}; allowed: {jnp.shape(weights)}, that of the weights.")
+    if not isinstance(leaf, jax.core.Tracer) and not np.isin(np.asarray(leaf), (0, 1)).all():
+      raise ValueError("mask holds values other than 1 and 0; allowed: masks.threshold(scores, keep_fraction) of scores or "
+                       "logits.")
+  return mask
+
+
 def train_weights(generator, params, mask, problem: _objectives.Problem, key,
                   settings: _settings.TrainWeights = _settings.TrainWeights(), *,
                   score: Callable[[Any], dict[str, Any]] | None = None) -> Restoration:
@@ -190,7 +203,8 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
     A Restoration in the unit range.
 
   Raises:
-    ValueError: the guard "held_out" without held-out values; see `fitting.hold_out`.
+    ValueError: the guard "held_out" without held-out values; see `fitting.hold_out`. Or the mask is no tree of 1 and 0
+      like the params.
 
   Example:
     >>> import jax
@@ -207,7 +221,7 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
   if settings.guard == "held_out" and problem.held_out is None:
     raise ValueError("guard='held_out' needs a problem with held-out values; allowed: fitting.hold_out(problem, key).")
   problem = _objectives.with_input(problem, generator)
-  mask = masks.dense_mask(params) if mask is None else mask
+  mask = masks.dense_mask(params) if mask is None else _check_mask(mask, params)
   stage = weight_stage(generator, settings)
   state, trace = _engine.run_stage(stage, masks.apply_mask(params, mask), mask, problem, key, score)
   guarded = None if stage.guard is None else _early_stopping.Choice(

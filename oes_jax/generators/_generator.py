@@ -127,6 +127,8 @@ def fitting_scales(image_shape: Sequence[int], num_scales: int, channels, num_wi
   Raises:
     ValueError: too small an image, no scale, or too few widths.
   """
+  if len(image_shape) != 3:
+    raise ValueError(f"image_shape={tuple(image_shape)} is not allowed; allowed: (H, W, C).")
   height, width, image_channels = image_shape
   if min(height, width) < 16 or image_channels < 1:
     raise ValueError(f"an image of {height}x{width} pixels and {image_channels} channels is too "

@@ -108,3 +108,29 @@ def test_a_network_of_ones_own_is_masked_and_trained(make, optimizer):
   assert restored.image.shape == (16, 18, 1) and loss[-1] < loss[0]
   for leaf, kept in zip(jax.tree.leaves(restored.params), jax.tree.leaves(mask)):
     assert not np.any(np.asarray(leaf)[np.asarray(kept) == 0])
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"forward": lambda image: image[:8]}, r"forward gives \(8, 16, 1\) of an image \(16, 16, 1\); allowed: \(16, 16, 1\)"),
+    ({"forward": jnp.sum}, r"forward gives \(\) of an image"),
+    ({"loss": lambda predicted, measured: jnp.abs(predicted - measured).mean(-1)}, r"loss gives \(16, 16\); allowed: \(16, 16, 1\)"),
+])
+def test_a_part_of_another_shape_is_refused_and_never_broadcast(tiny, changes, said):
+  problem = fitting.Problem(one_image.image()).replace(**changes)
+  with pytest.raises(ValueError, match=said):
+    one_image.train(tiny, problem)
+
+
+def test_a_mask_is_a_tree_like_the_params_of_1_and_0(tiny):
+  _, params = tiny
+  problem = fitting.Problem(one_image.image())
+  for mask, said in (({"a": jnp.ones(3)}, "mask is a tree .*allowed: one like the params"),
+                     (jax.tree.map(lambda p: jnp.ones((*p.shape, 1)), params), "mask has an array of shape"),
+                     (jax.tree.map(lambda p: p + 0.3, params), "mask holds values other than 1 and 0")):
+    with pytest.raises(ValueError, match=said):
+      one_image.train(tiny, problem, mask=mask)
+
+
+def test_a_share_to_hold_out_is_checked():
+  with pytest.raises(ValueError, match="share=0.9 is not allowed"):
+    fitting.hold_out(fitting.Problem(one_image.image()), jax.random.key(0), 0.9)
