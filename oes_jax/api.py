@@ -198,6 +198,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
       settings={"noise.model": ...} says.
     settings: settings by their dotted names, such as {"weights.num_steps": 3000}, that differ from the operator's
       preset; `python -m oes_jax.main --help` lists them. Nothing is simulated unless {"operator.simulate": True} asks.
+      An object of your own takes the place of its settings, which are then refused.
     workdir: folder to work in and to keep, with checkpoints, figures and logs: the same call goes on there after an
       interruption. It takes names, not objects of your own. None: in memory.
     progress: whether progress bars are drawn in memory; in a workdir they are.

@@ -41,11 +41,11 @@ def describe(job: Job, measurement: Measurement, mask, collapse: list[str], rest
   """Return what summary.json says of a restoration: the quality of its images, the guard's choice and the mask.
 
   Args:
-    job: a finished job.
-    measurement: its measurement; a truth is only scored.
+    job: finished job.
+    measurement: measurement of the job; a truth is only scored.
     mask: full tree of the weights that were kept.
-    collapse: findings about the mask.
-    restored: what the weight stage gave, in the unit range.
+    collapse: findings that make the mask useless, in words.
+    restored: images that the weight stage gave, in the unit range.
     trace: PSNR of every step of the weight stage, [steps]; None without a truth.
   """
   quality, view, guarded = None, fitting.view_of(job.data.operator), restored.guarded
@@ -89,7 +89,7 @@ def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str
 
   Args:
     job: job of the whole image.
-    measurement: its measurement.
+    measurement: measurement of the job.
     restored: the blend, [H, W, C] in the unit range.
     parts: summaries of the tiles.
   """
