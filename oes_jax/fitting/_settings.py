@@ -51,7 +51,7 @@ class LearnMask(settings.Settings):
       kind=float, allowed="a number in (0, 1], or None for automatic", test=lambda v: 0 < v <= 1)
   scope: str = settings.setting(
       "global", "Where the largest logits are taken: global, over all weights [OES], or layerwise.",
-      choices=("global", "layerwise"))
+      choices=masks.SCOPES)
   prune: str | None = settings.setting(
       None, "What a mask may prune: all weights [OES], or the kernels of convolutions alone: norms and biases are "
       "kept, and count as kept. None: all for a learned and a random mask, kernels for the criteria and iterative "

@@ -46,6 +46,7 @@ from oes_jax.masks._top_k import count_weights
 from oes_jax.masks._top_k import density
 from oes_jax.masks._top_k import global_ranks
 from oes_jax.masks._top_k import keep_count
+from oes_jax.masks._top_k import SCOPES
 from oes_jax.masks._top_k import spared_arrays
 from oes_jax.masks._top_k import split_like
 from oes_jax.masks._top_k import threshold
