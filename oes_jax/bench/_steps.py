@@ -61,7 +61,7 @@ def _make_stages(bench: _Bench, *, length: int, use_scan: bool, mask) -> dict[st
                        (bench.params, jnp.float32(0.05), jnp.float32(1e-9)), bench.problem),
   }
   if mask is not None:
-    plan = fitting.plan_compaction(bench.generator, mask)
+    plan = fitting.plan_compaction(bench.generator, mask, bench.problem)
     stages["compacted"] = weights(*fitting.compact(bench.generator, plan, bench.params, mask, bench.problem))
   return stages
 

@@ -32,9 +32,12 @@ from oes_jax.fitting._presets import OPERATOR_PRESETS
 from oes_jax.fitting._presets import PAPER
 from oes_jax.fitting._program import compile_stage
 from oes_jax.fitting._program import Program
+from oes_jax.fitting._recorruption import network_input
+from oes_jax.fitting._recorruption import Recorruption
 from oes_jax.fitting._restore_problems import Diverged
 from oes_jax.fitting._restore_problems import Plan
 from oes_jax.fitting._restore_problems import restore_problems
+from oes_jax.fitting._settings import FitSettings
 from oes_jax.fitting._settings import LearnMask
 from oes_jax.fitting._settings import TrainWeights
 from oes_jax.fitting._stages import draws_by_shape

@@ -8,6 +8,7 @@ import numpy as np
 from oes_jax import masks
 from oes_jax import random
 from oes_jax.fitting import _objectives
+from oes_jax.fitting import _recorruption
 from oes_jax.fitting import _settings
 
 # These prune step by step, down to a density that has to be known.
@@ -76,18 +77,19 @@ def make_mask(generator, params, problem: _objectives.Problem, *, source: str, s
     scores = masks.random_scores(random.stream_key(seed, "random_mask"), params)
   elif source in masks.PRUNING_CRITERIA:
     objective, dense = _objectives.weight_objective(generator.apply), masks.dense_mask(params)
+    key = random.stream_key(seed, "mask")
     scores = masks.PRUNING_CRITERIA[source](
-        generator.graph, params, lambda p: objective(p, dense, problem, None)[0], density.keep_fraction,
+        generator.graph, params, lambda p: objective(p, dense, problem, key)[0], density.keep_fraction,
         masks.is_spared(params, prune))
   if scores is not None:
     scores = masks.spare(jax.device_get(scores), prune)
-    return masks.choose_mask(generator, scores, params, problem.net_input, keep_fraction=density.keep_fraction,
+    return masks.choose_mask(generator, scores, params, _network_input(problem), keep_fraction=density.keep_fraction,
                              scope=settings.scope, target=density.target, share=share)
   if given is None:
     return masks.Chosen(masks.dense_mask(params), 1.0, [], [])
   if source == "shuffled":
     given = masks.shuffle_within_arrays(random.stream_key(seed, "shuffled_mask"), given)
-  image = masks.masked_output(generator, params, given, problem.net_input)
+  image = masks.masked_output(generator, params, given, _network_input(problem))
   return masks.Chosen(given, masks.density(given), masks.find_collapse(generator, given, image), [])
 
 
@@ -113,9 +115,18 @@ def compact(generator, plan: masks.Compaction, params, mask, problem: _objective
     (params, mask, problem), small.
   """
   small_params, small_mask = (masks.compact(generator.graph, plan, tree) for tree in (params, mask))
-  return small_params, small_mask, problem.replace(net_input=masks.compact_input(plan, problem.net_input))
+  if problem.first_image is None:
+    problem = problem.replace(net_input=masks.compact_input(plan, problem.net_input))
+  return small_params, small_mask, problem
 
 
-def plan_compaction(generator, mask) -> masks.Compaction:
-  """Find the channels of a generator that a mask needs; see `masks.plan_compaction`."""
-  return masks.plan_compaction(generator.graph, mask, generator.net_input_shape[-1])
+def plan_compaction(generator, mask, problem: _objectives.Problem) -> masks.Compaction:
+  """Find the channels of a generator that a mask needs; an input that the steps compute stays whole.
+
+  See `masks.plan_compaction`.
+  """
+  return masks.plan_compaction(generator.graph, mask, generator.net_input_shape[-1],
+                               whole_input=problem.first_image is not None)
+
+
+_network_input = jax.jit(_recorruption.network_input)

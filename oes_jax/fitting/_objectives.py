@@ -14,6 +14,7 @@ from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import noise
 from oes_jax import random
+from oes_jax.fitting import _recorruption
 
 
 def _identity(image):
@@ -22,7 +23,7 @@ def _identity(image):
 
 @functools.partial(
     jax.tree_util.register_dataclass, meta_fields=("unit",),
-    data_fields=("measurement", "forward", "loss", "net_input", "valid", "fitted", "held_out"))
+    data_fields=("measurement", "forward", "loss", "net_input", "valid", "fitted", "held_out", "first_image", "recorruption"))
 @dataclasses.dataclass(frozen=True)
 class Problem:
   """One measurement to explain. A pytree: stack problems, and vmap. Ground truth is kept apart: it is only ever scored.
@@ -39,6 +40,10 @@ class Problem:
       pairs); None is all that are valid.
     held_out: metrics.Valid of those that a guard sees in their place, or None; see `hold_out`.
     unit: change of a measured value that weighs as one of 1 in the image; of a noise model's fit only.
+    first_image: function (measurement, seen) -> network input, where the generator is fed with what was measured and not
+      with `net_input`; of `seen`, [..., 1] of 1 and 0, only what is 1 may be used, None is all. Or None.
+    recorruption: Recorruption, where the measurement is made anew in every step; None fits it as it is [OES]. The
+      squared error is fitted then.
 
   Example:
     >>> import jax.numpy as jnp
@@ -57,9 +62,11 @@ class Problem:
   fitted: metrics.Valid | None = None
   held_out: metrics.Valid | None = None
   unit: float = 1.0
+  first_image: Any = None
+  recorruption: _recorruption.Recorruption | None = None
 
   def __post_init__(self):
-    for name in ("forward", "loss"):  # functions become pytrees without leaves
+    for name in ("forward", "loss", "first_image"):  # functions become pytrees without leaves
       function = getattr(self, name)
       if callable(function) and not isinstance(function, (jax.tree_util.Partial, noise.Noise)):
         object.__setattr__(self, name, jax.tree_util.Partial(function))
@@ -71,7 +78,8 @@ class Problem:
 
 def with_input(problem: Problem, generator) -> Problem:
   """Return the problem with the default network input of a generator, where it names none."""
-  return problem if problem.net_input is not None else problem.replace(net_input=generator.default_input())
+  named = problem.net_input is not None or problem.first_image is not None
+  return problem if named else problem.replace(net_input=generator.default_input())
 
 
 def hold_out(problem: Problem, key, share: float = 0.05) -> Problem:
@@ -96,6 +104,9 @@ def hold_out(problem: Problem, key, share: float = 0.05) -> Problem:
   seen = jnp.ones_like(kept) if problem.fitted is None else problem.fitted.pixels
   fitted, held_out = (metrics.Valid(part, part.sum()) for part in (kept * seen, (1 - kept) * seen))
   return problem.replace(fitted=fitted, held_out=held_out)
+
+
+_SQUARED_ERROR = noise.Noise("gaussian")
 
 
 def _as_real(values):
@@ -131,8 +142,17 @@ def data_fit(image, problem: Problem, seen: metrics.Valid | None):
   return values if values.ndim == 0 else average(values)
 
 
-def _fit_seen(image, problem: Problem):
-  return data_fit(image, problem, problem.valid if problem.fitted is None else problem.fitted)
+def _fit_step(apply, params, problem: Problem, key, input_noise: float = 0):
+  """Return (data fit, image) of a generator for what a step fits: the measurement as it is, or one made anew."""
+  if problem.recorruption is None:
+    net_input = _recorruption.network_input(problem)
+  else:
+    net_input, problem = _recorruption.recorrupt(problem, key)
+    problem = problem.replace(loss=_SQUARED_ERROR)
+  if input_noise:
+    net_input = net_input + input_noise * random.normal(key, 0, net_input.shape, net_input.dtype)
+  image = apply(params, net_input)
+  return data_fit(image, problem, problem.valid if problem.fitted is None else problem.fitted), image
 
 
 def mask_objective(apply, *, temperature: float):
@@ -150,8 +170,7 @@ def mask_objective(apply, *, temperature: float):
   def objective(mask_logits, frozen, problem, key):
     params, keep_fraction, kl_weight = frozen
     gates = masks.sample_relaxed_mask(key, mask_logits, temperature=temperature)
-    image = apply(masks.apply_mask(params, gates), problem.net_input)
-    mse = _fit_seen(image, problem)
+    mse, image = _fit_step(apply, masks.apply_mask(params, gates), problem, key)
     kl = masks.kl_to_prior(mask_logits, keep_fraction)
     measured = {"mse": mse, "kl": kl, "mean_logit": masks.mean_logit(mask_logits)}
     return mse + kl_weight * kl, (image, measured)
@@ -162,17 +181,14 @@ def weight_objective(apply, *, input_noise: float = 0):
   """OES, stage 2: data fit of the masked generator.
 
   The trainable tree is the params, the frozen one the mask. With `input_noise` every step adds Gaussian noise of that
-  standard deviation to the network input (Ulyanov et al. 2018); else nothing is random here.
+  standard deviation to the network input (Ulyanov et al. 2018); without it, and without a recorruption, nothing is random
+  here.
 
   Args:
     apply: function (params, net_input) -> image of a generator.
     input_noise: standard deviation, at least 0; the network input lies in [0, 0.1).
   """
   def objective(params, mask, problem, key):
-    net_input = problem.net_input
-    if input_noise:
-      net_input = net_input + input_noise * random.normal(key, 0, net_input.shape, net_input.dtype)
-    image = apply(masks.apply_mask(params, mask), net_input)
-    mse = _fit_seen(image, problem)
+    mse, image = _fit_step(apply, masks.apply_mask(params, mask), problem, key, input_noise)
     return mse, (image, {"mse": mse})
   return objective

@@ -9,6 +9,7 @@ from oes_jax import metrics
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax.fitting import _objectives
+from oes_jax.fitting import _recorruption
 
 
 def choose_range(values: np.ndarray, given: tuple[float, float] | None, *, model: str = "gaussian",
@@ -85,7 +86,8 @@ def as_valid(pixels) -> metrics.Valid:
 
 
 def pose(operator: operators.ForwardOperator, op_params, values, loss: Any, net_input, *,
-         valid: metrics.Valid | None = None, seen=None, held_out: tuple[Any, float] | None = None) -> _objectives.Problem:
+         valid: metrics.Valid | None = None, seen=None, held_out: tuple[Any, float] | None = None,
+         recorruption: _recorruption.Recorruption | None = None) -> _objectives.Problem:
   """Return the Problem of a measurement through an operator.
 
   Args:
@@ -93,13 +95,15 @@ def pose(operator: operators.ForwardOperator, op_params, values, loss: Any, net_
     op_params: its parameters.
     values: measured values, in the unit range of the image.
     loss: noise.Noise, or a function (predicted, measured) -> loss of every value.
-    net_input: network input.
+    net_input: network input; None feeds the generator with the operator's first image.
     valid: pixels of the image, where it is smaller than its frame.
     seen: which values were measured, [..., 1] of 0 and 1; None: all.
     held_out: (PRNG key, share of the values) that a guard alone sees, or None.
+    recorruption: how the measurement is made anew in every step, or None.
   """
   problem = _objectives.Problem(
-      values, operator.bind(op_params), loss, net_input, valid, None if seen is None else as_valid(seen), None, operator.unit)
+      values, operator.bind(op_params), loss, net_input, valid, None if seen is None else as_valid(seen), None, operator.unit,
+      operator.bind_first_image(op_params) if net_input is None else None, recorruption)
   if held_out is None:
     return problem
   problem = _objectives.hold_out(problem, *held_out)

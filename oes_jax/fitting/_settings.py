@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from oes_jax import masks
+from oes_jax import recorruption
 from oes_jax import settings
 from oes_jax.fitting import _early_stopping
 from oes_jax.fitting import _engine
@@ -15,6 +16,37 @@ def _check_optimizer(optimizer: Any, prefix: str) -> None:
   if optimizer is not None and not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
     raise ValueError(f"{prefix}optimizer={optimizer!r} is not allowed; allowed: an optax.GradientTransformation, or "
                      "None for Adam.")
+
+
+OBJECTIVES = ("plain", "recorrupted")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitSettings(settings.Settings):
+  """Settings of what both stages fit. "OES" is the authors' code of arXiv 2406.05288."""
+  objective: str = settings.setting(
+      "plain", "What both stages fit: plain, the measurement as it is [OES], whose minimum is its noise too; or "
+      "recorrupted: in every step one measurement is made anew as the input and one as the target, of independent noise, "
+      "so that the clean image is the minimum (R2R, Pang et al. 2021; GR2R, Monroy et al. 2025). For gaussian, poisson and "
+      "poisson_gaussian noise.", choices=OBJECTIVES)
+  sigma: float | None = settings.setting(
+      None, "Standard deviation of the Gaussian noise of the measurement, which objective recorrupted draws anew; units "
+      "as noise.sigma. None: estimated from the measurement alone.", kind=float,
+      allowed="a number above 0, up to 1 (of the unit range), or None to estimate it", test=lambda v: 0 < v <= 1)
+  alpha: float = settings.setting(
+      0.5, "How much of the noise objective recorrupted adds to the input: alpha of R2R; of poisson noise the share of the "
+      "counts that the target takes.", allowed="a number above 0, below 1", test=lambda v: 0 < v < 1)
+  split: float | None = settings.setting(
+      None, "Share of the measured pixels, lines, angles or rows that the generator is fed with in a step of objective "
+      "recorrupted; all are fitted. None: 0.8 of inpainting, else 1.", kind=float,
+      allowed="a number in (0, 1], or None for automatic", test=lambda v: 0 < v <= 1)
+
+  def check_noise(self, model: str, prefix: str = "") -> None:
+    """Raise a ValueError where noise of a model cannot be drawn anew; messages name the settings after the prefix."""
+    if self.objective == "recorrupted" and model not in recorruption.RECORRUPT:
+      raise ValueError(f"{prefix}objective='recorrupted' does not go with noise.model={model!r}, which cannot be drawn anew; "
+                       f"allowed: noise.model={', '.join(recorruption.RECORRUPT)}, or {prefix}objective='plain' (the preset "
+                       "`:oes`).")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,9 @@ class GeneratorSettings(settings.Settings):
   num_scales: int = settings.setting(
       6, "Resolution halvings; lowered where the deepest map would be under 4 pixels wide. OES: 6.",
       allowed="1 or more", test=lambda v: v >= 1)
+  input: str = settings.setting(
+      "noise", "What the network is fed with: noise, drawn once [OES]; or measurement, the operator's first image of what "
+      "was measured, and where there are lost pixels the channel that says so.", choices=("noise", "measurement"))
   channels: tuple[int, ...] | None = settings.setting(
       None, "Widths, finest scale first (hourglass: num_scales of them). None: the published widths, 16, 32, 64, 128, "
       "128, 128 for the hourglass.", kind=tuple, allowed="a tuple of whole widths, or None",

@@ -29,7 +29,7 @@ def gaussian_rows(image_shape: Sequence[int], *, share: float) -> _operator.Forw
   return _operator.ForwardOperator(
       init, _multiply, _operator.all_seen,
       lambda op_params, measurement: _operator.adjoint(_multiply, op_params, measurement, image_shape),
-      tuple(image_shape), (pixels / count) ** 0.5, 3 * 4 * count * pixels)
+      tuple(image_shape), (pixels / count) ** 0.5, 3 * 4 * count * pixels, split_axes=(0,))
 
 
 def _transform(op_params, image):
@@ -57,4 +57,4 @@ def fourier_rows(image_shape: Sequence[int], *, share: float) -> _operator.Forwa
   return _operator.ForwardOperator(
       init, _transform, lambda op_params: np.broadcast_to(op_params, (image_shape[2], height, width, 1)),
       lambda op_params, measurement: _operator.adjoint(_transform, op_params, measurement, image_shape),
-      tuple(image_shape), 0.5 ** 0.5)
+      tuple(image_shape), 0.5 ** 0.5, split_axes=(1, 2))

@@ -5,6 +5,7 @@ from typing import Sequence
 import jax.numpy as jnp
 import numpy as np
 
+from oes_jax.operators import _first_image
 from oes_jax.operators import _operator
 
 
@@ -50,7 +51,7 @@ def blur(image_shape: Sequence[int], *, kernel: np.ndarray) -> _operator.Forward
                      "sides that are not larger than the image.")
   return _operator.ForwardOperator(
       lambda rng: np.asarray(kernel, np.float32), _blur, _operator.all_seen, lambda op_params, measurement: measurement,
-      tuple(image_shape), measures_image=True)
+      tuple(image_shape), measures_image=True, first_image=_first_image.filled_image)
 
 
 # Kernels by name, made of OperatorSettings.

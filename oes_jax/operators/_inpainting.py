@@ -8,6 +8,7 @@ from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
 
+from oes_jax.operators import _first_image
 from oes_jax.operators import _operator
 
 _TEXT = "A restored image is a guess at what lies under these letters. "
@@ -79,4 +80,4 @@ def inpainting(image_shape: Sequence[int], *, kept: float = 0.5, mask: np.ndarra
     mean = jnp.sum(measurement * op_params, (0, 1)) / jnp.sum(op_params)
     return measurement * op_params + (1 - op_params) * mean[None, None]
   return _operator.ForwardOperator(init, _lose, lambda op_params: op_params, estimate, tuple(image_shape),
-                                   measures_image=True)
+                                   measures_image=True, first_image=_first_image.filled_image, split_axes=(0, 1))

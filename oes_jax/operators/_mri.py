@@ -125,7 +125,7 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
     return (1 + _operator.adjoint(_sample, op_params, symmetric, image_shape)) / 2
   return _operator.ForwardOperator(
       init, _sample, lambda op_params: np.broadcast_to(op_params[1], (len(coils), *shape, 1)), estimate,
-      tuple(image_shape), len(coils) ** -0.5, is_complex=True)
+      tuple(image_shape), len(coils) ** -0.5, is_complex=True, split_axes=(2,))
 
 
 def read_scan(arrays) -> _scan.Scan:

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oes_jax.operators import _first_image
+
 
 def _same(values):
   return values
@@ -34,6 +36,10 @@ class ForwardOperator(NamedTuple):
     measures_image: whether the measurement is itself an image, in the unit range.
     tileable: whether each pixel is measured by itself, so that an image may be cut into tiles or framed.
     is_complex: whether the image's two channels are the parts of a complex one, symmetric about 0.5.
+    first_image: function (op_params, measurement, seen) -> image [H, W, K] to feed a network with, traceable; of `seen`,
+      [..., 1] of 0 and 1, only what is 1 may be used, None is all. None: `estimate` of what is seen.
+    split_axes: axes of the measurement along which parts can be left out of what a network is fed with, each across all
+      other axes: the lines of k-space, the angles of a sinogram, pixels. (): none.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
@@ -45,10 +51,21 @@ class ForwardOperator(NamedTuple):
   measures_image: bool = False
   tileable: bool = False
   is_complex: bool = False
+  first_image: Callable[[Any, Any, Any], Any] | None = None
+  split_axes: tuple[int, ...] = ()
 
   def bind(self, op_params):
     """Return the function image -> measurement, a pytree whose leaves are `op_params`: a Problem's `forward`."""
     return jax.tree_util.Partial(self.apply, op_params)
+
+  def bind_first_image(self, op_params):
+    """Return the function (measurement, seen) -> first image, a pytree: a Problem's `first_image`."""
+    return jax.tree_util.Partial(self.first_image or _estimate_of_seen(self.estimate), op_params)
+
+
+@functools.lru_cache(maxsize=None)  # one function object for one of an operator's
+def _estimate_of_seen(estimate):
+  return lambda op_params, measurement, seen: estimate(op_params, measurement if seen is None else measurement * seen)
 
 
 def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shape):
@@ -91,7 +108,7 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
       init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: operators[-1].seen(op_params[-1]),
       estimate, operators[0].image_shape, math.prod(operator.unit for operator in operators),
       sum(operator.num_bytes for operator in operators), all(operator.measures_image for operator in operators),
-      all(operator.tileable for operator in operators), operators[0].is_complex)
+      all(operator.tileable for operator in operators), operators[0].is_complex, split_axes=operators[-1].split_axes)
 
 
 @functools.lru_cache(maxsize=None)
@@ -120,7 +137,8 @@ def identity(image_shape: Sequence[int] | None = None) -> ForwardOperator:
     image_shape: shape (H, W, C) of the image, or None: any.
   """
   return ForwardOperator(lambda rng: (), _measured, all_seen, lambda op_params, measurement: measurement,
-                         image_shape and tuple(image_shape), measures_image=True, tileable=True)
+                         image_shape and tuple(image_shape), measures_image=True, tileable=True,
+                         first_image=_first_image.filled_image)
 
 
 def shape_of(operator: ForwardOperator, op_params) -> tuple[int, ...]:

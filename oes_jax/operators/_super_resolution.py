@@ -5,6 +5,7 @@ from typing import Sequence
 
 import jax
 
+from oes_jax.operators import _first_image
 from oes_jax.operators import _operator
 
 # Kernels of `downsampling`, and what jax.image calls them.
@@ -40,5 +41,7 @@ def downsampling(image_shape: Sequence[int], *, factor: int, kernel: str = "box"
   def estimate(op_params, measurement):
     del op_params
     return jax.image.resize(measurement, (height, width, measurement.shape[2]), "cubic")
+  def first_image(op_params, measurement, seen):
+    return estimate(op_params, _first_image.fill(measurement, seen))
   return _operator.ForwardOperator(lambda rng: (), _shrink(coarse, factor, kernel), _operator.all_seen, estimate,
-                                   tuple(image_shape), measures_image=True)
+                                   tuple(image_shape), measures_image=True, first_image=first_image)

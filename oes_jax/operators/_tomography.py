@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from skimage import transform
 
+from oes_jax.operators import _first_image
 from oes_jax.operators import _operator
 from oes_jax.operators import _scan
 
@@ -69,9 +70,26 @@ def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> _operator.F
         np.asarray(measurement[..., channel], np.float64), angles, output_size=side, circle=False)
                        for channel in range(measurement.shape[-1])], -1)
     return square[top:top + height, left:left + width]
+  def first_image(op_params, measurement, seen):
+    filtered = _filter_ramp(_first_image.fill(measurement, seen))
+    scale = math.pi / (2 * measurement.shape[1])
+    return scale * _operator.adjoint(_project(height, width), op_params, filtered, (height, width, measurement.shape[2]))
   return _operator.ForwardOperator(
       init, _project(height, width), _operator.all_seen, estimate, tuple(image_shape),
-      math.pi / 4 * math.sqrt(height * width), 12 * 4 * height * width * (3 + image_shape[2]))
+      math.pi / 4 * math.sqrt(height * width), 12 * 4 * height * width * (3 + image_shape[2]),
+      first_image=first_image, split_axes=(1,))
+
+
+def _filter_ramp(sinogram):
+  """Filter a sinogram [detectors, angles, C] along its detectors by a ramp, sampled in space (Kak and Slaney 1988, ch. 3)."""
+  detectors = sinogram.shape[0]
+  length = 2 ** math.ceil(math.log2(2 * detectors))
+  place = np.minimum(np.arange(length), length - np.arange(length)).astype(np.float64)
+  ramp = np.where(place % 2 == 1, -1 / (np.pi * np.maximum(place, 1)) ** 2, 0)
+  ramp[0] = 0.25
+  response = jnp.asarray(2 * np.fft.rfft(ramp).real, sinogram.dtype)
+  spectrum = jnp.fft.rfft(sinogram, length, axis=0) * response[:, None, None]
+  return jnp.fft.irfft(spectrum, length, axis=0)[:detectors].astype(sinogram.dtype)
 
 
 def _pixel_in_detectors(offset, ray, sine, cosine, samples):

@@ -162,7 +162,7 @@ def _learn_scores(work: _Work):
 def _compact(work: _Work, kept: Sequence[Any]) -> list[tuple[Any, Any, fitting.Problem]]:
   """Return (params, mask, problem) of every row without the channels that cannot act, of one width for all."""
   generator = work.batch.generator
-  plans = [fitting.plan_compaction(generator, mask) for mask in kept]
+  plans = [fitting.plan_compaction(generator, mask, work.rows[0].problem) for mask in kept]
   if work.widths is None:  # else the stored state has them, whichever rows have failed since
     work.widths = [max(counts) for counts in zip(*parallel.gather(masks.widest(plans)))]
   return [fitting.compact(generator, masks.widen(plan, work.widths), row.params, mask, row.problem)

@@ -166,6 +166,7 @@ SECTIONS = {
     "operator": (operators.OperatorSettings,),
     "noise": (noise.NoiseSettings,),
     "generator": (generators.GeneratorSettings,),
+    "fit": (fitting.FitSettings,),
     "mask": (MaskSettings, fitting.LearnMask),
     "weights": (fitting.TrainWeights,),
     "sweep": (SweepSettings,),
@@ -182,6 +183,7 @@ class Settings(NamedTuple):
   operator: operators.OperatorSettings
   noise: noise.NoiseSettings
   generator: generators.GeneratorSettings
+  fit: fitting.FitSettings
   mask: MaskSettings
   learn: fitting.LearnMask
   weights: fitting.TrainWeights

@@ -1,0 +1,84 @@
+"""What a step feeds the generator with, and what it fits: the measurement as it is, or one made anew of it."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from oes_jax import noise
+from oes_jax import recorruption
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("noise", "alpha", "split"), meta_fields=("axes",))
+@dataclasses.dataclass(frozen=True)
+class Recorruption:
+  """How a measurement is made anew in every step, for a Problem: fitting it fits the clean image, not the noise.
+
+  A pytree, whose leaves are the strength of the noise, alpha and the split.
+
+  Attributes:
+    noise: noise.Noise of the measurement, with its strength in the unit range; a model of recorruption.RECORRUPT.
+    alpha: share of the noise that is added to what the generator is fed with; as published, 0.5 of a standard deviation
+      for Gaussian noise, and the share of the counts that the target takes for Poisson noise.
+    split: share of the measured values that the generator is fed with in a step, in (0, 1]; it is fitted to all.
+    axes: axes of the measurement along which parts are left out, each across all other axes; (): none are.
+  """
+  noise: noise.Noise
+  alpha: Any = 0.5
+  split: Any = 1.0
+  axes: tuple[int, ...] = ()
+
+  def __post_init__(self):
+    if self.noise.model not in recorruption.RECORRUPT:
+      raise ValueError(f"noise model {self.noise.model!r} cannot be drawn anew; allowed with recorruption: "
+                       f"{', '.join(recorruption.RECORRUPT)}.")
+    if not isinstance(self.noise.strength, noise.Strength):
+      raise ValueError(f"noise of model {self.noise.model!r} has no strength; allowed with recorruption: e.g. "
+                       "noise.gaussian(0.1).")
+
+
+def _seen_parts(problem):
+  """Return which values may be fed, [..., 1] of 1 and 0, or None: all."""
+  fitted = problem.fitted if problem.fitted is not None else problem.valid
+  return None if fitted is None else fitted.pixels
+
+
+def network_input(problem):
+  """Return the network input of a measurement as it is: the one that the Problem names, or the operator's first image."""
+  if problem.first_image is None:
+    return problem.net_input
+  return problem.first_image(problem.measurement, _seen_parts(problem))
+
+
+def _kept_parts(key, given: Recorruption, shape, is_complex: bool):
+  """Draw which measured values are fed, [..., 1] of 1 and 0: a share of the parts along the axes of the split."""
+  sides = [length if axis in given.axes else 1 for axis, length in enumerate(shape)]
+  sides = (*sides, 1) if is_complex else (*sides[:-1], 1)
+  return (jax.random.uniform(key, sides) < given.split).astype(jnp.result_type(float))
+
+
+def recorrupt(problem, key):
+  """Make a measurement anew: return (network input, Problem whose measurement is the target).
+
+  Where a value is not fed its target is the measured value itself, whose noise the input knows nothing of.
+
+  Args:
+    problem: Problem with a recorruption.
+    key: PRNG key of the step.
+  """
+  given, measured = problem.recorruption, problem.measurement
+  drawn, split = jax.random.split(jax.random.fold_in(key, 2))
+  fed, target = recorruption.RECORRUPT[given.noise.model](
+      drawn, measured / problem.unit, given.noise.strength, given.alpha)
+  fed, target = (values.astype(measured.dtype) * problem.unit for values in (fed, target))
+  seen = _seen_parts(problem)
+  if given.axes:
+    is_complex = jnp.iscomplexobj(measured)
+    kept = _kept_parts(split, given, measured.shape, is_complex)
+    target = jnp.where(kept[..., 0] if is_complex else kept, target, measured)
+    kept = jnp.broadcast_to(kept, (*measured.shape, 1) if is_complex else (*measured.shape[:-1], 1))
+    seen = kept if seen is None else kept * seen
+  net_input = problem.net_input if problem.first_image is None else problem.first_image(fed, seen)
+  return net_input, problem.replace(measurement=target)
