@@ -50,9 +50,9 @@ def narrow_channels(spec: dict[str, Any], shape, count: int) -> tuple[int, ...]:
     shape: the image's shape, (H, W, C).
     count: the number of weights.
   """
+  options = {key: value for key, value in spec.items() if key not in ("name", "image_channels")}
   def weights(channels):
-    generator = generators.make_generator(
-        spec["name"], image_shape=shape, num_scales=spec["num_scales"], channels=channels)
+    generator = generators.make_generator(spec["name"], image_shape=shape, **{**options, "channels": channels})
     return masks.count_weights(jax.eval_shape(generator.init, jax.random.key(0))[0])
   shares = (*np.geomspace(1 / max(spec["channels"]), 1, 200), *np.geomspace(1, 4, 100))
   widths = list(dict.fromkeys(

@@ -41,9 +41,8 @@ def read_mask(path: str, num_scales: int) -> StoredMask:
     spec = files.load_mask(folder)[1]["generator"]
     name = folder.absolute().parent.name
   side = 4 * 2 ** spec["num_scales"]
-  generator = generators.make_generator(
-      spec["name"], image_shape=(side, side, spec["image_channels"]), num_scales=spec["num_scales"],
-      channels=spec["channels"])
+  options = {key: value for key, value in spec.items() if key not in ("name", "image_channels")}
+  generator = generators.make_generator(spec["name"], image_shape=(side, side, spec["image_channels"]), **options)
   params = jax.eval_shape(generator.init, jax.random.key(0))[0]
   return StoredMask(name, files.read_mask(path, generator, params), generator)
 

@@ -179,7 +179,7 @@ def read_mask(path: str, generator: generators.Generator, params):
   if metadata.get("generator") != generator.spec:
     raise ValueError(f"mask.path={path!r} was made for the generator "
                      f"{metadata.get('generator')}, this run uses {generator.spec}; allowed: the same "
-                     "generator.name, num_scales, channels and number of image channels.")
+                     "generator.name, num_scales, channels, skip_channels and number of image channels.")
   return masks_like(mask, params)
 
 

@@ -176,7 +176,7 @@ def _train(batch: _Batch, chosen: Sequence[masks.Chosen]):
   kept, params, problems, plans = [one.mask for one in chosen], batch.params, batch.problems, None
   if plan.compaction and batch.generator.graph is not None and not _stages.draws_by_shape(weights):
     plans = [_mask_sources.plan_compaction(batch.generator, mask, problems[0]) for mask in kept]
-    plans = [masks.widen(one, masks.widest(plans)) for one in plans]
+    plans = [masks.widen(batch.generator.graph, one, masks.widest(plans)) for one in plans]
     params, kept, problems = zip(*(_mask_sources.compact(batch.generator, *row)
                                    for row in zip(plans, params, kept, problems)))
   frozen = batch.lay_out(kept)

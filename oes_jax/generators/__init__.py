@@ -13,3 +13,4 @@ from oes_jax.generators._hourglass import hourglass
 from oes_jax.generators._named import GENERATORS
 from oes_jax.generators._named import make_generator
 from oes_jax.generators._settings import GeneratorSettings
+from oes_jax.generators._skip_hourglass import skip_hourglass

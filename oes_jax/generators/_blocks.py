@@ -28,7 +28,7 @@ def _param(module: nn.Module, name: str, init, shape, *args):
 
 
 class Conv(nn.Module):
-  """A convolution with one of the forms of `convolution` (conv, conv_then_pool, ...)."""
+  """A convolution with one of the forms of `convolution` (conv, conv_then_pool, ...), of all the images it takes."""
   features: int
   size: int
   form: Callable[..., Any]
@@ -36,14 +36,19 @@ class Conv(nn.Module):
   use_bias: bool = True
 
   @nn.compact
-  def __call__(self, x):
-    shape = (self.size, self.size, x.shape[-1], self.features)
+  def __call__(self, *images):
+    shape = (self.size, self.size, sum(image.shape[-1] for image in images), self.features)
     fan_in = math.prod(shape[:3])
     kernel = _param(self, "kernel", _uniform_fan_in, shape, fan_in)
-    x = self.form(x, kernel, **self.options)
+    x = self.form(*images, kernel, **self.options)
     if self.use_bias:
       x = x + _param(self, "bias", _uniform_fan_in, shape[-1:], fan_in)[None, None]
     return x
+
+
+def _scale_and_offset(module: nn.Module, channels: int):
+  return (_param(module, "scale", lambda _, shape: jnp.ones(shape), (channels,)),
+          _param(module, "offset", lambda _, shape: jnp.zeros(shape), (channels,)))
 
 
 class Norm(nn.Module):
@@ -51,9 +56,18 @@ class Norm(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    scale = _param(self, "scale", lambda _, shape: jnp.ones(shape), x.shape[-1:])
-    offset = _param(self, "offset", lambda _, shape: jnp.zeros(shape), x.shape[-1:])
-    return _convolution.normalise_channels(x, scale, offset)
+    return _convolution.normalise_channels(x, *_scale_and_offset(self, x.shape[-1]))
+
+
+class ConcatenatedNorm(nn.Module):
+  """The norm of two images' concatenated channels; the images stay apart, and may differ in their pixels."""
+
+  @nn.compact
+  def __call__(self, first, second):
+    channels = first.shape[-1]
+    scale, offset = _scale_and_offset(self, channels + second.shape[-1])
+    return (_convolution.normalise_channels(first, scale[:channels], offset[:channels]),
+            _convolution.normalise_channels(second, scale[channels:], offset[channels:]))
 
 
 def leaky_relu(x):

@@ -150,6 +150,25 @@ def upsample_then_conv(image, kernel, **options):
   return depth_to_space(corners)[1:-1, 1:-1]
 
 
+def concatenate_then_conv(fine, coarse, kernel, **options):
+  """Concatenate an image with a nearest x2 upsampled one, then convolve 3 x 3 with a reflect pad, in one.
+
+  A convolution of concatenated channels is the sum of those of the parts.
+
+  Args:
+    fine: [2H, 2W, I].
+    coarse: [H, W, J].
+    kernel: [3, 3, I + J, O], first the taps of `fine`.
+    **options: options of `convolve`.
+
+  Returns:
+    [2H, 2W, O].
+  """
+  channels = fine.shape[-1]
+  return (conv(fine, kernel[:, :, :channels], **options)
+          + upsample_then_conv(coarse, kernel[:, :, channels:], **options))
+
+
 def upsample_bilinear(image):
   """Bilinear x2 with half-pixel centres and clamped edges: [H, W, C] -> [2H, 2W, C]."""
   def double(x):  # along axis 0

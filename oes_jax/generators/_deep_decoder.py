@@ -31,9 +31,9 @@ class DeepDecoder(nn.Module):
 def _deep_decoder_graph(num_scales: int) -> tuple[_generator.Layer, ...]:
   layers = []
   for i in range(1, num_scales + 2):
-    layers.append(_generator.Layer((f"conv_{i:02d}",), "conv", len(layers) - 1 if layers else None, True))
-    layers.append(_generator.Layer((f"norm_{i:02d}",), "norm", len(layers) - 1, True))
-  layers.append(_generator.Layer(("head",), "conv", len(layers) - 1, True))
+    layers.append(_generator.Layer((f"conv_{i:02d}",), "conv", (len(layers) - 1,) if layers else (), True))
+    layers.append(_generator.Layer((f"norm_{i:02d}",), "norm", (len(layers) - 1,), True))
+  layers.append(_generator.Layer(("head",), "conv", (len(layers) - 1,), True))
   return tuple(layers)
 
 

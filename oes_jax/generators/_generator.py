@@ -19,14 +19,15 @@ class Layer(NamedTuple):
   Attributes:
     path: keys of its arrays in the params tree, e.g. ("encoder_01", "conv_a").
     kind: "conv" (arrays kernel and perhaps bias) or "norm" (arrays scale and offset).
-    source: index in the graph of the layer that feeds it; None is the net input.
+    sources: indices in the graph of the layers that feed it, whose outputs are concatenated in this order; () is the
+      net input.
     constants_pass: conv: whether a spatially constant input or bias changes the image (False
       where a norm follows before any nonlinearity, and removes it). Norm: whether a nonlinearity
       follows, so that the offset of a varying channel acts.
   """
   path: tuple[str, ...]
   kind: Literal["conv", "norm"]
-  source: int | None
+  sources: tuple[int, ...]
   constants_pass: bool
 
 
@@ -42,7 +43,7 @@ class Generator(NamedTuple):
     padded_shape: (H, W) at which the net runs; its output is cropped to the image.
     graph: layers in order of evaluation, or None: then nothing can be compacted, and a collapse is found in the
       output only.
-    spec: what a mask of this generator depends on: name, num_scales, channels, image_channels.
+    spec: what a mask of this generator depends on: name, num_scales, channels, image_channels, and options of its own.
   """
   init: Callable[[Any], tuple[Any, Any]]
   apply: Callable[[Any, Any], Any]
@@ -141,8 +142,17 @@ def fitting_scales(image_shape: Sequence[int], num_scales: int, channels, num_wi
   return min(num_scales, max_num_scales(image_shape))
 
 
+def _reflect_to(image, shape: Sequence[int]):
+  """Reflect an image [H, W, C] at its edges, as far as it takes to put it in the middle of a frame of `shape`."""
+  if image.shape[:2] == tuple(shape[:2]):
+    return image
+  places = centre(shape, image.shape)
+  pads = [(place.start, outer - place.stop) for place, outer in zip(places, shape[:2])]
+  return jnp.pad(image, (*pads, (0, 0)), mode="reflect")
+
+
 def from_padded_module(name: str, module, image_shape: Sequence[int], *, num_scales: int, widths: tuple[int, ...],
-                       input_channels: int, factor: int, graph: tuple[Layer, ...]) -> Generator:
+                       input_channels: int, factor: int, graph: tuple[Layer, ...], **more: Any) -> Generator:
   """Make a generator of a linen module that runs at multiples of 2^num_scales; its output is cropped to the image.
 
   Args:
@@ -154,6 +164,7 @@ def from_padded_module(name: str, module, image_shape: Sequence[int], *, num_sca
     input_channels: channels of the network input.
     factor: how many pixels of the image lie along one of the network input.
     graph: channel graph.
+    **more: what else a mask of it depends on, for the spec.
   """
   multiple = 2 ** num_scales
   padded = tuple(-(-size // multiple) * multiple for size in image_shape[:2])
@@ -167,7 +178,8 @@ def from_padded_module(name: str, module, image_shape: Sequence[int], *, num_sca
     return params, jax.tree.map(jnp.zeros_like, params)
 
   def apply(params, net_input):
+    net_input = _reflect_to(net_input, net_input_shape)
     return module.apply({"params": params}, net_input)[rows, columns]
 
-  spec = {"name": name, "num_scales": num_scales, "channels": list(widths), "image_channels": image_shape[2]}
+  spec = {"name": name, "num_scales": num_scales, "channels": list(widths), "image_channels": image_shape[2], **more}
   return Generator(init, apply, net_input_shape, tuple(image_shape), padded, graph, spec)

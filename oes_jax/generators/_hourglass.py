@@ -20,14 +20,15 @@ class Hourglass(nn.Module):
   @nn.compact
   def __call__(self, x):
     for i, width in enumerate(self.channels, start=1):
-      x = _EncoderScale(width, self.options, name=f"encoder_{i:02d}")(x)
+      x = EncoderScale(width, self.options, name=f"encoder_{i:02d}")(x)
     for i, width in reversed(list(enumerate(self.channels, start=1))):
       x = _DecoderScale(width, self.options, name=f"decoder_{i:02d}")(x)
     x = Conv(self.image_channels, 1, _convolution.conv, self.options, name="head")(x)
     return nn.sigmoid(x)
 
 
-class _EncoderScale(nn.Module):
+class EncoderScale(nn.Module):
+  """Two 5 x 5 convolutions to `width` channels, the first with a 2 x 2 average pool: half the pixels along each side."""
   width: int
   options: dict[str, Any]
 
@@ -51,24 +52,41 @@ class _DecoderScale(nn.Module):
     return leaky_relu(Norm(name="norm_out")(x))
 
 
-def _hourglass_graph(num_scales: int) -> tuple[_generator.Layer, ...]:
-  layers = []
-  def add(path, kind, constants_pass):
-    layers.append(_generator.Layer(path, kind, len(layers) - 1 if layers else None, constants_pass))
+def channel_graph(num_scales: int, *, skips: bool) -> tuple[_generator.Layer, ...]:
+  """Return the graph of an hourglass, with or without a skip branch beside every scale."""
+  layers, branches, last = [], [], ()
+  def add(path, kind, sources, constants_pass) -> tuple[int, ...]:
+    layers.append(_generator.Layer(path, kind, sources, constants_pass))
+    return (len(layers) - 1,)
+  def add_conv_and_norm(scale, ending, sources):
+    sources = add((scale, f"conv{ending}"), "conv", sources, False)
+    return add((scale, f"norm{ending}"), "norm", sources, True)
   for i in range(1, num_scales + 1):
-    for half in "ab":
-      add((f"encoder_{i:02d}", f"conv_{half}"), "conv", False)
-      add((f"encoder_{i:02d}", f"norm_{half}"), "norm", True)
+    branches.append(add_conv_and_norm(f"skip_{i:02d}", "", last) if skips else ())
+    for ending in ("_a", "_b"):
+      last = add_conv_and_norm(f"encoder_{i:02d}", ending, last)
   for i in range(num_scales, 0, -1):
-    add((f"decoder_{i:02d}", "norm_in"), "norm", False)
-    add((f"decoder_{i:02d}", "conv"), "conv", False)
-    add((f"decoder_{i:02d}", "norm_out"), "norm", True)
-  add(("head",), "conv", True)
+    last = add((f"decoder_{i:02d}", "norm_in"), "norm", branches[i - 1] + last, False)
+    last = add((f"decoder_{i:02d}", "conv"), "conv", last, False)
+    last = add((f"decoder_{i:02d}", "norm_out"), "norm", last, True)
+  add(("head",), "conv", last, True)
   return tuple(layers)
 
 
+def input_spec(input_channels: int) -> dict[str, int]:
+  """Return what a spec says of the network input: nothing where it has the published 32 channels.
+
+  Raises:
+    ValueError: it has none.
+  """
+  if input_channels < 1:
+    raise ValueError(f"input_channels={input_channels} is not allowed; allowed: 1 or more.")
+  return {} if input_channels == 32 else {"input_channels": input_channels}
+
+
 def hourglass(image_shape: Sequence[int], *, num_scales: int = 6, channels: Sequence[int] | None = None,
-              conv: str = "gemm", precision: str | None = None, dtype: str | None = None) -> _generator.Generator:
+              input_channels: int = 32, conv: str = "gemm", precision: str | None = None,
+              dtype: str | None = None) -> _generator.Generator:
   """Build the hourglass of Optimal Eye Surgeon (Ghosh et al. 2024, arXiv 2406.05288) for one image.
 
   Each of `num_scales` encoder scales convolves 5 x 5, pools 2 x 2, and convolves 5 x 5 again; each decoder scale
@@ -80,15 +98,16 @@ def hourglass(image_shape: Sequence[int], *, num_scales: int = 6, channels: Sequ
     num_scales: number of resolution halvings, at least 1. It is lowered to what the image allows (the deepest map
       stays 4 pixels wide); `spec["num_scales"]` says what was used.
     channels: width of every scale, finest first; None is the published 16, 32, 64, 128, 128, 128.
+    input_channels: channels of the network input, at least 1.
     conv: form of the convolutions, "gemm" or "lax"; see `convolve`.
     precision: precision of the matrix products ("default", "high", "highest") or None.
     dtype: type of the convolutions' factors and products, e.g. "bfloat16"; None leaves them as they are.
 
   Returns:
-    A Generator whose network input is [H', W', 32], H' and W' the padded sides.
+    A Generator whose network input is [H', W', input_channels], H' and W' the padded sides.
 
   Raises:
-    ValueError: the image is too small, `num_scales` is below 1, or there are too few widths.
+    ValueError: the image is too small, `num_scales` or `input_channels` is below 1, or there are too few widths.
 
   Example:
     >>> import jax
@@ -102,5 +121,5 @@ def hourglass(image_shape: Sequence[int], *, num_scales: int = 6, channels: Sequ
   widths = tuple(channels or ((16, 32, 64) + (128,) * max(0, num_scales - 3)))[:num_scales]
   module = Hourglass(widths, image_shape[2], {"implementation": conv, "precision": precision, "dtype": dtype})
   return _generator.from_padded_module(
-      "hourglass", module, image_shape, num_scales=num_scales, widths=widths, input_channels=32, factor=1,
-      graph=_hourglass_graph(num_scales))
+      "hourglass", module, image_shape, num_scales=num_scales, widths=widths, input_channels=input_channels, factor=1,
+      graph=channel_graph(num_scales, skips=False), **input_spec(input_channels))

@@ -34,12 +34,24 @@ def _nonzero(tree, layer: Layer):
   return {name: np.asarray(array) != 0 for name, array in arrays_of(tree, layer).items()}
 
 
+def feeding(layer: Layer, outputs: Sequence, net_input) -> list:
+  """Return what is known of each source of a layer: the entries of `outputs`, or `net_input` where that feeds it."""
+  return [outputs[source] for source in layer.sources] or [net_input]
+
+
+def add_to_sources(values, sources: Sequence[np.ndarray]) -> None:
+  """Add to every source's array, in place, its part of an array over their concatenated channels; of booleans, OR."""
+  start = 0
+  for array in sources:
+    array += values[start:start + array.size]
+    start += array.size
+
+
 def _forward(graph: Sequence[Layer], arrays, net_input_channels: int):
   """Per layer, (varies, nonzero) of its output channels, and of its input channels."""
-  outputs, inputs = [], []
+  outputs, inputs, everything = [], [], np.ones(net_input_channels, bool)
   for layer, kept in zip(graph, arrays):
-    varies, nonzero = ((np.ones(net_input_channels, bool),) * 2 if layer.source is None
-                       else outputs[layer.source])
+    varies, nonzero = map(np.concatenate, zip(*feeding(layer, outputs, (everything, everything))))
     inputs.append((varies, nonzero))
     if layer.kind == "norm":
       varies = varies & kept["scale"]
@@ -78,8 +90,7 @@ def analyse(graph: Sequence[Layer], mask, net_input_channels: int):
       if "bias" in kept:
         acting[index]["bias"] = kept["bias"] & used & layer.constants_pass
       fed = kernel.any((0, 1, 3))
-    source = used_input if layer.source is None else useful[layer.source]
-    source |= fed
+    add_to_sources(fed, feeding(layer, useful, used_input))
   return acting, useful, used_input
 
 
@@ -123,21 +134,29 @@ def density_report(graph: Sequence[Layer] | None, mask, net_input_channels: int)
           for layer in graph for name, kept in _nonzero(mask, layer).items()]
 
 
+def _is_cut(graph: Sequence[Layer], index: int) -> bool:
+  """Say whether the network input reaches the image through one layer only."""
+  reached = []
+  for place, layer in enumerate(graph):
+    reached.append(place != index and any(feeding(layer, reached, True)))
+  return not reached[-1]
+
+
 def find_collapse(graph: Sequence[Layer], mask, net_input_channels: int) -> list[str]:
   """Return what makes a mask useless, in words; an empty list if nothing does.
 
-  A conv kernel with nothing kept, a norm none of whose channels is live, an image that cannot
-  vary over the pixels: each makes the masked generator constant. So does a cut to one channel of the image with that
-  channel. A mask without findings can still give a weak image.
+  A conv kernel with nothing kept or a norm none of whose channels is live, where no other way leads around that layer,
+  and an image that cannot vary over the pixels: each makes the masked generator constant. So does a cut to one channel
+  of the image with that channel. A mask without findings can still give a weak image.
   """
   arrays = [_nonzero(mask, layer) for layer in graph]
   outputs, _ = _forward(graph, arrays, net_input_channels)
   findings = []
-  for layer, kept, (varies, _) in zip(graph, arrays, outputs):
+  for index, (layer, kept, (varies, _)) in enumerate(zip(graph, arrays, outputs)):
     name = "/".join(layer.path)
-    if layer.kind == "conv" and not kept["kernel"].any():
+    if layer.kind == "conv" and not kept["kernel"].any() and _is_cut(graph, index):
       findings.append(f"conv {name} keeps none of its {kept['kernel'].size} kernel weights")
-    elif layer.kind == "norm" and not varies.any():
+    elif layer.kind == "norm" and not varies.any() and _is_cut(graph, index):
       findings.append(f"norm {name} has no live channel")
   findings += in_channels("the image cannot vary over the pixels", ~outputs[-1][0])
   return findings

@@ -13,9 +13,10 @@ class Compaction(NamedTuple):
 
   Attributes:
     net_input: indices of the kept channels of the network input.
-    rows: indices of the kept input channels (conv) or channels (norm), an array a layer.
-    columns: indices of the kept output channels, an array a layer.
-    widths: number of output channels of every layer of the small net, rounded up.
+    rows: indices of the kept input channels, an array a layer, counted over the concatenation of what feeds it.
+    columns: indices of the kept output channels, an array a layer; those of a norm are its rows.
+    widths: number of output channels of every layer of the small net: of a conv rounded up, of a norm the sum of what
+      feeds it.
     input_width: channels of the small network input, rounded up.
   """
   net_input: np.ndarray
@@ -25,11 +26,26 @@ class Compaction(NamedTuple):
   input_width: int
 
 
-def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
-                    multiple: int = 8) -> Compaction:
+def _joined(indices: Sequence[np.ndarray], widths: Sequence[int]) -> np.ndarray:
+  """Return indices into arrays of some widths as indices into the concatenation of these arrays."""
+  starts = np.cumsum([0, *widths[:-1]])
+  return np.concatenate([start + array for start, array in zip(starts, indices)])
+
+
+def _with_norms(graph: Sequence[Layer], widths: Sequence[int], input_width: int) -> tuple[int, ...]:
+  """Return the widths of all layers, those of the norms as the convs' and the input's make them."""
+  widths = list(widths)
+  for index, layer in enumerate(graph):
+    if layer.kind == "norm":
+      widths[index] = sum(_acting.feeding(layer, widths, input_width))
+  return tuple(widths)
+
+
+def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *, multiple: int = 8,
+                    whole_input: bool = False) -> Compaction:
   """Find the channels that a masked generator needs; everything else is removed exactly.
 
-  A norm keeps the number of its channels, so a conv and the norms behind it share one set. A
+  A norm keeps the number of its channels, so it shares one set with what feeds it. A
   channel that is constant but reaches the image stays, as a conv channel without kernel weights.
 
   Args:
@@ -38,19 +54,23 @@ def plan_compaction(graph: Sequence[Layer], mask, net_input_channels: int, *,
     net_input_channels: number of channels of the network input.
     multiple: widths are rounded up to it, and filled with zeros (exact), so that masks of
       similar widths share one compiled program.
+    whole_input: whether to keep all channels of the network input, in order and not rounded up, for a network whose
+      input is computed in every step.
   """
   _, useful, used_input = _acting.analyse(graph, mask, net_input_channels)
-  for index in reversed(range(len(graph))):
-    if graph[index].kind == "norm" and graph[index].source is not None:
-      useful[graph[index].source] |= useful[index]
-  columns = [np.flatnonzero(used) for used in useful]
-  rows, round_up = [], lambda count: max(1, -(-count // multiple)) * multiple
-  for layer in graph:
-    rows.append(np.flatnonzero(used_input) if layer.source is None else columns[layer.source])
-  widths = [round_up(c.size) for c in columns]
-  widths[-1] = columns[-1].size  # the image's channels
-  return Compaction(np.flatnonzero(used_input), tuple(rows), tuple(columns), tuple(widths),
-                    round_up(int(used_input.sum())))
+  for layer, used in reversed(list(zip(graph, useful))):
+    if layer.kind == "norm":
+      _acting.add_to_sources(used, _acting.feeding(layer, useful, used_input))
+  net_input = np.flatnonzero(used_input | whole_input)
+  rows, columns = [], []
+  for layer, used in zip(graph, useful):
+    sizes = [source.size for source in _acting.feeding(layer, useful, used_input)]
+    rows.append(_joined(_acting.feeding(layer, columns, net_input), sizes))
+    columns.append(rows[-1] if layer.kind == "norm" else np.flatnonzero(used))
+  round_up = lambda count: max(1, -(-count // multiple)) * multiple
+  widths = [*(round_up(indices.size) for indices in columns[:-1]), columns[-1].size]  # last: the image's channels
+  input_width = net_input_channels if whole_input else round_up(net_input.size)
+  return Compaction(net_input, tuple(rows), tuple(columns), _with_norms(graph, widths, input_width), input_width)
 
 
 def widest(plans: Sequence[Compaction]) -> list[int]:
@@ -58,25 +78,28 @@ def widest(plans: Sequence[Compaction]) -> list[int]:
   return [max(counts) for counts in zip(*((*plan.widths, plan.input_width) for plan in plans))]
 
 
-def widen(plan: Compaction, widths: Sequence[int]) -> Compaction:
+def widen(graph: Sequence[Layer], plan: Compaction, widths: Sequence[int]) -> Compaction:
   """Give a plan the widths of `widest`, so that a batch's small trees stack; exact."""
-  return plan._replace(widths=tuple(widths[:-1]), input_width=widths[-1])
+  *widths, input_width = widths
+  return plan._replace(widths=_with_norms(graph, widths, input_width), input_width=input_width)
 
 
 def _placements(graph: Sequence[Layer], plan: Compaction, params):
   """Yield (place in the graph, name, full index, small shape, small index) of every array."""
+  places = []  # of the kept output channels in the small net; parts of a concatenation are filled up one by one
   for index, layer in enumerate(graph):
-    rows, columns = plan.rows[index], plan.columns[index]
-    width = plan.widths[index]
-    in_width = plan.input_width if layer.source is None else plan.widths[layer.source]
+    rows, columns, width = plan.rows[index], plan.columns[index], plan.widths[index]
+    in_widths = _acting.feeding(layer, plan.widths, plan.input_width)
+    small_rows = _joined(_acting.feeding(layer, places, np.arange(plan.net_input.size)), in_widths)
+    places.append(small_rows if layer.kind == "norm" else np.arange(columns.size))
     for name, array in _acting.arrays_of(params, layer).items():
       if name == "kernel":
         size = array.shape[:2]
-        yield (index, name, np.ix_(range(size[0]), range(size[1]), rows, columns),
-               (*size, in_width, width),
-               np.s_[:, :, :rows.size, :columns.size])
+        taps = tuple(map(range, size))
+        yield (index, name, np.ix_(*taps, rows, columns), (*size, sum(in_widths), width),
+               np.ix_(*taps, small_rows, places[-1]))
       else:
-        yield index, name, (columns,), (width,), np.s_[:columns.size]
+        yield index, name, (columns,), (width,), (places[-1],)
 
 
 def compact(graph: Sequence[Layer], plan: Compaction, tree):

@@ -16,26 +16,29 @@ def synaptic_flow(graph: Sequence[generators.Layer], params):
 
   Norms are left with their scale and offset alone. All values are positive, and a constant input
   stays constant over the pixels through padding, pooling and upsampling; the gradient of a layer, summed
-  over its pixels, goes through them unchanged. So R and its gradient are those of a chain of matrices
+  over its pixels, goes through them unchanged. So R and its gradient are those of a network of matrices
   over channels, worked out here in float64, up to the factor H W of all scores.
 
   Args:
-    graph: channel graph of the generator, a chain of layers.
+    graph: channel graph of the generator, of which a conv is the first layer.
     params: tree of weights; those that a mask has removed are zero and score zero.
   """
   layers = [{name: np.abs(np.asarray(array, np.float64))
              for name, array in _acting.arrays_of(params, layer).items()} for layer in graph]
-  flow = [np.ones(layers[0]["kernel"].shape[2])]
-  for arrays in layers:
-    through = (flow[-1] @ arrays["kernel"].sum((0, 1)) if "kernel" in arrays
-               else flow[-1] * arrays["scale"])
+  net_input = np.ones(layers[0]["kernel"].shape[2])
+  flow, inputs = [], []
+  for layer, arrays in zip(graph, layers):
+    into = np.concatenate(_acting.feeding(layer, flow, net_input))
+    through = into @ arrays["kernel"].sum((0, 1)) if "kernel" in arrays else into * arrays["scale"]
     flow.append(through + arrays.get("bias", 0) + arrays.get("offset", 0))
-  gradient, scores = np.ones(flow[-1].size), {}
-  for layer, arrays, into in reversed(list(zip(graph, layers, flow))):
+    inputs.append(into)
+  gradients, scores = [np.zeros(channels.size) for channels in flow], {}
+  gradients[-1] += 1
+  for layer, arrays, into, gradient in reversed(list(zip(graph, layers, inputs, gradients))):
     back = {"kernel": lambda: into[:, None] * gradient, "scale": lambda: into * gradient}
     scores[layer.path] = {name: array * back.get(name, lambda: gradient)() for name, array in arrays.items()}
-    gradient = (arrays["kernel"].sum((0, 1)) @ gradient if "kernel" in arrays
-                else arrays["scale"] * gradient)
+    _acting.add_to_sources(arrays["kernel"].sum((0, 1)) @ gradient if "kernel" in arrays else arrays["scale"] * gradient,
+                           _acting.feeding(layer, gradients, np.zeros(net_input.size)))
   return jax.tree_util.tree_map_with_path(
       lambda path, _: scores[tuple(key.key for key in path[:-1])][path[-1].key], params)
 
@@ -44,7 +47,7 @@ def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, spa
   """SynFlow: prune in small exponential steps and score what is left anew (Tanaka et al. 2020, arXiv 2006.05467).
 
   Args:
-    graph: channel graph of the generator, a chain of layers.
+    graph: channel graph of the generator, of which a conv is the first layer.
     params: params at initialisation.
     keep_fraction: share of the weights that the last step keeps, exact.
     spared: tree of one bool an array: it is never pruned, and counts as kept. None: none is.
@@ -59,7 +62,7 @@ def synflow(graph: Sequence[generators.Layer], params, keep_fraction: float, spa
   """
   if graph is None:
     raise ValueError("graph=None: SynFlow follows the weights from layer to layer; allowed: a generator with a channel graph "
-                     "(hourglass, deep_decoder, from_apply with a graph), or another source of the mask.")
+                     "(those of GENERATORS, from_apply with a graph), or another source of the mask.")
   join = lambda tree: np.concatenate([np.ravel(array) for array in jax.tree.leaves(tree)])
   if spared is None:
     spared = jax.tree.map(lambda p: False, params)

@@ -165,7 +165,7 @@ def _compact(work: _Work, kept: Sequence[Any]) -> list[tuple[Any, Any, fitting.P
   plans = [fitting.plan_compaction(generator, mask, work.rows[0].problem) for mask in kept]
   if work.widths is None:  # else the stored state has them, whichever rows have failed since
     work.widths = [max(counts) for counts in zip(*parallel.gather(masks.widest(plans)))]
-  return [fitting.compact(generator, masks.widen(plan, work.widths), row.params, mask, row.problem)
+  return [fitting.compact(generator, masks.widen(generator.graph, plan, work.widths), row.params, mask, row.problem)
           for row, mask, plan in zip(work.rows, kept, plans)]
 
 

@@ -19,17 +19,19 @@ _TILE_SIDES = (2048, 1024, 512, 256)
 def _generator_options(settings: Settings, num_scales: int | None = None) -> tuple:
   compute, asked = settings.compute, settings.generator
   conv = generators.resolve_implementation(compute.conv, jax.default_backend())
-  return (asked.name, num_scales or asked.num_scales, asked.channels, conv, compute.precision, compute.dtype)
+  skip_channels = asked.skip_channels if asked.name == "skip_hourglass" else None
+  return (asked.name, num_scales or asked.num_scales, asked.channels, skip_channels, conv, compute.precision, compute.dtype)
 
 
 @functools.lru_cache(maxsize=256)
 def _make_generator(shape, options) -> generators.Generator:
   """One generator for all jobs of its shape, so that what is compiled for it serves them all."""
-  name, num_scales, channels, conv, precision, dtype = options
+  name, num_scales, channels, skip_channels, conv, precision, dtype = options
+  more = {} if skip_channels is None else {"skip_channels": skip_channels}
   with _errors.named("generator"):
     return generators.make_generator(
         name, image_shape=shape, num_scales=num_scales, channels=channels, conv=conv,
-        precision=precision, dtype=None if dtype == "float32" else dtype)
+        precision=precision, dtype=None if dtype == "float32" else dtype, **more)
 
 
 @functools.lru_cache(maxsize=256)

@@ -217,8 +217,8 @@ def test_refusal_names_the_file_and_the_reason(in_tmp):
 
 
 def test_layers_follow_the_graph_and_kernels_are_transposed():
-  graph = (generators.Layer(("z",), "norm", None, False), generators.Layer(("block", "b"), "conv", 0, True),
-           generators.Layer(("block", "a"), "conv", 1, True))
+  graph = (generators.Layer(("z",), "norm", (), False), generators.Layer(("block", "b"), "conv", (0,), True),
+           generators.Layer(("block", "a"), "conv", (1,), True))
   params = {
       "z": {"offset": np.zeros(2), "scale": np.zeros(2)},
       "block": {"a": {"kernel": np.zeros((1, 1, 2, 1))},

@@ -144,12 +144,12 @@ def norm(scale, offset):
 
 
 # Net input (2 channels) -> conv a -> norm b (a nonlinearity follows) -> head (1 channel).
-SHORT = (Layer(("a",), "conv", None, False), Layer(("b",), "norm", 0, True),
-         Layer(("head",), "conv", 1, True))
+SHORT = (Layer(("a",), "conv", (), False), Layer(("b",), "norm", (0,), True),
+         Layer(("head",), "conv", (1,), True))
 # The same with a norm c straight before a second conv d, which a norm e follows.
-LONG = (Layer(("a",), "conv", None, False), Layer(("b",), "norm", 0, True),
-        Layer(("c",), "norm", 1, False), Layer(("d",), "conv", 2, False),
-        Layer(("e",), "norm", 3, True), Layer(("head",), "conv", 4, True))
+LONG = (Layer(("a",), "conv", (), False), Layer(("b",), "norm", (0,), True),
+        Layer(("c",), "norm", (1,), False), Layer(("d",), "conv", (2,), False),
+        Layer(("e",), "norm", (3,), True), Layer(("head",), "conv", (4,), True))
 
 
 def dense_mask(graph):
@@ -226,9 +226,9 @@ def test_only_the_head_bias_acts_where_nothing_reaches_the_image():
 
 def test_constants_pass_through_a_conv_before_a_nonlinearity():
   # As in the deep decoder: conv a -> ReLU -> norm b -> conv d -> ReLU -> norm e -> head.
-  graph = (Layer(("a",), "conv", None, True), Layer(("b",), "norm", 0, True),
-           Layer(("d",), "conv", 1, True), Layer(("e",), "norm", 2, True),
-           Layer(("head",), "conv", 3, True))
+  graph = (Layer(("a",), "conv", (), True), Layer(("b",), "norm", (0,), True),
+           Layer(("d",), "conv", (1,), True), Layer(("e",), "norm", (2,), True),
+           Layer(("head",), "conv", (3,), True))
   # A bias can open a ReLU, and an offset without scale shifts what varies in the next one.
   check(graph, {"b": norm([0, 1], [1, 1])}, {"a": conv([[0, 1], [0, 1]], [0, 1])})
 

@@ -20,8 +20,8 @@ def flat(tree):
 
 
 # One input of 2 channels, a 1x1 conv to 2, a norm, a 1x1 conv to 1.
-GRAPH = (generators.Layer(("a",), "conv", None, True), generators.Layer(("n",), "norm", 0, True),
-         generators.Layer(("head",), "conv", 1, True))
+GRAPH = (generators.Layer(("a",), "conv", (), True), generators.Layer(("n",), "norm", (0,), True),
+         generators.Layer(("head",), "conv", (1,), True))
 PARAMS = {"a": {"kernel": np.array([[[[1., -2.], [3., 4.]]]])},
           "n": {"scale": np.array([1., -0.5]), "offset": np.array([0., 1.])},
           "head": {"kernel": np.array([[[[2.], [-1.]]]]), "bias": np.array([0.5])}}
