@@ -152,7 +152,8 @@ def _reflect_to(image, shape: Sequence[int]):
 
 
 def from_padded_module(name: str, module, image_shape: Sequence[int], *, num_scales: int, widths: tuple[int, ...],
-                       input_channels: int, factor: int, graph: tuple[Layer, ...], **more: Any) -> Generator:
+                       input_channels: int, factor: int, graph: tuple[Layer, ...],
+                       own_spec: dict[str, Any] | None = None) -> Generator:
   """Make a generator of a linen module that runs at multiples of 2^num_scales; its output is cropped to the image.
 
   Args:
@@ -164,7 +165,7 @@ def from_padded_module(name: str, module, image_shape: Sequence[int], *, num_sca
     input_channels: channels of the network input.
     factor: how many pixels of the image lie along one of the network input.
     graph: channel graph.
-    **more: what else a mask of it depends on, for the spec.
+    own_spec: what else a mask of it depends on, for the spec.
   """
   multiple = 2 ** num_scales
   padded = tuple(-(-size // multiple) * multiple for size in image_shape[:2])
@@ -181,5 +182,6 @@ def from_padded_module(name: str, module, image_shape: Sequence[int], *, num_sca
     net_input = _reflect_to(net_input, net_input_shape)
     return module.apply({"params": params}, net_input)[rows, columns]
 
-  spec = {"name": name, "num_scales": num_scales, "channels": list(widths), "image_channels": image_shape[2], **more}
+  spec = {"name": name, "num_scales": num_scales, "channels": list(widths), "image_channels": image_shape[2],
+          **(own_spec or {})}
   return Generator(init, apply, net_input_shape, tuple(image_shape), padded, graph, spec)

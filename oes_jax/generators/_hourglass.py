@@ -122,4 +122,4 @@ def hourglass(image_shape: Sequence[int], *, num_scales: int = 6, channels: Sequ
   module = Hourglass(widths, image_shape[2], {"implementation": conv, "precision": precision, "dtype": dtype})
   return _generator.from_padded_module(
       "hourglass", module, image_shape, num_scales=num_scales, widths=widths, input_channels=input_channels, factor=1,
-      graph=channel_graph(num_scales, skips=False), **input_spec(input_channels))
+      graph=channel_graph(num_scales, skips=False), own_spec=input_spec(input_channels))

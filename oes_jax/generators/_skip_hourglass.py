@@ -96,5 +96,5 @@ def skip_hourglass(image_shape: Sequence[int], *, num_scales: int = 6, channels:
                          {"implementation": conv, "precision": precision, "dtype": dtype})
   return _generator.from_padded_module(
       "skip_hourglass", module, image_shape, num_scales=num_scales, widths=widths, input_channels=input_channels, factor=1,
-      graph=_hourglass.channel_graph(num_scales, skips=True), skip_channels=skip_channels,
-      **_hourglass.input_spec(input_channels))
+      graph=_hourglass.channel_graph(num_scales, skips=True),
+      own_spec={"skip_channels": skip_channels, **_hourglass.input_spec(input_channels)})

@@ -9,7 +9,7 @@ import numpy as np
 
 from oes_jax import generators
 
-SMALL = {"hourglass": (4, 6), "deep_decoder": (4, 5, 6)}  # widths for two scales
+SMALL = {"hourglass": (4, 6), "deep_decoder": (4, 5, 6), "skip_hourglass": (4, 6)}  # widths for two scales
 
 
 @functools.cache  # so that its init compiles once
@@ -42,15 +42,21 @@ def random_net_input(generator, dtype=np.float32):
 
 
 def check_against(name, forward):
-  """Both forms of the convolution give the image of a plain forward pass, in the x64 of the caller."""
+  """Both forms of the convolution give the image of a plain forward pass and its gradient, in the x64 of the caller."""
   gemm, direct = (make_small(name, image_shape=(16, 24, 3), conv=conv) for conv in ("gemm", "lax"))
   params, z = random_params(gemm), random_net_input(gemm, np.float64)
-  *images, expected = jax.jit(
-      lambda p, z: (gemm.apply(p, z), direct.apply(p, z), forward(p, z)))(params, z)
+  weights = np.random.default_rng(2).standard_normal((16, 24, 3))
+  def image_and_gradient(apply, params):
+    image, pullback = jax.vjp(lambda p: apply(p, z), params)
+    return image, pullback(jnp.asarray(weights))[0]
+  *actual, (expected, expected_gradient) = jax.jit(lambda p: [
+      image_and_gradient(apply, p) for apply in (gemm.apply, direct.apply, forward)])(params)
   assert expected.shape == (16, 24, 3) and np.std(expected) > 0.01
-  for image in images:
+  for image, gradient in actual:
     assert image.dtype == jnp.float64
     np.testing.assert_allclose(image, expected, rtol=1e-11)
+    jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-11),
+                 gradient, expected_gradient)
 
 
 def conv(x, kernel, bias=None):
@@ -80,14 +86,19 @@ def _nearest_upsample(x):
 
 
 def hourglass(params, x, num_scales=2):
+  skips = []
   for i in range(1, num_scales + 1):
+    if "skip_01" in params:
+      arrays = params[f"skip_{i:02d}"]
+      skips.append(_leaky_relu(norm(conv(x, **arrays["conv"]), **arrays["norm"])))
     arrays = params[f"encoder_{i:02d}"]
     x = _average_pool(conv(x, **arrays["conv_a"]))
     x = _leaky_relu(norm(x, **arrays["norm_a"]))
     x = _leaky_relu(norm(conv(x, **arrays["conv_b"]), **arrays["norm_b"]))
   for i in range(num_scales, 0, -1):
     arrays = params[f"decoder_{i:02d}"]
-    x = norm(_nearest_upsample(x), **arrays["norm_in"])
+    x = jnp.concatenate([*skips[i - 1:i], _nearest_upsample(x)], -1)
+    x = norm(x, **arrays["norm_in"])
     x = _leaky_relu(norm(conv(x, **arrays["conv"]), **arrays["norm_out"]))
   return 1 / (1 + jnp.exp(-conv(x, **params["head"])))
 

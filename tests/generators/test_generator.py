@@ -34,7 +34,7 @@ def test_graph_names_every_array_once_and_is_ordered_by_sources(name):
     allowed = {"conv": {"kernel", "bias"}, "norm": {"scale", "offset"}}[layer.kind]
     assert set(node) <= allowed
     names += ["/".join(layer.path + (key,)) for key in node]
-    assert all(source < index for source in layer.sources) and (layer.sources or layer.kind == "conv")
+    assert all(source < index for source in layer.sources)
   assert sorted(names) == sorted(plain.named_leaves(params))
 
 
@@ -51,7 +51,7 @@ def test_image_has_any_shape(name, image_shape):
 
 
 @pytest.mark.parametrize("name, net_input_shape", [
-    ("hourglass", (20, 40, 32)), ("deep_decoder", (5, 10, 4))])
+    ("hourglass", (20, 40, 32)), ("deep_decoder", (5, 10, 4)), ("skip_hourglass", (20, 40, 32))])
 def test_image_is_the_centre_of_the_padded_one(name, net_input_shape):
   generator, padded = (plain.make_small(name, image_shape=(*size, 3)) for size in ((19, 37), (20, 40)))
   assert generator.net_input_shape == padded.net_input_shape == net_input_shape
@@ -137,6 +137,10 @@ def test_init_depends_on_the_key_only_and_arrays_differ():
     ({"channels": (8, 0)}, r"^channels=\(8, 0\)"),
     ({"channels": (8, -4)}, r"^channels=\(8, -4\)"),
     ({"name": "deep_decoder", "channels": (8, 8)}, r"at least 3 widths"),
+    ({"input_channels": 0}, r"^input_channels=0.*allowed: 1 or more"),
+    ({"name": "skip_hourglass", "channels": (8,)}, r"at least 2 widths"),
+    ({"name": "skip_hourglass", "skip_channels": 0}, r"^skip_channels=0.*allowed: 1 or more"),
+    ({"name": "skip_hourglass", "input_channels": 0}, r"^input_channels=0.*allowed: 1 or more"),
 ])
 def test_error_names_the_value_and_what_is_allowed(options, message):
   arguments = {"name": "hourglass", "image_shape": (32, 32, 3), "num_scales": 2} | options

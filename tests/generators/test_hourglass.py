@@ -1,4 +1,4 @@
-"""The hourglass equals a plain forward pass, trains like it, and has the published sizes."""
+"""The hourglasses equal a plain forward pass, train like it, and have the published sizes."""
 
 import functools
 import math
@@ -14,8 +14,12 @@ from generators import plain
 from oes_jax import generators
 
 
-def test_it_equals_the_plain_forward_pass(x64):
-  plain.check_against("hourglass", plain.hourglass)
+HOURGLASSES = ["hourglass", "skip_hourglass"]
+
+
+@pytest.mark.parametrize("name", HOURGLASSES)
+def test_it_equals_the_plain_forward_pass(x64, name):
+  plain.check_against(name, plain.hourglass)
 
 
 def _adam_losses(apply, params, z, target, *, num_steps):
@@ -41,10 +45,11 @@ def test_two_hundred_adam_steps_equal_those_of_the_plain_forward(x64):
   np.testing.assert_allclose(actual, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("num_scales, num_weights, num_arrays", [
-    (6, 3_008_867, 86), (5, 2_040_803, 72), (4, 1_072_739, 58)])
-def test_published_sizes(num_scales, num_weights, num_arrays):
-  _, params = plain.make_published("hourglass", num_scales)
+@pytest.mark.parametrize("name, num_scales, num_weights, num_arrays", [
+    ("hourglass", 6, 3_008_867, 86), ("hourglass", 5, 2_040_803, 72), ("hourglass", 4, 1_072_739, 58),
+    ("skip_hourglass", 4, 2_043_411, 74)])
+def test_published_sizes(name, num_scales, num_weights, num_arrays):
+  _, params = plain.make_published(name, num_scales)
   leaves = jax.tree.leaves(params)
   assert sum(math.prod(leaf.shape) for leaf in leaves) == num_weights
   assert len(leaves) == num_arrays
@@ -63,6 +68,29 @@ def test_lowered_generator_is_the_one_with_fewer_scales():
   assert plain.named_leaves(lowered) == plain.named_leaves(asked)
 
 
-def test_its_defaults_are_those_of_its_name():
-  made, named = generators.hourglass((64, 64, 3)), generators.make_generator("hourglass", image_shape=(64, 64, 3))
-  assert made.spec == named.spec and made.graph == named.graph and made.spec["channels"] == [16, 32, 64, 128]
+@pytest.mark.parametrize("name, widths", [("hourglass", [16, 32, 64, 128]), ("skip_hourglass", [32, 64, 128, 128])])
+def test_its_defaults_are_those_of_its_name(name, widths):
+  made, named = getattr(generators, name)((64, 64, 3)), generators.make_generator(name, image_shape=(64, 64, 3))
+  assert made.spec == named.spec and made.graph == named.graph and made.spec["channels"] == widths
+  assert made.net_input_shape == (64, 64, 32)
+
+
+@pytest.mark.parametrize("name", HOURGLASSES)
+def test_its_network_input_has_the_channels_asked_for(name):
+  usual, asked = (plain.make_small(name, input_channels=channels) for channels in (32, 5))
+  assert asked.spec == {**usual.spec, "input_channels": 5} and asked.net_input_shape == (16, 16, 5)
+  params, _ = jax.eval_shape(asked.init, jax.random.key(0))
+  assert params["encoder_01"]["conv_a"]["kernel"].shape[2] == 5
+  assert jax.eval_shape(asked.apply, params, asked.default_input()).shape == (16, 16, 3)
+
+
+def test_every_scale_has_the_skip_channels_asked_for():
+  generator = plain.make_small("skip_hourglass", skip_channels=3)
+  assert generator.spec == {"name": "skip_hourglass", "num_scales": 2, "channels": [4, 6], "image_channels": 3,
+                            "skip_channels": 3}
+  leaves = plain.named_leaves(jax.eval_shape(generator.init, jax.random.key(0))[0])
+  assert [leaves[f"skip_0{i}/conv/kernel"].shape for i in (1, 2)] == [(1, 1, 32, 3), (1, 1, 4, 3)]
+  assert [leaves[f"decoder_0{i}/norm_in/scale"].shape for i in (1, 2)] == [(9,), (9,)]
+  assert [leaves[f"decoder_0{i}/conv/kernel"].shape for i in (1, 2)] == [(3, 3, 9, 4), (3, 3, 9, 6)]
+  assert jax.eval_shape(generator.apply, plain.random_params(generator), generator.default_input()).shape == (16, 16, 3)
+
