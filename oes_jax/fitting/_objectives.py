@@ -151,7 +151,11 @@ def _fit_step(apply, params, problem: Problem, key, input_noise: float = 0):
     problem = problem.replace(loss=_SQUARED_ERROR)
   if input_noise:
     net_input = net_input + input_noise * random.normal(key, 0, net_input.shape, net_input.dtype)
-  image = apply(params, net_input)
+  if problem.recorruption is not None and problem.recorruption.flips:
+    turned, turn_back = _recorruption.turn(key, net_input)
+    image = turn_back(apply(params, turned))
+  else:
+    image = apply(params, net_input)
   return data_fit(image, problem, problem.valid if problem.fitted is None else problem.fitted), image
 
 

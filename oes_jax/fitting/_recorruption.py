@@ -11,7 +11,7 @@ from oes_jax import noise
 from oes_jax import recorruption
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=("noise", "alpha", "split"), meta_fields=("axes",))
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("noise", "alpha", "split"), meta_fields=("axes", "flips"))
 @dataclasses.dataclass(frozen=True)
 class Recorruption:
   """How a measurement is made anew in every step, for a Problem: fitting it fits the clean image, not the noise.
@@ -24,11 +24,14 @@ class Recorruption:
       for Gaussian noise, and the share of the counts that the target takes for Poisson noise.
     split: share of the measured values that the generator is fed with in a step, in (0, 1]; it is fitted to all.
     axes: axes of the measurement along which parts are left out, each across all other axes; (): none are.
+    flips: whether the generator is fed, in a step, with a mirror image, upside down or not, turned or not, at random; its
+      image is turned back.
   """
   noise: noise.Noise
   alpha: Any = 0.5
   split: Any = 1.0
   axes: tuple[int, ...] = ()
+  flips: bool = False
 
   def __post_init__(self):
     if self.noise.model not in recorruption.RECORRUPT:
@@ -82,3 +85,19 @@ def recorrupt(problem, key):
     seen = kept if seen is None else kept * seen
   net_input = problem.net_input if problem.first_image is None else problem.first_image(fed, seen)
   return net_input, problem.replace(measurement=target)
+
+
+def turn(key, image):
+  """Mirror an image [H, W, C] along either axis, and swap both where they are alike, at random.
+
+  Returns:
+    (turned image, function that turns an image of its size back).
+  """
+  upside, sideways, swapped = jax.random.bernoulli(jax.random.fold_in(key, 3), shape=(3,))
+  square = image.shape[0] == image.shape[1]
+  def swap(values):
+    return jnp.where(swapped, values.swapaxes(0, 1), values) if square else values
+  def mirror(values):
+    values = jnp.where(upside, values[::-1], values)
+    return jnp.where(sideways, values[:, ::-1], values)
+  return swap(mirror(image)), lambda values: mirror(swap(values))

@@ -41,6 +41,10 @@ class FitSettings(settings.Settings):
       "recorrupted; all are fitted. None: 0.8 of inpainting, else 1.", kind=float,
       allowed="a number in (0, 1], or None for automatic", test=lambda v: 0 < v <= 1)
 
+  flips: bool = settings.setting(
+      False, "Whether objective recorrupted feeds the generator, in a step, with a mirror image, upside down or not, turned "
+      "or not, at random. Its image is turned back.")
+
   def check_noise(self, model: str, prefix: str = "") -> None:
     """Raise a ValueError where noise of a model cannot be drawn anew; messages name the settings after the prefix."""
     if self.objective == "recorrupted" and model not in recorruption.RECORRUPT:

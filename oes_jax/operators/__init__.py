@@ -27,6 +27,7 @@ from oes_jax.operators._named import Family
 from oes_jax.operators._named import make_operator
 from oes_jax.operators._operator import adjoint
 from oes_jax.operators._operator import chain
+from oes_jax.operators._operator import count_first_image_channels
 from oes_jax.operators._operator import count_measured
 from oes_jax.operators._operator import ForwardOperator
 from oes_jax.operators._operator import identity
@@ -36,3 +37,4 @@ from oes_jax.operators._settings import OperatorSettings
 from oes_jax.operators._super_resolution import DOWNSAMPLING
 from oes_jax.operators._super_resolution import downsampling
 from oes_jax.operators._tomography import tomography
+from oes_jax.operators._noise_level import NoiseLevel

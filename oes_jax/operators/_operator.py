@@ -40,6 +40,7 @@ class ForwardOperator(NamedTuple):
       [..., 1] of 0 and 1, only what is 1 may be used, None is all. None: `estimate` of what is seen.
     split_axes: axes of the measurement along which parts can be left out of what a network is fed with, each across all
       other axes: the lines of k-space, the angles of a sinogram, pixels. (): none.
+    split_share: share of these parts that a network is fed with where none is asked for.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
@@ -53,6 +54,7 @@ class ForwardOperator(NamedTuple):
   is_complex: bool = False
   first_image: Callable[[Any, Any, Any], Any] | None = None
   split_axes: tuple[int, ...] = ()
+  split_share: float = 1.0
 
   def bind(self, op_params):
     """Return the function image -> measurement, a pytree whose leaves are `op_params`: a Problem's `forward`."""
@@ -93,6 +95,14 @@ def count_measured(operator: ForwardOperator, image_shape: Sequence[int]) -> int
   return min(count, math.prod(image_shape))
 
 
+def count_first_image_channels(operator: ForwardOperator, image_shape: Sequence[int]) -> int:
+  """Return the channels of the first image that an operator feeds a network with, of an image (H, W, C)."""
+  op_params = operator.init(np.random.default_rng(0))
+  def first_image(image):
+    return operator.bind_first_image(op_params)(operator.apply(op_params, image), None)
+  return jax.eval_shape(first_image, jax.ShapeDtypeStruct(tuple(image_shape), np.float32)).shape[-1]
+
+
 def chain(*operators: ForwardOperator) -> ForwardOperator:
   """Return the operator that applies all, the first one to the image; op_params is their tuple.
 
@@ -108,7 +118,8 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
       init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: operators[-1].seen(op_params[-1]),
       estimate, operators[0].image_shape, math.prod(operator.unit for operator in operators),
       sum(operator.num_bytes for operator in operators), all(operator.measures_image for operator in operators),
-      all(operator.tileable for operator in operators), operators[0].is_complex, split_axes=operators[-1].split_axes)
+      all(operator.tileable for operator in operators), operators[0].is_complex, split_axes=operators[-1].split_axes,
+      split_share=operators[-1].split_share)
 
 
 @functools.lru_cache(maxsize=None)

@@ -106,6 +106,9 @@ def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[i
   if settings.mask.source == "imp_oracle" and (data.truth is None or data.scan is not None):
     raise ValueError("mask.source='imp_oracle' prunes on the clean image; allowed: with "
                      f"truth{given.place}, and not of a scan.")
+  if given.loss is not None and settings.fit.objective == "recorrupted":
+    raise ValueError("loss does not go with fit.objective='recorrupted', which fits the squared error; allowed: "
+                     "settings={'fit.objective': 'plain'}, or noise.model in settings.")
   if settings.compute.tile and not data.operator.tileable:
     raise ValueError(f"compute.tile={settings.compute.tile} cuts an image that the operator measures as a whole; "
                      "allowed: None or 0.")

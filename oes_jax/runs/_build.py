@@ -32,12 +32,19 @@ def is_simulated(settings: Settings, bundled: bool) -> bool:
     return False
   if settings.operator.simulate is not None:
     return settings.operator.simulate
-  known = () if bundled else noise.NOISE_MODELS[settings.noise.model].fits_with  # the fit's, of a measured file
+  known = () if bundled else fitted_strength(settings)  # of a measured file
   given = [getattr(settings.noise, name) for name in noise.Strength._fields
            if getattr(settings.noise, name) is not None and name not in known]
   if family_of(settings).tileable and bundled and not any(given):  # each pixel is measured
     return not given  # noise.sigma=0 leaves nothing to restore, and no truth
   return bundled or any(given)
+
+
+def fitted_strength(settings: Settings) -> tuple[str, ...]:
+  """Return the fields of noise.Strength that the data fit reads; of Gaussian noise fit.sigma takes their place."""
+  model = noise.NOISE_MODELS[settings.noise.model]
+  recorrupted = settings.fit.objective == "recorrupted" and settings.noise.model != "gaussian"
+  return model.reads if recorrupted else model.fits_with
 
 
 def strength(settings: Settings, simulated: bool) -> noise.Strength:
@@ -51,7 +58,7 @@ def strength(settings: Settings, simulated: bool) -> noise.Strength:
   values = {name: getattr(settings.noise, name) for name in noise.Strength._fields}
   found = noise.Strength(**{name: default[name] if value is None and simulated and name in model.reads else value
                             for name, value in values.items()})
-  for name in model.fits_with:
+  for name in fitted_strength(settings):
     if not getattr(found, name):
       raise ValueError(f"noise.model={settings.noise.model!r} needs noise.{name}={getattr(found, name)} above 0: its "
                        "data fit depends on it.")

@@ -19,6 +19,13 @@ def check_config(config, **given: Any) -> _settings.Settings:
   settings = _settings.read_settings(config)._replace(**given)
   if settings.weights.guard is None and settings.output.image == "guarded":
     raise ValueError("output.image='guarded' needs weights.guard; allowed: variance, held_out.")
+  settings.fit.check_noise(settings.noise.model, "fit.")
+  if settings.fit.objective == "plain" and settings.fit.sigma is not None:
+    raise ValueError(f"fit.sigma={settings.fit.sigma} is not used by fit.objective='plain'; allowed: "
+                     "fit.objective='recorrupted', or None.")
+  if settings.generator.input == "measurement" and settings.generator.name == "deep_decoder":
+    raise ValueError("generator.input='measurement' has the pixels of the image, which generator.name='deep_decoder' does not "
+                     "take; allowed: generator.input='noise', or generator.name='skip_hourglass'.")
   family, name = _build.family_of(settings), settings.operator.name
   if settings.compute.tile and not family.tileable:
     raise ValueError(f"compute.tile={settings.compute.tile} cuts an image that operator.name={name!r} "

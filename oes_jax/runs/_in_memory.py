@@ -136,8 +136,7 @@ def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _E
   overlap, parts = job.settings.compute.tile_overlap, []
   places = tiles.cut(measurement.values.shape, job.tile, overlap)
   for number, place in enumerate(places):
-    truth = None if measurement.truth is None else measurement.truth[place]
-    part = _run.tile_job(job, number, measurement.values[place], truth)
+    part = _run.tile_job(job, number, measurement, place)
     ended, = _restore_rows([part], [_measure.measure(part, _warn)], plan)
     if ended.failure:
       return _Ended(failure=f"tile {number + 1} of {len(places)}: {ended.failure}")

@@ -28,7 +28,7 @@ from oes_jax.runs._settings import Settings
 _CHUNK_WORK = {"cpu": 1_000_000, "gpu": 50_000_000, "tpu": 50_000_000}
 # Keys that may differ between the images of a batch; see `group_key`.
 _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
-              "data.max_side", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source", "mask.path",
+              "data.max_side", "fit.sigma", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source", "mask.path",
               "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
 FORMAT = 8
@@ -180,7 +180,7 @@ def claim(job: Job) -> None:
 
 def frame_generator(job: Job, frame: tuple[int, int, int]) -> generators.Generator:
   """Return the job's generator with the output (H, W, C) of its batch's frame."""
-  return _size.make_generator(job.settings, frame, job.generator.spec["num_scales"])
+  return _size.make_generator(job.settings, frame, job.data.operator, job.generator.spec["num_scales"])
 
 
 def group_key(job: Job) -> str:

@@ -27,11 +27,13 @@ class Measurement(NamedTuple):
     truth: clean image [H, W, C], or None.
     op_params: parameters of the operator.
     estimate: first image [H, W, C] made of the values, for the eye and for comparison.
+    noise_level: operators.NoiseLevel that was estimated of the values, where the fit needs it and none is named; or None.
   """
   values: np.ndarray
   truth: np.ndarray | None
   op_params: Any
   estimate: np.ndarray
+  noise_level: operators.NoiseLevel | None = None
 
 
 def _unit_values(job: Job, warn: Callable[[str], None]):
@@ -81,7 +83,38 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
       values = jnp.clip(values, 0, 1)
   seen = operator.seen(op_params)
   values = np.asarray(values if seen is None else values * seen)
-  return Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1))
+  level = _noise_level(job, op_params, values, warn)
+  return Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level)
+
+
+def _noise_level(job: Job, op_params, values, warn) -> operators.NoiseLevel | None:
+  """Estimate how strong the noise of a measurement is, where objective recorrupted needs to know it and is not told.
+
+  Raises:
+    ValueError: it cannot be told from what the operator measures.
+  """
+  settings = job.settings
+  if settings.fit.objective != "recorrupted" or settings.noise.model != "gaussian" or settings.fit.sigma is not None:
+    return None
+  level = operators.estimate_noise_level(job.data.operator, op_params, values)
+  for text in operators.noise_warnings(level):
+    warn(f"{settings.data.source}: {text}")
+  return level
+
+
+def recorruption_of(job: Job, measurement: Measurement) -> fitting.Recorruption | None:
+  """Return how the measurement of a job is made anew in every step, or None: it is fitted as it is."""
+  fit, operator = job.settings.fit, job.data.operator
+  if fit.objective != "recorrupted":
+    return None
+  sigma = job.data.strength.sigma
+  if job.settings.noise.model == "gaussian":
+    sigma = fit.sigma if measurement.noise_level is None else measurement.noise_level.sigma
+  number = jnp.result_type(float).type
+  strength = noise.Strength(*(number(value or 0) for value in job.data.strength._replace(sigma=sigma)))
+  split = operator.split_share if fit.split is None else fit.split
+  return fitting.Recorruption(noise.Noise(job.settings.noise.model, strength), number(fit.alpha), number(split),
+                              operator.split_axes if split < 1 else (), fit.flips)
 
 
 @dataclasses.dataclass
@@ -155,9 +188,11 @@ def make_row(generator: generators.Generator, frame: tuple[int, int, int], frame
   held_out = None
   if weights.guard == "held_out":
     held_out = (random.stream_key(seed, "held_out"), weights.held_out)
-  net_input = np.asarray(generator.sample_input(random.stream_key(seed, "net_input")))
+  net_input = None
+  if job.settings.generator.input == "noise":
+    net_input = np.asarray(generator.sample_input(random.stream_key(seed, "net_input")))
   problem = fitting.pose(operator, measurement.op_params, values, job.loss(), net_input, valid=valid, seen=seen,
-                         held_out=held_out)
+                         held_out=held_out, recorruption=recorruption_of(job, measurement))
   params, _ = generator.init(random.stream_key(seed, "params"))
   truth = None if measurement.truth is None else _place(measurement.truth, frame)
   return Row(job, filling, measurement, problem, truth, jax.device_get(params))

@@ -17,6 +17,7 @@ from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import operators
 from oes_jax.runs import _masks
+from oes_jax.runs import _measure
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
@@ -56,10 +57,20 @@ def describe(job: Job, measurement: Measurement, mask, collapse: list[str], rest
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
   report = _masks.density_report(job, mask)
   return {
-      "quality": quality, "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
+      "quality": quality, "noise_level": noise_level_of(job, measurement), "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
                "prior": job.density.keep_fraction, "layers": [r._asdict() for r in report]}}
+
+
+def noise_level_of(job: Job, measurement: Measurement) -> dict[str, Any] | None:
+  """Return what summary.json says of the noise level that the fit was told of or estimated; None where it needs none."""
+  recorruption = _measure.recorruption_of(job, measurement)
+  if recorruption is None or job.settings.noise.model != "gaussian":
+    return None
+  level = measurement.noise_level
+  return {"sigma": float(recorruption.noise.strength.sigma), "estimated": level is not None,
+          **({} if level is None else {"correlation": level.correlation, "clipped": level.clipped})}
 
 
 def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str], restored: fitting.Restoration,
@@ -117,7 +128,7 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
     times["per_step"] /= len(parts)
   weights = {name: sum(part["mask"][name] for part in parts) for name in ("kept", "acting", "size")}
   return {
-      "quality": quality, "seconds": seconds, "tiles": len(parts), "peak_bytes": parts[0]["peak_bytes"],
+      "quality": quality, "noise_level": noise_level_of(job, measurement), "seconds": seconds, "tiles": len(parts), "peak_bytes": parts[0]["peak_bytes"],
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
                "prior": job.density.keep_fraction}}

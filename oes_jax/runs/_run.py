@@ -116,8 +116,7 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
     if signals.received:
       raise _processes.Interrupted(signals.received)
     began = time.perf_counter()
-    part = tile_job(job, number, measurement.values[place],
-                     None if measurement.truth is None else measurement.truth[place])
+    part = tile_job(job, number, measurement, place)
     print(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
           f"columns {place[1].start} to {place[1].stop}", flush=True)
     finished = part.workdir / "summary.json"
@@ -135,14 +134,18 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
   return _outputs.write_tiled(job, measurement, image, summaries)
 
 
-def tile_job(job: Job, number: int, values, truth) -> Job:
-  """Return the job of a tile: a floating-point image that needs neither noise nor an intensity map."""
+def tile_job(job: Job, number: int, measurement: _measure.Measurement, place) -> Job:
+  """Return the job of a tile: a floating-point image that needs no noise, no intensity map and no noise level of its own."""
   picture = dataclasses.replace(
-      job.data.picture, values=np.asarray(values), alpha=None, squeezed=False, suffix=".npy")
-  data = dataclasses.replace(job.data, picture=picture, truth=None if truth is None else np.asarray(truth),
-                             limits=(0.0, 1.0), simulated=False, operator=operators.identity(job.shape))
+      job.data.picture, values=np.asarray(measurement.values[place]), alpha=None, squeezed=False, suffix=".npy")
+  truth = None if measurement.truth is None else np.asarray(measurement.truth[place])
+  data = dataclasses.replace(job.data, picture=picture, truth=truth, limits=(0.0, 1.0), simulated=False,
+                             operator=operators.identity(job.shape))
+  settings = job.settings
+  if measurement.noise_level is not None:
+    settings = settings._replace(fit=dataclasses.replace(settings.fit, sigma=measurement.noise_level.sigma))
   folder = job.workdir and job.workdir / "tiles" / f"{number:03d}"
-  return dataclasses.replace(job, workdir=folder, data=data, tile=None)
+  return dataclasses.replace(job, settings=settings, workdir=folder, data=data, tile=None)
 
 
 def _describe_measurement(job: Job) -> str:

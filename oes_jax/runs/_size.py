@@ -16,22 +16,24 @@ from oes_jax.runs._settings import Settings
 _TILE_SIDES = (2048, 1024, 512, 256)
 
 
-def _generator_options(settings: Settings, num_scales: int | None = None) -> tuple:
+def _generator_options(settings: Settings, shape, operator: operators.ForwardOperator,
+                       num_scales: int | None = None) -> tuple:
   compute, asked = settings.compute, settings.generator
   conv = generators.resolve_implementation(compute.conv, jax.default_backend())
-  skip_channels = asked.skip_channels if asked.name == "skip_hourglass" else None
-  return (asked.name, num_scales or asked.num_scales, asked.channels, skip_channels, conv, compute.precision, compute.dtype)
+  more = (("skip_channels", asked.skip_channels),) if asked.name == "skip_hourglass" else ()
+  if asked.input == "measurement":
+    more += (("input_channels", operators.count_first_image_channels(operator, shape)),)
+  return (asked.name, num_scales or asked.num_scales, asked.channels, more, conv, compute.precision, compute.dtype)
 
 
 @functools.lru_cache(maxsize=256)
 def _make_generator(shape, options) -> generators.Generator:
   """One generator for all jobs of its shape, so that what is compiled for it serves them all."""
-  name, num_scales, channels, skip_channels, conv, precision, dtype = options
-  more = {} if skip_channels is None else {"skip_channels": skip_channels}
+  name, num_scales, channels, more, conv, precision, dtype = options
   with _errors.named("generator"):
     return generators.make_generator(
         name, image_shape=shape, num_scales=num_scales, channels=channels, conv=conv,
-        precision=precision, dtype=None if dtype == "float32" else dtype, **more)
+        precision=precision, dtype=None if dtype == "float32" else dtype, **dict(more))
 
 
 @functools.lru_cache(maxsize=256)
@@ -39,10 +41,10 @@ def _estimate_need(part, whole, options, remembered: int) -> _memory.Need:
   return _memory.estimate_memory(_make_generator(part, options), part, whole, options[-1], remembered)
 
 
-def make_generator(settings: Settings, shape: tuple[int, int, int],
+def make_generator(settings: Settings, shape: tuple[int, int, int], operator: operators.ForwardOperator,
                    num_scales: int | None = None) -> generators.Generator:
   """Return the generator of settings for an image (H, W, C); with another number of scales, where one is given."""
-  return _make_generator(tuple(shape), _generator_options(settings, num_scales))
+  return _make_generator(tuple(shape), _generator_options(settings, shape, operator, num_scales))
 
 
 def fit_memory(settings: Settings, shape, stored: int | None, operator: operators.ForwardOperator):
@@ -57,7 +59,7 @@ def fit_memory(settings: Settings, shape, stored: int | None, operator: operator
   Raises:
     ValueError: the memory does not suffice.
   """
-  free, compute, options = _memory.available_memory(), settings.compute, _generator_options(settings)
+  free, compute, options = _memory.available_memory(), settings.compute, _generator_options(settings, shape, operator)
   remembered = settings.weights.guard_window if settings.weights.guard == "variance" else 0
   sides = (compute.tile,) if compute.tile is not None else ((0, *_TILE_SIDES) if operator.tileable else (0,))
   for side in sides if stored is None else (stored,):
