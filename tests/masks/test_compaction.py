@@ -228,3 +228,49 @@ def test_a_branch_without_a_live_channel_leaves_zeros_that_change_nothing(dead):
   image = _density.masked_output(generator, small.params, small.mask, small.problem.net_input)
   np.testing.assert_allclose(image, expected, atol=1e-5)
   assert np.std(expected) > 1e-3
+
+
+# Norms i of the network input and c of three outputs, of which others feed convs too; d sees a concatenation as it is.
+TANGLED = tuple(generators.Layer((name,), kind, sources, passes) for name, kind, sources, passes in (
+    ("i", "norm", (), True), ("a", "conv", (), False), ("b", "norm", (1,), True), ("d", "conv", (2, 0), False),
+    ("e", "norm", (3,), True), ("c", "norm", (2, 4, 0), False), ("f", "conv", (5,), False), ("g", "norm", (6,), True),
+    ("head", "conv", (7,), True)))
+
+
+def _evaluate(graph, params, net_input):
+  """Return what a graph of 1 x 1 convs gives, as it reads."""
+  outputs = []
+  for layer in graph:
+    x = np.concatenate([outputs[source] for source in layer.sources] or [net_input], -1)
+    arrays = params[layer.path[0]]
+    if layer.kind == "conv":
+      x = x @ arrays["kernel"][0, 0] + arrays["bias"]
+    else:
+      x = (x - x.mean((0, 1))) / np.sqrt(x.var((0, 1)) + 1e-5) * arrays["scale"] + arrays["offset"]
+      x = np.where(x > 0, x, 0.2 * x) if layer.constants_pass else x
+    outputs.append(x)
+  return outputs[-1]
+
+
+def test_any_graph_of_branches_is_compacted_exactly():
+  rng = np.random.default_rng(0)
+  outputs, params = {"a": 5, "d": 4, "f": 6, "head": 2}, {}
+  for layer in TANGLED:
+    fed = sum(outputs[TANGLED[source].path[0]] for source in layer.sources) or 3
+    (name,), width = layer.path, outputs.setdefault(layer.path[0], fed)
+    shapes = {"kernel": (1, 1, fed, width), "bias": width} if layer.kind == "conv" else {"scale": fed, "offset": fed}
+    params[name] = {key: rng.standard_normal(shape) for key, shape in shapes.items()}
+  net_input, num_gone, num_varying = rng.standard_normal((6, 7, 3)), 0, 0
+  for density in np.repeat([0.3, 0.5, 0.7, 0.9], 25):
+    masked = jax.tree.map(lambda p: p * (rng.random(p.shape) < density), params)  # pylint: disable=cell-var-from-loop
+    plan = _compaction.plan_compaction(TANGLED, masked, 3, multiple=2)
+    wide = _compaction.widen(TANGLED, plan, [*(width + 2 for width in plan.widths[:-1]), 2, plan.input_width + 2])
+    expected = _evaluate(TANGLED, masked, net_input)
+    for one in (plan, wide):
+      small = _compaction.compact(TANGLED, one, masked)
+      image = _evaluate(TANGLED, small, _compaction.compact_input(one, net_input))
+      np.testing.assert_allclose(image, expected, rtol=0, atol=1e-9)
+    num_gone += sum(len(params[layer.path[0]].get("bias", ())) - columns.size
+                    for layer, columns in zip(TANGLED, plan.columns) if layer.kind == "conv")
+    num_varying += expected.std((0, 1)).max() > 1e-3
+  assert num_gone > 100 and num_varying > 40
