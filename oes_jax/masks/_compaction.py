@@ -17,7 +17,7 @@ class Compaction(NamedTuple):
     columns: indices of the kept output channels, an array a layer; those of a norm are its rows.
     widths: number of output channels of every layer of the small net: of a conv rounded up, of a norm the sum of what
       feeds it.
-    input_width: channels of the small network input, rounded up.
+    input_width: channels of the small network input, rounded up where not all are kept on demand.
   """
   net_input: np.ndarray
   rows: tuple[np.ndarray, ...]

@@ -236,33 +236,45 @@ def test_layers_follow_the_graph_and_kernels_are_transposed():
   np.testing.assert_array_equal(placed["block"]["a"]["kernel"], [[[[22], [23]]]])
 
 
-def small_hourglass():
-  generator = generators.make_generator(
-      "hourglass", image_shape=(16, 16, 1), num_scales=2, channels=(2, 3))
+HOURGLASSES = ["hourglass", "skip_hourglass"]
+
+
+def small_hourglass(name="hourglass"):
+  generator = generators.make_generator(name, image_shape=(16, 16, 1), num_scales=2, channels=(2, 3))
   return generator, jax.eval_shape(generator.init, jax.random.key(0))[0]
 
 
-def test_hourglass_order_is_that_of_pytorch_registration():
-  generator, params = small_hourglass()
+@pytest.mark.parametrize("name", HOURGLASSES)
+def test_hourglass_order_is_that_of_pytorch_registration(name):
+  generator, params = small_hourglass(name)
   flat = np.arange(masks.count_weights(params))
   placed = authors_masks.place_flat_mask(flat, generator.graph, params)
   first = {"/".join(key.key for key in path): leaf.min()
            for path, leaf in jax.tree_util.tree_leaves_with_path(placed)}
-  block = lambda name, parts: [f"{name}/{part}" for part in parts.split()]
+  block = lambda scale, parts: [f"{scale}/{part}" for part in parts.split()]
+  # Concat(1, skip, deeper) registers its branches in this order, and the deeper one ends in the next scale.
+  skip = lambda scale: block(scale, "conv/kernel conv/bias norm/scale norm/offset" if name == "skip_hourglass" else "")
   encoder = ("conv_a/kernel conv_a/bias norm_a/scale norm_a/offset "
              "conv_b/kernel conv_b/bias norm_b/scale norm_b/offset")
   decoder = "norm_in/scale norm_in/offset conv/kernel conv/bias norm_out/scale norm_out/offset"
   assert sorted(first, key=first.get) == (
-      block("encoder_01", encoder) + block("encoder_02", encoder) + block("decoder_02", decoder)
-      + block("decoder_01", decoder) + block("head", "kernel bias"))
+      skip("skip_01") + block("encoder_01", encoder) + skip("skip_02") + block("encoder_02", encoder)
+      + block("decoder_02", decoder) + block("decoder_01", decoder) + block("head", "kernel bias"))
   everything = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(placed)])
   np.testing.assert_array_equal(np.sort(everything), flat)
 
 
-def test_placed_mask_has_the_shapes_and_types_of_the_params():
-  generator, params = small_hourglass()
+@pytest.mark.parametrize("name", HOURGLASSES)
+def test_placed_mask_has_the_shapes_and_types_of_the_params_and_every_entry(name):
+  generator, params = small_hourglass(name)
   flat = np.random.default_rng(0).random(masks.count_weights(params)) < 0.3
   placed = authors_masks.place_flat_mask(flat, generator.graph, params)
+  back = []  # as PyTorch flattens it
+  for layer in generator.graph:
+    arrays = masks.arrays_of(placed, layer)
+    back += [arrays["kernel"].transpose(3, 2, 0, 1), arrays["bias"]] if layer.kind == "conv" else [
+        arrays["scale"], arrays["offset"]]
+  np.testing.assert_array_equal(np.concatenate([array.ravel() for array in back]), flat)
   assert jax.tree.structure(placed) == jax.tree.structure(params)
   for mask, leaf in zip(jax.tree.leaves(placed), jax.tree.leaves(params)):
     assert mask.shape == leaf.shape and mask.dtype == leaf.dtype == np.float32

@@ -65,10 +65,11 @@ def test_a_shipped_mask_fits_other_numbers_of_image_channels(image_channels):
                                 stored["encoder_02"]["conv_a"]["kernel"])
 
 
-@pytest.mark.parametrize("options", [{"num_scales": 4}, {"channels": (8,) * 5}])
+@pytest.mark.parametrize("options", [
+    {"num_scales": 4}, {"channels": (8,) * 5}, {"input_channels": 16}, {"name": "skip_hourglass"}])
 def test_a_generator_without_a_shipped_mask_is_refused(options):
   generator = generators.make_generator(
-      "hourglass", image_shape=(128, 128, 3), **{"num_scales": 5, **options})
+      image_shape=(128, 128, 3), **{"name": "hourglass", "num_scales": 5, **options})
   with pytest.raises(ValueError, match="mask.source='bundled'.*num_scales=5"):
     stored_masks.read_bundled_mask(generator, _params(generator))
 
@@ -110,9 +111,12 @@ def test_the_digest_is_that_of_the_masks_file(tmp_path):
     stored_masks.mask_file_digest("file", str(tmp_path))
 
 
-def test_a_stored_mask_is_read_for_its_own_generator_only(tmp_path):
-  generator = generators.make_generator("hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(2,))
-  other = generators.make_generator("hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(3,))
+@pytest.mark.parametrize("name, option, value", [
+    ("hourglass", "channels", (3,)), ("hourglass", "input_channels", 3), ("skip_hourglass", "skip_channels", 3)])
+def test_a_stored_mask_is_read_for_its_own_generator_only(tmp_path, name, option, value):
+  generator, other = (
+      generators.make_generator(name, image_shape=(16, 16, 1), **{"num_scales": 1, "channels": (2,), **changes})
+      for changes in ({}, {option: value}))
   params = _params(generator)
   rng = np.random.default_rng(0)
   mask = jax.tree.map(lambda leaf: rng.random(leaf.shape) < 0.5, params)

@@ -11,15 +11,26 @@ from oes_jax import random
 SHAPE = (16, 16, 1)
 
 
-@pytest.fixture(name="small", scope="package")
-def fixture_small():
-  """A small hourglass, its params and logits, and a problem."""
-  generator = generators.make_generator("hourglass", image_shape=SHAPE, num_scales=1, channels=(6,))
+def _make_small(name):
+  """A small generator, its params and logits, and a problem."""
+  generator = generators.make_generator(name, image_shape=SHAPE, num_scales=1, channels=(6,))
   params, logits = generator.init(random.stream_key(0, "params"))
   net_input = generator.sample_input(random.stream_key(0, "net_input"))
   ramp = jnp.linspace(0.05, 0.35, 16)  # far from the mean 0.5 of an untrained output
   measurement = jnp.broadcast_to(ramp[:, None, None], SHAPE)
   return generator, params, logits, fitting.Problem(measurement, net_input=net_input)
+
+
+@pytest.fixture(name="small", scope="package")
+def fixture_small():
+  """A small hourglass, its params and logits, and a problem."""
+  return _make_small("hourglass")
+
+
+@pytest.fixture(name="branched", scope="package")
+def fixture_branched():
+  """The same of a small skip hourglass."""
+  return _make_small("skip_hourglass")
 
 
 @pytest.fixture(name="tiny", scope="package")

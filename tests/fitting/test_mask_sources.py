@@ -89,6 +89,12 @@ def test_criteria_keep_the_share_asked_for(small, tiny, source):
   assert _flat(chosen.mask).sum() == int(0.4 * _flat(chosen.mask).size) and chosen.findings == []
 
 
+@pytest.mark.parametrize("source", masks.PRUNING_CRITERIA)
+def test_criteria_keep_the_share_asked_for_of_a_network_with_branches(branched, source):
+  chosen = _make(branched, source)
+  assert _flat(chosen.mask).sum() == int(0.4 * _flat(chosen.mask).size) and chosen.findings == []
+
+
 def test_a_criterion_of_the_loss_sees_the_measurement(tiny):
   generator, params, logits, problem = _with_problem(tiny)
   other = problem.replace(measurement=problem.measurement + jnp.linspace(0, 0.5, 16)[:, None, None])

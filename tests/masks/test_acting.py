@@ -16,7 +16,7 @@ from oes_jax.masks import _acting
 
 @functools.cache
 def make_small(name):
-  channels = {"hourglass": (4, 6), "deep_decoder": (4, 5, 6)}[name]
+  channels = {"hourglass": (4, 6), "deep_decoder": (4, 5, 6), "skip_hourglass": (4, 6)}[name]
   return generators.make_generator(
       name, image_shape=(16, 16, 3), num_scales=2, channels=channels)
 
@@ -122,11 +122,12 @@ def test_weights_that_do_not_act_can_be_zeroed_in_float32():
     np.testing.assert_allclose(reduced_image, image, rtol=0, atol=1e-5)
 
 
-def test_weights_that_are_said_to_act_do(x64):
-  # No nonlinearity of the hourglass is flat, so a weight that acts has a gradient. In sparser nets
+@pytest.mark.parametrize("name", ["hourglass", "skip_hourglass"])
+def test_weights_that_are_said_to_act_do(x64, name):
+  # No nonlinearity of the hourglasses is flat, so a weight that acts has a gradient. In sparser nets
   # it may be too small to see: a lone channel's size acts only through the epsilon of its norm.
-  generator = make_small("hourglass")
-  run, params = compiled("hourglass"), random_params(generator)
+  generator = make_small(name)
+  run, params = compiled(name), random_params(generator)
   for seed, (density, scale_density) in enumerate([(0.6, 0.6), (0.6, 0.9), (0.9, 0.6)]):
     mask = random_mask(generator, density, scale_density, seed)
     gradient = trees.flat(run(params, mask)[1])
@@ -152,10 +153,23 @@ LONG = (Layer(("a",), "conv", (), False), Layer(("b",), "norm", (0,), True),
         Layer(("e",), "norm", (3,), True), Layer(("head",), "conv", (4,), True))
 
 
+# A branch a of the net input beside the conv d; a norm c of both, skip first, straight before a conv f.
+BRANCHED = (Layer(("a",), "conv", (), False), Layer(("b",), "norm", (0,), True),
+            Layer(("d",), "conv", (), False), Layer(("e",), "norm", (2,), True),
+            Layer(("c",), "norm", (1, 3), False), Layer(("f",), "conv", (4,), False),
+            Layer(("g",), "norm", (5,), True), Layer(("head",), "conv", (6,), True))
+
+
 def dense_mask(graph):
-  width = {"kernel": [[1, 1], [1, 1]], "bias": [1, 1]}
-  mask = {layer.path[0]: conv(**width) if layer.kind == "conv" else norm([1, 1], [1, 1])
-          for layer in graph}
+  """Two channels out of every conv, one of the head."""
+  mask = {}
+  for layer in graph:
+    channels = 2 * max(1, len(layer.sources))
+    if layer.kind == "norm":
+      mask[layer.path[0]] = norm(np.ones(channels), np.ones(channels))
+    else:
+      fed = 4 if any(len(graph[source].sources) == 2 for source in layer.sources) else 2
+      mask[layer.path[0]] = conv(np.ones((fed, 2)), [1, 1])
   return mask | {"head": conv([[1], [1]], [1])}
 
 
@@ -233,6 +247,33 @@ def test_constants_pass_through_a_conv_before_a_nonlinearity():
   check(graph, {"b": norm([0, 1], [1, 1])}, {"a": conv([[0, 1], [0, 1]], [0, 1])})
 
 
+def test_in_a_dense_branched_graph_biases_before_norms_and_the_inner_offset_are_idle():
+  idle = conv([[1, 1], [1, 1]], [0, 0])
+  check(BRANCHED, {}, {"a": idle, "d": idle, "c": norm([1] * 4, [0] * 4), "f": conv([[1, 1]] * 4, [0, 0])})
+
+
+def test_one_masked_branch_leaves_the_other_and_takes_its_own_channels_along():
+  check(BRANCHED, {"a": conv([[1, 0], [1, 0]], [1, 1]), "f": conv([[1, 1], [1, 1], [0, 0], [1, 1]], [1, 1])},
+        {"a": conv([[1, 0], [1, 0]], [0, 0]), "b": norm([1, 0], [1, 0]),
+         "d": conv([[0, 1], [0, 1]], [0, 0]), "e": norm([0, 1], [0, 1]),
+         "c": norm([1, 0, 0, 1], [0] * 4), "f": conv([[1, 1], [0, 0], [0, 0], [1, 1]], [0, 0])})
+
+
+def test_what_any_consumer_uses_acts():
+  # Two convs a and d see the network input, and two norms c and e what b gives: one of them is enough.
+  graph = (Layer(("a",), "conv", (), False), Layer(("b",), "norm", (0,), True), Layer(("d",), "conv", (1,), False),
+           Layer(("e",), "norm", (2,), True), Layer(("c",), "norm", (1, 3), False), Layer(("f",), "conv", (4,), False),
+           Layer(("g",), "norm", (5,), True), Layer(("head",), "conv", (6,), True))
+  idle = {"d": conv([[0, 1], [0, 1]], [0, 0]), "e": norm([0, 1], [0, 1]), "a": conv([[1, 1], [1, 1]], [0, 0])}
+  check(graph, {"c": norm([1, 0, 0, 1], [1] * 4)},
+        {**idle, "c": norm([1, 0, 0, 1], [0] * 4), "f": conv([[1, 1], [0, 0], [0, 0], [1, 1]], [0, 0])})
+  # Without d's use of it, the second channel of b reaches nothing.
+  check(graph, {"c": norm([1, 0, 0, 1], [1] * 4), "d": conv([[1, 1], [0, 0]], [1, 1])},
+        {"a": conv([[1, 0], [1, 0]], [0, 0]), "b": norm([1, 0], [1, 0]), "d": conv([[0, 1], [0, 0]], [0, 0]),
+         "e": norm([0, 1], [0, 1]), "c": norm([1, 0, 0, 1], [0] * 4),
+         "f": conv([[1, 1], [0, 0], [0, 0], [1, 1]], [0, 0])})
+
+
 def test_density_report_hand_check():
   report = _acting.density_report(SHORT, dense_mask(SHORT) | {"b": norm([0, 1], [0, 1])}, 2)
   assert report == [
@@ -271,6 +312,20 @@ def test_find_collapse_hand_check(changes, findings):
   assert _acting.find_collapse(SHORT, dense_mask(SHORT) | changes, 2) == findings
 
 
+@pytest.mark.parametrize("dead, findings", [
+    ("a", []), ("b", []), ("d", []), ("e", []),  # the other branch stays
+    ("ab", []), ("de", []),
+    ("bd", ["norm c has no live channel", "norm g has no live channel", "the image cannot vary over the pixels"]),
+    ("c", ["norm c has no live channel", "norm g has no live channel", "the image cannot vary over the pixels"]),
+    ("f", ["conv f keeps none of its 8 kernel weights", "norm g has no live channel",
+           "the image cannot vary over the pixels"]),
+])
+def test_a_dead_layer_with_a_way_around_it_is_no_finding(dead, findings):
+  mask = {name: {key: array * (name not in dead) for key, array in arrays.items()}
+          for name, arrays in dense_mask(BRANCHED).items()}
+  assert _acting.find_collapse(BRANCHED, mask, 2) == findings
+
+
 @pytest.mark.parametrize("name, path", [
     ("hourglass", ("encoder_01", "conv_a", "kernel")),
     ("hourglass", ("encoder_02", "norm_b", "scale")),
@@ -279,6 +334,9 @@ def test_find_collapse_hand_check(changes, findings):
     ("hourglass", ("head", "kernel")),
     ("deep_decoder", ("conv_02", "kernel")),
     ("deep_decoder", ("norm_03", "scale")),
+    ("skip_hourglass", ("decoder_01", "norm_in", "scale")),
+    ("skip_hourglass", ("decoder_01", "conv", "kernel")),
+    ("skip_hourglass", ("head", "kernel")),
 ])
 def test_mask_with_a_finding_makes_the_image_constant(x64, name, path):
   generator = make_small(name)
@@ -292,6 +350,15 @@ def test_mask_with_a_finding_makes_the_image_constant(x64, name, path):
   assert "/".join(path[:-1]) in findings[0]
   assert findings[-1] == "the image cannot vary over the pixels"
   assert spread(run(params, mask)[0]) < 1e-7
+
+
+@pytest.mark.parametrize("dead", ["skip_01", "skip_02", "encoder_01", "encoder_02", "decoder_02"])
+def test_a_skip_hourglass_without_one_of_its_ways_is_no_finding_and_its_image_varies(x64, dead):
+  generator = make_small("skip_hourglass")
+  params = random_params(generator)
+  mask = jax.tree_util.tree_map_with_path(lambda p, m: np.full_like(m, p[0].key != dead), params)
+  assert _acting.find_collapse(generator.graph, mask, generator.net_input_shape[-1]) == []
+  assert spread(compiled("skip_hourglass")(params, mask)[0]) > 1e-3
 
 
 def published_mask(reference_data, name):

@@ -9,6 +9,7 @@ BAD = {
     "mask.keep_fraction": [0.0, -0.1, 1.5, float("nan"), 1e-9],
     "mask.num_steps": [0, -3], "weights.num_steps": [-1], "mask.source": ["learned"],
     "mask.path": ["unused"], "experiment": ["../up"], "generator.name": ["unet"], "generator.num_scales": [0],
+    "generator.skip_channels": [0],
     "generator.channels": [(), (0,), (4.5,)], "data.crop": [(0, 0, 999, 9), (1, 2), (0, 0, 9, 9)],
     "data.range": [(1.0, 1.0), (1.0,), (0.0, float("inf"))], "noise.sigma": [-0.1, float("nan"), 25.0],
     "data.source": ["nope", "missing.png", "configs"], "data.truth": ["coins2"],

@@ -26,3 +26,9 @@ def test_an_image_that_does_not_fit_is_cut_and_one_that_cannot_fit_is_refused(
     with pytest.raises(ValueError, match="GB of memory.*compute.tile"):
       runs.prepare(tiny_run.config(compute__tile=tile, **crop), str(tmp_path / "other"))
   assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name, own", [("skip_hourglass", {"skip_channels": 3}), ("hourglass", {})])
+def test_the_skip_channels_of_the_settings_are_those_of_the_generator_that_has_any(name, own):
+  generator = runs.prepare(tiny_run.config(generator__name=name, generator__skip_channels=3)).generator
+  assert generator.spec == {"name": name, "num_scales": 1, "channels": [8], "image_channels": 1, **own}
