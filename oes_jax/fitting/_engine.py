@@ -25,6 +25,8 @@ class LoopState(NamedTuple):
     output: [H, W, C], what the last step's forward pass gave (before that step's update).
     average: [H, W, C], running average of the outputs; see `average_rate`.
     guard: GuardState, or () without a guard.
+    average_trainable: running average of the trainable trees, or () where the stage evaluates none.
+    guarded_trainable: that of the guard's step, or ().
   """
   step: Any
   trainable: Any
@@ -32,6 +34,8 @@ class LoopState(NamedTuple):
   output: Any
   average: Any
   guard: Any = ()
+  average_trainable: Any = ()
+  guarded_trainable: Any = ()
 
 
 class Stage(NamedTuple):
@@ -46,6 +50,8 @@ class Stage(NamedTuple):
     average_decay: decay of the average of the images; 1 is their plain mean.
     average_from: number of steps before the first that the average takes in.
     guard: Guard that follows the images, or None.
+    evaluate: function (trainable, frozen, problem, key) -> image, with which `finish` makes the images that the stage ends
+      with of averages of the trainable tree; None: they are the average of the images.
   """
   name: str
   objective: Callable[..., Any]
@@ -55,6 +61,7 @@ class Stage(NamedTuple):
   average_decay: float = 0.99
   average_from: int = 0
   guard: _early_stopping.Guard | None = None
+  evaluate: Callable[..., Any] | None = None
 
 
 def make_optimizer(*, learning_rate: float, schedule: str, num_steps: int):
@@ -68,8 +75,10 @@ def init_state(stage: Stage, trainable) -> LoopState:
   """Return the state before step 0; output and average are zero."""
   dtype = jnp.result_type(*jax.tree.leaves(trainable))
   zeros = jnp.zeros(stage.image_shape, dtype)
+  averaged = () if stage.evaluate is None else jax.tree.map(jnp.zeros_like, trainable)
   return LoopState(jnp.int32(0), trainable, stage.optimizer.init(trainable), zeros, zeros,
-                   () if stage.guard is None else stage.guard.init(stage.image_shape, dtype))
+                   () if stage.guard is None else stage.guard.init(stage.image_shape, dtype),
+                   averaged, () if stage.guard is None else averaged)
 
 
 def average_rate(done, decay: float, start: int):
@@ -101,15 +110,37 @@ def make_step(stage: Stage, score: Callable[[Any], dict[str, Any]] | None = None
     done = state.step + 1
     rate = average_rate(done, stage.average_decay, stage.average_from).astype(output.dtype)
     average = (1 - rate) * state.average + rate * output
+    averaged = () if stage.evaluate is None else jax.tree.map(
+        lambda mean, new: ((1 - rate) * mean + rate * new).astype(new.dtype), state.average_trainable, state.trainable)
     measured = {"loss": loss, **measured}
     watched = state.guard if stage.guard is None else stage.guard.update(
         state.guard, output, average, problem, done)
+    guarded = state.guarded_trainable
+    if stage.guard is not None and stage.evaluate is not None:
+      guarded = jax.tree.map(lambda new, old: jnp.where(watched.step == done, new, old), averaged, guarded)
     if score is not None:
       measured.update(score(output))
       measured.update({f"{name}_average": value for name, value in score(average).items()})
     trainable = optax.apply_updates(state.trainable, updates)
-    return LoopState(done, trainable, opt_state, output, average, watched), measured
+    return LoopState(done, trainable, opt_state, output, average, watched, averaged, guarded), measured
   return step
+
+
+def finish(stage: Stage, state: LoopState, frozen, problem, key) -> LoopState:
+  """Return the last state of a stage with the images it ends with: of averages of the trainable tree, where it evaluates.
+
+  Args:
+    stage: stage that has run.
+    state: its last state.
+    frozen: tree that the objective takes.
+    problem: Problem, with its network input.
+    key: PRNG key of the stage.
+  """
+  if stage.evaluate is None:
+    return state
+  image = lambda trainable: stage.evaluate(trainable, frozen, problem, key).astype(state.average.dtype)
+  watched = state.guard if stage.guard is None else state.guard._replace(output=image(state.guarded_trainable))
+  return state._replace(average=image(state.average_trainable), guard=watched)
 
 
 def run_steps(step: Callable, state: LoopState, num_steps, length: int, *args):
@@ -149,7 +180,9 @@ def run_stage(stage: Stage, trainable, frozen, problem, key, score=None):
     The last state, and {metric: [num_steps] array}.
   """
   step = make_step(stage, score)
-  return run_steps(step, init_state(stage, trainable), stage.num_steps, stage.num_steps, frozen, problem, key)
+  state, trace = run_steps(
+      step, init_state(stage, trainable), stage.num_steps, stage.num_steps, frozen, problem, key)
+  return finish(stage, state, frozen, problem, key), trace
 
 
 SCHEDULES = {

@@ -106,9 +106,6 @@ def hold_out(problem: Problem, key, share: float = 0.05) -> Problem:
   return problem.replace(fitted=fitted, held_out=held_out)
 
 
-_SQUARED_ERROR = noise.Noise("gaussian")
-
-
 def _as_real(values):
   """Return complex values as pairs [..., 2], real ones as they are."""
   return jnp.stack([values.real, values.imag], -1) if jnp.iscomplexobj(values) else values
@@ -144,18 +141,10 @@ def data_fit(image, problem: Problem, seen: metrics.Valid | None):
 
 def _fit_step(apply, params, problem: Problem, key, input_noise: float = 0):
   """Return (data fit, image) of a generator for what a step fits: the measurement as it is, or one made anew."""
-  if problem.recorruption is None:
-    net_input = _recorruption.network_input(problem)
-  else:
-    net_input, problem = _recorruption.recorrupt(problem, key)
-    problem = problem.replace(loss=_SQUARED_ERROR)
+  net_input, problem = _recorruption.pose_step(problem, key)
   if input_noise:
     net_input = net_input + input_noise * random.normal(key, 0, net_input.shape, net_input.dtype)
-  if problem.recorruption is not None and problem.recorruption.flips:
-    turned, turn_back = _recorruption.turn(key, net_input)
-    image = turn_back(apply(params, turned))
-  else:
-    image = apply(params, net_input)
+  image = _recorruption.apply_turned(apply, params, net_input, problem, key)
   return data_fit(image, problem, problem.valid if problem.fitted is None else problem.fitted), image
 
 

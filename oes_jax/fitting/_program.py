@@ -30,12 +30,14 @@ class Program(NamedTuple):
     cost: Cost of a step.
     length: most steps of a chunk.
     num_steps: number of steps of the stage.
+    finish: function (state, *args) -> state, with the images that the stage ends with.
   """
   init: Callable
   chunk: Callable
   cost: Cost
   length: int
   num_steps: int
+  finish: Callable
 
   def iterate(self, state: _engine.LoopState, args, start: int = 0) -> Iterator[tuple[int, _engine.LoopState, dict[str, np.ndarray], np.ndarray]]:
     """Run the chunks from step `start` to the last.
@@ -82,7 +84,10 @@ def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, s
     return step(state, frozen, problem, jax.random.wrap_key_data(key_data))
   compiling = _compile_scanned if use_scan else _compile_dispatched
   chunk, cost = compiling(step_with, init(trainable), args, mesh, length)
-  return Program(init, chunk, cost, length, stage.num_steps)
+  def finished(state, frozen, problem, scored, key_data):
+    del scored
+    return _engine.finish(stage, state, frozen, problem, jax.random.wrap_key_data(key_data))
+  return Program(init, chunk, cost, length, stage.num_steps, parallel.over_images(finished, mesh))
 
 
 def _compile_scanned(step, state, args, mesh, length):

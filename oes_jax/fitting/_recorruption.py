@@ -7,8 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from oes_jax import metrics
 from oes_jax import noise
 from oes_jax import recorruption
+
+# Measurements made anew whose mean image is the result.
+_DRAWS = 32
+_SQUARED_ERROR = noise.Noise("gaussian")
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=("noise", "alpha", "split"), meta_fields=("axes", "flips"))
@@ -48,6 +53,13 @@ def _seen_parts(problem):
   return None if fitted is None else fitted.pixels
 
 
+def with_all_seen(problem):
+  """Return the problem with what a guard alone sees shown to the generator too: for the images that a stage ends with."""
+  if problem.held_out is None:
+    return problem
+  return problem.replace(fitted=metrics.Valid(*map(jnp.add, problem.fitted, problem.held_out)), held_out=None)
+
+
 def network_input(problem):
   """Return the network input of a measurement as it is: the one that the Problem names, or the operator's first image."""
   if problem.first_image is None:
@@ -60,6 +72,46 @@ def _kept_parts(key, given: Recorruption, shape, is_complex: bool):
   sides = [length if axis in given.axes else 1 for axis, length in enumerate(shape)]
   sides = (*sides, 1) if is_complex else (*sides[:-1], 1)
   return (jax.random.uniform(key, sides) < given.split).astype(jnp.result_type(float))
+
+
+def pose_step(problem, key):
+  """Return (network input, Problem to fit) of a step: of the measurement as it is, or of one made anew.
+
+  Args:
+    problem: Problem with its network input.
+    key: PRNG key of the step; nothing is drawn without a recorruption.
+  """
+  if problem.recorruption is None:
+    return network_input(problem), problem
+  net_input, posed = recorrupt(problem, key)
+  return net_input, posed.replace(loss=_SQUARED_ERROR)
+
+
+def apply_turned(apply, params, net_input, problem, key):
+  """Return the image of a generator, fed as it is or, where the recorruption asks for it, turned at random and back."""
+  if problem.recorruption is None or not problem.recorruption.flips:
+    return apply(params, net_input)
+  turned, turn_back = turn(key, net_input)
+  return turn_back(apply(params, turned))
+
+
+def restored_image(apply, params, problem, key):
+  """Return the mean image of a generator over measurements made anew, fed with all that was measured.
+
+  Args:
+    apply: function (params, net_input) -> image of a generator.
+    params: trained params.
+    problem: Problem with a recorruption.
+    key: PRNG key of the draws.
+  """
+  problem = with_all_seen(problem)
+  def add(total, number):
+    drawn = jax.random.fold_in(key, number)
+    net_input, _ = recorrupt(problem, drawn)
+    return total + apply_turned(apply, params, net_input, problem, drawn), None
+  image = jax.eval_shape(apply, params, jax.eval_shape(lambda: recorrupt(problem, key)[0]))
+  total, _ = jax.lax.scan(add, jnp.zeros(image.shape, image.dtype), jnp.arange(_DRAWS))
+  return total / _DRAWS
 
 
 def recorrupt(problem, key):

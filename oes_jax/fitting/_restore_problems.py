@@ -103,6 +103,7 @@ class _Batch:
     for all_stages, trace in zip(self.traces, traces):
       all_stages[stage.name] = {name: np.concatenate([chunk[name] for chunk in trace]) for name in trace[0]}
     self.seconds[stage.name] = {"compile": compiled - began, "run": time.perf_counter() - compiled}
+    state = program.finish(state, *args)
     self.peak_bytes[stage.name] = program.cost.peak_bytes / (len(self.seeds) // self.mesh.size)
     return state
 
@@ -180,7 +181,8 @@ def _train(batch: _Batch, chosen: Sequence[masks.Chosen]):
     params, kept, problems = zip(*(_mask_sources.compact(batch.generator, *row)
                                    for row in zip(plans, params, kept, problems)))
   frozen = batch.lay_out(kept)
-  state = batch.run(_stages.weight_stage(batch.generator, weights), (weights,),
+  recorrupted = problems[0].recorruption is not None
+  state = batch.run(_stages.weight_stage(batch.generator, weights, recorrupted=recorrupted), (weights, recorrupted),
                     masks.apply_mask(batch.lay_out(params), frozen), frozen, problems)
   return state, plans
 

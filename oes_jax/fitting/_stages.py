@@ -12,6 +12,7 @@ from oes_jax.fitting import _early_stopping
 from oes_jax.fitting import _engine
 from oes_jax.fitting import _langevin
 from oes_jax.fitting import _objectives
+from oes_jax.fitting import _recorruption
 from oes_jax.fitting import _settings
 
 
@@ -65,13 +66,14 @@ def mask_stage(generator, settings: _settings.LearnMask = _settings.LearnMask())
 
 
 def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWeights(), *,
-                 name: str = "weights") -> _engine.Stage:
+                 name: str = "weights", recorrupted: bool = False) -> _engine.Stage:
   """Return the stage that trains params; its frozen tree is the mask.
 
   Args:
     generator: Generator of the image.
     settings: numbers of the stage.
     name: name of the stage; "round_1" and so on train the rounds of iterative magnitude pruning.
+    recorrupted: whether the problems have a recorruption: then the images it ends with are those of averaged params.
   """
   optimizer = settings.optimizer or _engine.make_optimizer(
       learning_rate=settings.learning_rate, schedule=settings.schedule, num_steps=settings.num_steps)
@@ -80,9 +82,11 @@ def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWe
     optimizer = optax.chain(optimizer, _langevin.langevin_noise(settings.sgld_noise, rate))
   guard = None if settings.guard is None else _early_stopping.GUARDS[settings.guard](
       window=settings.guard_window, patience=settings.guard_patience)
+  def evaluate(params, mask, problem, key):
+    return _recorruption.restored_image(generator.apply, masks.apply_mask(params, mask), problem, key)
   return _engine.Stage(
       name, _objectives.weight_objective(generator.apply, input_noise=settings.input_noise), optimizer, settings.num_steps,
-      generator.image_shape, settings.average_decay, settings.average_from, guard)
+      generator.image_shape, settings.average_decay, settings.average_from, guard, evaluate if recorrupted else None)
 
 
 def mask_start(params, settings: _settings.LearnMask, keep_fraction) -> tuple[Any, tuple]:
@@ -222,7 +226,7 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
     raise ValueError("guard='held_out' needs a problem with held-out values; allowed: fitting.hold_out(problem, key).")
   problem = _objectives.with_input(problem, generator)
   mask = masks.dense_mask(params) if mask is None else _check_mask(mask, params)
-  stage = weight_stage(generator, settings)
+  stage = weight_stage(generator, settings, recorrupted=problem.recorruption is not None)
   state, trace = _engine.run_stage(stage, masks.apply_mask(params, mask), mask, problem, key, score)
   guarded = None if stage.guard is None else _early_stopping.Choice(
       state.guard.output, state.guard.step, state.guard.stopped)

@@ -48,6 +48,12 @@ def fill(values, seen=None):
 
 
 def filled_image(op_params, values, seen):
+  """Return the measurement, an image, with what was not measured filled in: [H, W, C]."""
+  del op_params
+  return fill(values, seen)
+
+
+def filled_and_known(op_params, values, seen):
   """Return the measurement with what was not measured filled in, and the channel that says so: [H, W, C + 1]."""
   del op_params
   known = jnp.ones((*values.shape[:2], 1), values.dtype) if seen is None else seen.astype(values.dtype)

@@ -172,7 +172,8 @@ def _compact(work: _Work, kept: Sequence[Any]) -> list[tuple[Any, Any, fitting.P
 def _train_weights(work: _Work):
   """Train the kept weights of every row; return the final state, or None if all have failed."""
   settings = work.settings
-  stage = fitting.weight_stage(work.batch.generator, settings.weights)
+  stage = fitting.weight_stage(work.batch.generator, settings.weights,
+                               recorrupted=work.rows[0].problem.recorruption is not None)
   def compile_it():
     # A row that is no longer restored has no weights, and widens no other.
     kept = [row.mask if row.alive else jax.tree.map(np.zeros_like, row.params) for row in work.rows]

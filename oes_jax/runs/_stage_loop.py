@@ -165,7 +165,7 @@ def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fittin
         session.save(state, name, done)
       if received:
         raise _processes.Interrupted(received)
-  return state
+  return program.finish(state, *args)
 
 
 def _progress_bar(session: Session, name: str, start: int):

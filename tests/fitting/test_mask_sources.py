@@ -133,7 +133,7 @@ def test_trained_weights_are_scored_by_their_size_and_pruned_ones_come_last():
 def test_a_compacted_problem_has_the_input_of_its_small_network(small):
   generator, params, _, problem = small
   mask = masks.threshold(masks.random_scores(random.stream_key(0, "random_mask"), params), 0.1)
-  plan = fitting.plan_compaction(generator, mask)
+  plan = fitting.plan_compaction(generator, mask, problem)
   small_params, small_mask, small_problem = fitting.compact(generator, plan, params, mask, problem)
   assert masks.count_weights(small_params) < masks.count_weights(params)
   assert small_problem.net_input.shape == (16, 16, plan.input_width)
