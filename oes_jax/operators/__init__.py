@@ -37,4 +37,3 @@ from oes_jax.operators._settings import OperatorSettings
 from oes_jax.operators._super_resolution import DOWNSAMPLING
 from oes_jax.operators._super_resolution import downsampling
 from oes_jax.operators._tomography import tomography
-from oes_jax.operators._noise_level import NoiseLevel
