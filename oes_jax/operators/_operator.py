@@ -34,6 +34,8 @@ class ForwardOperator(NamedTuple):
     measures_image: whether the measurement is itself an image, in the unit range.
     tileable: whether each pixel is measured by itself, so that an image may be cut into tiles or framed.
     is_complex: whether the image's two channels are the parts of a complex one, symmetric about 0.5.
+    noise_level: function (op_params, measurement) -> standard deviation of the measured values' noise; or None: it is
+      told from the image that is measured, and where none is, it cannot be told.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
@@ -45,6 +47,7 @@ class ForwardOperator(NamedTuple):
   measures_image: bool = False
   tileable: bool = False
   is_complex: bool = False
+  noise_level: Callable[[Any, Any], float] | None = None
 
   def bind(self, op_params):
     """Return the function image -> measurement, a pytree whose leaves are `op_params`: a Problem's `forward`."""
@@ -81,6 +84,7 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
 
   What is measured is what the last one says.
   """
+  last = operators[-1]
   def init(rng):
     return tuple(operator.init(rng) for operator in operators)
   def estimate(op_params, measurement):
@@ -88,10 +92,11 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
       measurement = operator.estimate(params, measurement)
     return measurement
   return ForwardOperator(
-      init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: operators[-1].seen(op_params[-1]),
+      init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: last.seen(op_params[-1]),
       estimate, operators[0].image_shape, math.prod(operator.unit for operator in operators),
       sum(operator.num_bytes for operator in operators), all(operator.measures_image for operator in operators),
-      all(operator.tileable for operator in operators), operators[0].is_complex)
+      all(operator.tileable for operator in operators), operators[0].is_complex,
+      last.noise_level and (lambda op_params, measurement: last.noise_level(op_params[-1], measurement)))
 
 
 @functools.lru_cache(maxsize=None)
