@@ -34,8 +34,8 @@ class ForwardOperator(NamedTuple):
     measures_image: whether the measurement is itself an image, in the unit range.
     tileable: whether each pixel is measured by itself, so that an image may be cut into tiles or framed.
     is_complex: whether the image's two channels are the parts of a complex one, symmetric about 0.5.
-    noise_level: function (op_params, measurement) -> standard deviation of the measured values' noise; or None: it is
-      told from the image that is measured, and where none is, it cannot be told.
+    noise_level: function (op_params, measurement) -> standard deviation of the noise of measured values, or None: it
+      cannot be told; the function itself is None where it is told from the image that is measured, or not at all.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
@@ -47,7 +47,7 @@ class ForwardOperator(NamedTuple):
   measures_image: bool = False
   tileable: bool = False
   is_complex: bool = False
-  noise_level: Callable[[Any, Any], float] | None = None
+  noise_level: Callable[[Any, Any], float | None] | None = None
 
   def bind(self, op_params):
     """Return the function image -> measurement, a pytree whose leaves are `op_params`: a Problem's `forward`."""

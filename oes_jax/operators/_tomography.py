@@ -75,19 +75,20 @@ def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> _operator.F
       math.pi / 4 * math.sqrt(height * width), 12 * 4 * height * width * (3 + image_shape[2]), noise_level=_rough_part)
 
 
-def _rough_part(op_params, sinogram) -> float:
-  """Return the standard deviation of a sinogram's noise, told from what is rough along the detectors.
+def _rough_part(op_params, sinogram) -> float | None:
+  """Return the standard deviation of a sinogram's noise, told from what is rough along the detectors, or None.
 
-  The median absolute deviation (Donoho and Johnstone 1994, Biometrika 81:425) of third differences, those that are 0 left
-  out: rays that miss the object may have been set to 0. They are told more exactly than such rays, which are few.
+  The median absolute deviation (Donoho and Johnstone 1994, Biometrika 81:425) of third differences, without those
+  that are 0: rays that miss the object may have been set to 0. Such rays, noise alone, are too few to tell more.
 
   Args:
     op_params: parameters of the operator.
     sinogram: [detectors, angles, C].
   """
   del op_params
-  differences = np.diff(sinogram, 3, axis=0) / np.sqrt(20)
-  return float(stats.median_abs_deviation(differences[differences != 0], scale="normal"))
+  rough = np.diff(sinogram, 3, axis=0) / np.sqrt(20)
+  rough = rough[rough != 0]
+  return float(stats.median_abs_deviation(rough, scale="normal")) if rough.size else None
 
 
 def _pixel_in_detectors(offset, ray, sine, cosine, samples):
