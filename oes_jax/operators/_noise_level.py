@@ -150,8 +150,8 @@ def estimate_noise_level(operator: _operator.ForwardOperator, op_params, values)
   """Estimate the standard deviation of white Gaussian noise from one measurement, without the truth.
 
   It is told from flat places of images, the outermost samples of k-space, and what is rough along the detectors of
-  sinograms: within about 5 % of photographs at 0.05 and above, and too high where texture is finer than the noise; of
-  images at a quarter of their size, or of a tenth of their pixels, within 30 % or so (oes_jax/operators/_noise_level.py).
+  sinograms. At 0.05 and above it is within 10 % for photographs, and too high where texture is finer than the noise: of
+  images at a quarter of their size, or a tenth of their pixels, by up to 80 % (table in operators/_noise_level.py).
 
   Args:
     operator: ForwardOperator.
