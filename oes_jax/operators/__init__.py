@@ -25,6 +25,9 @@ from oes_jax.operators._named import angles_of
 from oes_jax.operators._named import FAMILIES
 from oes_jax.operators._named import Family
 from oes_jax.operators._named import make_operator
+from oes_jax.operators._noise_level import estimate_noise_level
+from oes_jax.operators._noise_level import noise_warnings
+from oes_jax.operators._noise_level import NoiseLevel
 from oes_jax.operators._operator import adjoint
 from oes_jax.operators._operator import chain
 from oes_jax.operators._operator import count_first_image_channels

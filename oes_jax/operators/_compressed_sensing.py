@@ -57,4 +57,4 @@ def fourier_rows(image_shape: Sequence[int], *, share: float) -> _operator.Forwa
   return _operator.ForwardOperator(
       init, _transform, lambda op_params: np.broadcast_to(op_params, (image_shape[2], height, width, 1)),
       lambda op_params, measurement: _operator.adjoint(_transform, op_params, measurement, image_shape),
-      tuple(image_shape), 0.5 ** 0.5, split_axes=(1, 2))
+      tuple(image_shape), 0.5 ** 0.5, split_axes=(1, 2), noise_level=_mri.outermost_noise)

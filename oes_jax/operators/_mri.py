@@ -81,6 +81,24 @@ def smooth_phase(shape: Sequence[int]) -> np.ndarray:
   return 0.6 * columns + 0.8 * rows * columns - 0.5 * rows ** 2
 
 
+def outermost_noise(sampling: np.ndarray, values: np.ndarray) -> float:
+  """Return the standard deviation of the noise in k-space, told from the samples farthest from the zero frequency.
+
+  The root mean square of the real and imaginary parts of all coils, of a twentieth of the samples and of 200 values at
+  least: those of the largest sum of row and column frequency. (Their median absolute deviation scatters twice as much.)
+  Too high where these hold signal, and too low where the scanner has filtered or filled them.
+
+  Args:
+    sampling: [1, H, W, 1], where it is not 0 a sample is measured.
+    values: [coils or channels, H, W, 2].
+  """
+  rows, columns = (np.abs(np.arange(side) - side // 2) / side for side in values.shape[1:3])
+  seen = sampling[0, ..., 0] > 0
+  frequency = (rows[:, None] + columns)[seen]
+  outer = np.argsort(frequency)[-max(frequency.size // 20, 100 // len(values)):]
+  return float(np.sqrt(np.mean(np.square(values[:, seen][:, outer]))))
+
+
 def _sample(op_params, image):
   maps, lines = op_params
   return to_pair(centred_fft(to_complex(maps) * to_complex(image)[None])) * lines
@@ -125,7 +143,8 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
     return (1 + _operator.adjoint(_sample, op_params, symmetric, image_shape)) / 2
   return _operator.ForwardOperator(
       init, _sample, lambda op_params: np.broadcast_to(op_params[1], (len(coils), *shape, 1)), estimate,
-      tuple(image_shape), len(coils) ** -0.5, is_complex=True, split_axes=(2,))
+      tuple(image_shape), len(coils) ** -0.5, is_complex=True, split_axes=(2,),
+      noise_level=lambda op_params, values: outermost_noise(op_params[1], values))
 
 
 def read_scan(arrays) -> _scan.Scan:

@@ -41,6 +41,8 @@ class ForwardOperator(NamedTuple):
     split_axes: axes of the measurement along which parts can be left out of what a network is fed with, each across all
       other axes: the lines of k-space, the angles of a sinogram, pixels. (): none.
     split_share: share of these parts that a network is fed with where none is asked for.
+    noise_level: function (op_params, measurement) -> standard deviation of the noise of measured values, or None: it
+      cannot be told; the function itself is None where it is told from the image that is measured, or not at all.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
@@ -55,6 +57,7 @@ class ForwardOperator(NamedTuple):
   first_image: Callable[[Any, Any, Any], Any] | None = None
   split_axes: tuple[int, ...] = ()
   split_share: float = 1.0
+  noise_level: Callable[[Any, Any], float | None] | None = None
 
   def bind(self, op_params):
     """Return the function image -> measurement, a pytree whose leaves are `op_params`: a Problem's `forward`."""
@@ -108,6 +111,7 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
 
   What is measured is what the last one says.
   """
+  last = operators[-1]
   def init(rng):
     return tuple(operator.init(rng) for operator in operators)
   def estimate(op_params, measurement):
@@ -115,11 +119,12 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
       measurement = operator.estimate(params, measurement)
     return measurement
   return ForwardOperator(
-      init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: operators[-1].seen(op_params[-1]),
+      init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: last.seen(op_params[-1]),
       estimate, operators[0].image_shape, math.prod(operator.unit for operator in operators),
       sum(operator.num_bytes for operator in operators), all(operator.measures_image for operator in operators),
-      all(operator.tileable for operator in operators), operators[0].is_complex, split_axes=operators[-1].split_axes,
-      split_share=operators[-1].split_share)
+      all(operator.tileable for operator in operators), operators[0].is_complex, split_axes=last.split_axes,
+      split_share=last.split_share,
+      noise_level=last.noise_level and (lambda op_params, measurement: last.noise_level(op_params[-1], measurement)))
 
 
 @functools.lru_cache(maxsize=None)
