@@ -7,9 +7,9 @@ pixels, which pydicom ships), with noise of 3 % of what a ray collects on averag
 from oes_jax import runs
 
 
-def get_config():
-  """Return the config; operator.angles lie evenly over 180 degrees."""
-  config = runs.make_config("tomography")
-  config.experiment = "ct"
+def get_config(preset: str = "quick"):
+  """Return the config of a preset, quick, oes or paper; operator.angles lie evenly over 180 degrees."""
+  config = runs.make_config("tomography", preset)
+  config.experiment = f"ct-{preset}"
   config.data.source = "ct_slice"
   return config

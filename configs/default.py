@@ -15,5 +15,5 @@ from oes_jax import runs
 
 
 def get_config():
-  """Return the defaults, locked: an unknown key raises and names the nearest known one."""
-  return runs.make_config()
+  """Return the defaults, the two stages of OES, locked: an unknown key raises and names the nearest known one."""
+  return runs.make_config(preset="oes")

@@ -1,4 +1,5 @@
-"""Denoise one image. Presets: `:quick` (default) and `:paper` (the whole 512 x 512 photograph, the constants of OES).
+"""Denoise one image. Presets: `:quick` (default), `:oes` (Optimal Eye Surgeon with a short schedule) and `:paper` (the
+whole 512 x 512 photograph, the authors' constants).
 
   python -m oes_jax.main --config=configs/denoise.py
   python -m oes_jax.main --config=configs/denoise.py:paper --config.data.source=astronaut
@@ -11,7 +12,7 @@ def get_config(preset: str = "quick"):
   """Return the config of a preset."""
   config = runs.make_config("identity", preset)
   config.experiment = f"denoise-{preset}"
-  if preset == "quick":
+  if preset != "paper":
     # 160 x 160 pixels, so that the first run takes minutes on two cores.
     config.data.source = "astronaut_face"
   return config

@@ -7,9 +7,9 @@ four simulated coils and noise of 3 % in the image.
 from oes_jax import runs
 
 
-def get_config():
-  """Return the config; operator.acceleration, centre and coils say what is measured."""
-  config = runs.make_config("mri")
-  config.experiment = "mri"
+def get_config(preset: str = "quick"):
+  """Return the config of a preset, quick, oes or paper; operator.acceleration, centre and coils say what is measured."""
+  config = runs.make_config("mri", preset)
+  config.experiment = f"mri-{preset}"
   config.data.source = "mr_slice"
   return config

@@ -7,9 +7,12 @@
 from oes_jax import runs
 
 
-def get_config():
-  """Return the config; operator.factor and operator.downsampling say how a measured pixel is made."""
-  config = runs.make_config("super_resolution")
-  config.experiment = "super-resolution"
+def get_config(preset: str = "quick"):
+  """Return the config of a preset, quick, oes or paper.
+
+  operator.factor and operator.downsampling say how a measured pixel is made.
+  """
+  config = runs.make_config("super_resolution", preset)
+  config.experiment = f"super-resolution-{preset}"
   config.data.source = "astronaut_face_128"
   return config

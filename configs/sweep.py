@@ -9,7 +9,7 @@ from oes_jax import runs
 
 def get_config():
   """Return the config of the sweep: 3 images x 3 seeds x (learned and random at 2 densities, dense)."""
-  config = runs.make_config()
+  config = runs.make_config(preset="oes")
   config.experiment = "sweep"
   config.data.source = "astronaut,chelsea,coffee"
   config.data.max_side = 64

@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import noise
 from oes_jax import operators
+from oes_jax import recorruption
 from oes_jax import runs
 from oes_jax import sweeps
 
@@ -22,11 +23,7 @@ _REPLACED = {"operator": ("operator.",), "generator": ("generator.", "compute.ti
 
 
 def _set(config, key: str, value: Any) -> None:
-  """Set one key of a config by its dotted name.
-
-  Raises:
-    ValueError: there is no such key, or the value has another type.
-  """
+  """Set one key of a config by its dotted name; raise a ValueError where there is none, or the value has another type."""
   section, _, name = key.rpartition(".")
   there = config.to_dict()
   there = there.get(section, {}) if section else there
@@ -40,18 +37,25 @@ def _set(config, key: str, value: Any) -> None:
   try:
     config.update_from_flattened_dict({key: value.item() if isinstance(value, np.generic) else value})
   except TypeError as error:
-    raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: a value of another type, see "
-                     "--help.") from error
+    raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: another type, see --help.") from error
 
 
-def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any]):
-  """Return (config, {setting of the operator: array}) of a call."""
+def _preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
+  """Return the preset of a call: quick, but oes where an object of the caller's or the noise does not go with it."""
+  model = str(told.get("noise.model", "gaussian"))
+  fits = model in recorruption.RECORRUPT and all(
+      told.get(f"noise.{name}") is not None for name in noise.NOISE_MODELS[model].reads if model != "gaussian")
+  return "quick" if fits and not {"operator", "generator", "loss"} & set(objects) else "oes"
+
+
+def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], objects: Iterable[str] = ()):
+  """Return (config, {setting of the operator: array}) of a call; `objects` names the objects that are given."""
   chosen = {"name": operator} if isinstance(operator, str) else dict(operator)
   if "name" not in chosen:
-    raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and with it the "
-                     "other keys of `operator`.")
+    raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and other keys of it.")
   changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(told)
-  config = runs.make_config(str(changes["operator.name"]), experiment="call", **{"operator.simulate": False})
+  config = runs.make_config(str(changes["operator.name"]), _preset_of(changes, objects), experiment="call",
+                            **{"operator.simulate": False})
   if not changes.get("operator.simulate"):
     config.update_from_flattened_dict({"noise.sigma": None})  # of what is simulated
   arrays = {}
@@ -76,8 +80,8 @@ def _is_named(operator: Any) -> bool:
   if isinstance(operator, (str, Mapping)):
     return True
   if not (isinstance(operator, operators.ForwardOperator) or callable(operator)):
-    raise ValueError(f"operator is a {type(operator).__name__}; allowed: a name, a dictionary with a name, an operator "
-                     "of oes_jax.operators, or a function image -> measurement.")
+    raise ValueError(f"operator is a {type(operator).__name__}; allowed: a name, a dictionary with a name, an operator of "
+                     "oes_jax.operators, or a function image -> measurement.")
   return False
 
 
@@ -92,16 +96,15 @@ def _own_operator(operator: Any, measurement: Any, place: str) -> operators.Forw
     return operator
   shape = np.shape(measurement)
   if len(shape) not in (2, 3):
-    raise ValueError(f"operator is a function, and measurement{place} has shape {shape}, from which that of the image "
-                     "does not follow; allowed: operators.from_function(function, (H, W, C)).")
+    raise ValueError(f"operator is a function, and measurement{place} has shape {shape}, which does not tell that of the "
+                     "image; allowed: operators.from_function(function, (H, W, C)).")
   return _from_function(operator, shape if len(shape) == 3 else (*shape, 1))
 
 
 def _check_settings(told: Any, objects: Mapping[str, Any]) -> None:
   """Raise a ValueError where settings are none, or an object takes the place of one."""
   if not isinstance(told, Mapping):
-    raise ValueError(f"settings is a {type(told).__name__}; allowed: a dictionary such as "
-                     "{'weights.num_steps': 3000}.")
+    raise ValueError(f"settings is a {type(told).__name__}; allowed: a dictionary such as {{'weights.num_steps': 3000}}.")
   for name in objects:
     both = [key for key in told if str(key).startswith(_REPLACED.get(name, ())) and key != "operator.simulate"]
     if both:
@@ -129,10 +132,13 @@ def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], 
   """Restore a list of measurements in memory; `named` is the operator that has a name."""
   for key in ("data.crop", "data.max_side"):
     if told.get(key) is not None:
-      raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, and a part of the "
-                       "measurement.")
-  config, given = _make_config(named, told)
-  replaced = {"weights": objects["weights"]} if "weights" in objects else {}
+      raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, a part of the measurement.")
+  config, given = _make_config(named, told, objects)
+  replaced = {}
+  if "weights" in objects:
+    replaced["weights"] = objects["weights"]
+    if objects["weights"].guard is None and "output.image" not in told:
+      config.output.image = "average"
   mask = objects.get("mask")
   if isinstance(mask, fitting.LearnMask):
     replaced |= {"learn": mask, "mask": runs.MaskSettings(source="learn")}
@@ -189,8 +195,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     truth: clean image, or a list of them; only ever scored.
     ensemble: number of restorations of every measurement; their mean is the image, their spread the uncertainty.
     seed: seed of all draws.
-    generator: network of your own, of `generators.from_apply`, for images of the measurement's shape; None: the
-      hourglass, or what the operator's preset says.
+    generator: network of your own, of `generators.from_apply`, for images of the measurement's shape.
     mask: "auto", what the settings say (a learned mask, or dense where that serves the operator better); or a
       LearnMask; or a tree of 0 and 1 like the params; or None, which keeps every weight.
     weights: settings of the weight stage, with any optax optimiser; None: TrainWeights().
@@ -198,7 +203,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
       settings={"noise.model": ...} says.
     settings: settings by their dotted names, such as {"weights.num_steps": 3000}, that differ from the operator's
       preset; `python -m oes_jax.main --help` lists them. Nothing is simulated unless {"operator.simulate": True} asks.
-      An object of your own takes the place of its settings, which are then refused.
+      An object of your own takes the place of its settings, which are then refused. The preset is quick, which fits the
+      clean image, or oes with an operator, a generator or a loss of your own, or noise that cannot be drawn anew.
     workdir: folder to work in and to keep, with checkpoints, figures and logs: the same call goes on there after an
       interruption. It takes names, not objects of your own. None: in memory.
     progress: whether progress bars are drawn in memory; in a workdir they are.
@@ -214,8 +220,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
       SIGINT was received in the main thread; what was computed is kept.
 
   Example:
-    >>> import numpy as np
-    >>> import oes_jax
+    >>> import numpy as np, oes_jax
     >>> noisy = np.random.default_rng(0).random((32, 32), np.float32)
     >>> few = {"generator.num_scales": 1, "mask.num_steps": 2, "weights.num_steps": 2}
     >>> restored = oes_jax.restore(noisy, settings=few, progress=False)
@@ -228,7 +233,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   if not arrays or len(truths) != len(arrays):
     raise ValueError(f"{len(arrays)} measurements and {len(truths)} truths were given; allowed: one measurement or "
                      "more, and as many truths or None.")
-  places = [f"[{number}]" for number in range(len(arrays))] if several else [""]
+  places = [f"[{number}]" if several else "" for number in range(len(arrays))]
   objects = _objects(operator, generator, mask, weights, loss)
   _check_settings({} if settings is None else settings, objects)
   told = {"ensemble": ensemble, "seed": seed, **(settings or {})}

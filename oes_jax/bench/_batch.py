@@ -20,7 +20,7 @@ from oes_jax import sweeps
 def _restore_seeds(folder: pathlib.Path, cases: int, width: int, arguments) -> dict[str, Any]:
   """Restore `cases` seeds of one image anew, `width` on a device at once; return what it took."""
   shutil.rmtree(folder, ignore_errors=True)
-  config = runs.make_config()
+  config = runs.make_config(preset="oes")
   config.update_from_flattened_dict({
       "data.source": "astronaut", "data.max_side": arguments.size, "sweep.seeds": tuple(range(cases)),
       "mask.num_steps": arguments.mask_steps, "weights.num_steps": arguments.weight_steps,

@@ -47,7 +47,7 @@ def run_methods(folder: pathlib.Path, methods: dict[str, dict[str, Any]], crops:
   cases = [(method, image, seed) for seed in seeds for image in crops for method in methods]
   rows = []
   for method, image, seed in tqdm.tqdm(cases, desc="restorations", unit="run"):
-    summary = run(folder / f"{method}-{image}-{seed}".replace(" ", "_"), "quick", {
+    summary = run(folder / f"{method}-{image}-{seed}".replace(" ", "_"), "oes", {
         "data.source": image, "data.crop": crops[image], "seed": seed, **common, **methods[method]})
     rows.append({
         "method": method, "image": image, "seed": seed,

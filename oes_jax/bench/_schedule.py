@@ -13,7 +13,7 @@ _LONGER = 10  # how many times more steps the masks have that ours are held agai
 
 def run_schedule(arguments) -> None:
   """Compare masks of the default schedule with masks of ten times its steps."""
-  config = runs.make_config()
+  config = runs.make_config(preset="oes")
   steps = config.mask.num_steps
   methods = {f"default schedule, {steps:,} steps": {"mask.num_steps": steps},
              f"{_LONGER} times longer, {_LONGER * steps:,} steps": {"mask.num_steps": _LONGER * steps}}

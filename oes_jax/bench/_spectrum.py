@@ -37,7 +37,7 @@ def read_job(run: pathlib.Path) -> runs.Job:
   summary = json.loads(path.read_text(encoding="utf-8"))
   if summary["tile"]:
     raise ValueError(f"{str(run)!r} is cut into tiles; allowed: one of its folders in tiles/, or an uncut run.")
-  config = runs.make_config()
+  config = runs.make_config(preset="oes")
   config.update(_as_tuples(summary["config"]))
   return runs.inspect(config, str(run))
 

@@ -20,7 +20,7 @@ def _run_default(folder: pathlib.Path) -> tuple[dict[str, float], dict[str, Any]
   walls, summaries = {}, {}
   for name in ("first", "second"):
     began = time.perf_counter()
-    summaries[name] = _denoising.run(folder / name, "quick", {
+    summaries[name] = _denoising.run(folder / name, "oes", {
         **_SHARED, "seed": int(name == "second"), "compute.compilation_cache": str(folder / "cache")})
     walls[name] = time.perf_counter() - began
   return walls, summaries

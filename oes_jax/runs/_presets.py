@@ -11,7 +11,7 @@ from oes_jax import operators
 from oes_jax import settings
 from oes_jax.runs import _settings
 
-PRESETS = ("quick", "paper")
+PRESETS = ("quick", "oes", "paper")
 
 
 def _default(field: dataclasses.Field) -> Any:
@@ -24,7 +24,9 @@ def make_config(operator: str = "identity", preset: str = "quick", **changes: An
 
   Args:
     operator: the name of the forward operator; what its restorations need is set with it.
-    preset: "quick", the defaults, or "paper", the constants of OES.
+    preset: "quick", which fits the clean image (fitting.RECORRUPTED) where the operator is among
+      fitting.RECORRUPTED_OPERATORS; "oes", the two stages of OES with a short schedule, which are also the defaults of all
+      keys; or "paper", the authors' constants.
     **changes: values of other keys by their dotted names, such as **{"weights.num_steps": 3000}.
 
   Raises:
@@ -42,14 +44,15 @@ def make_config(operator: str = "identity", preset: str = "quick", **changes: An
       config[section] = config_dict.ConfigDict(keys)
     else:
       config.update(keys)
-  config.lock().update_from_flattened_dict({
-      "operator.name": operator, **fitting.OPERATOR_PRESETS.get(operator, {}),
-      **(fitting.PAPER if preset == "paper" else {}), **changes})
+  chosen = {**fitting.OPERATOR_PRESETS.get(operator, {}), **(fitting.PAPER if preset == "paper" else {})}
+  if preset == "quick" and operator in fitting.RECORRUPTED_OPERATORS:
+    chosen |= fitting.RECORRUPTED
+  config.lock().update_from_flattened_dict({"operator.name": operator, **chosen, **changes})
   return config
 
 
 def describe_keys(prefix: str = "", width: int = 120) -> str:
-  """Return the listing of every key of a config by section, with its meaning and its default.
+  """Return the listing of every key of a config by section, with its meaning, its default, and what preset quick sets.
 
   Args:
     prefix: text before every key, such as "--config.".
@@ -60,6 +63,9 @@ def describe_keys(prefix: str = "", width: int = 120) -> str:
     lines += ["", f"{section or 'config'}:"]
     for kind in kinds:
       for key, text in settings.describe(kind, f"{prefix}{section}." if section else prefix):
+        quick = fitting.RECORRUPTED.get(key.removeprefix(prefix))
+        if quick is not None:
+          text = f"{text.removesuffix(')')}; preset quick: {quick})"
         lines.append(textwrap.fill(f"{key}  {text}", width, initial_indent=2 * " ", subsequent_indent=6 * " ",
                                    break_long_words=False, break_on_hyphens=False))
   return "\n".join(lines[1:])

@@ -48,7 +48,7 @@ def test_a_config_resolves_to_the_stored_one(name):
 def test_every_config_and_every_preset_is_stored():
   files = {path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.py")}
   assert files == {name.partition(":")[0] for name in RESOLVED}
-  for name in ("denoise", "benchmark"):
+  for name in ("denoise", "inpaint", "deblur", "super_resolution", "mri", "ct", "benchmark"):
     presets = runpy.run_path(str(CONFIGS / f"{name}.py")).get("PRESETS", _presets.PRESETS)
     assert {f"{name}:{preset}" for preset in presets} <= set(RESOLVED)
 
@@ -62,11 +62,13 @@ def test_configs_import_the_library_and_only_claims_share_the_benchmark():
 
 @pytest.mark.parametrize("operator", operators.FAMILIES)
 def test_an_operators_preset_is_that_of_the_library_and_may_be_changed(operator):
-  preset = fitting.OPERATOR_PRESETS.get(operator, {})
-  config = runs.make_config(operator)
-  defaults = {key: value for key, (_, value) in _flat(runs.make_config()).items()}
-  assert {key: value for key, (_, value) in _flat(config).items()} == {**defaults, **preset, "operator.name": operator}
-  runs.check_config(config)
+  oes = fitting.OPERATOR_PRESETS.get(operator, {})
+  quick = {**oes, **(fitting.RECORRUPTED if operator in fitting.RECORRUPTED_OPERATORS else {})}
+  defaults = {key: value for key, (_, value) in _flat(runs.make_config(preset="oes")).items()}
+  for preset, changed in (("oes", oes), ("quick", quick)):
+    config = runs.make_config(operator, preset)
+    assert {key: value for key, (_, value) in _flat(config).items()} == {**defaults, **changed, "operator.name": operator}
+    runs.check_config(config)
   assert runs.make_config(operator, **{"mask.source": "random"}).mask.source == "random"
 
 
@@ -85,14 +87,14 @@ def test_the_first_configs_are_quick_and_the_papers():
   assert files.read_picture(quick.data.source).values.shape == (160, 160, 3)
   for config in (quick, paper):
     runs.check_config(config)
-  with pytest.raises(ValueError, match="quick, paper"):
+  with pytest.raises(ValueError, match="quick, oes, paper"):
     denoise.get_config("papr")
 
 
 def test_faults_are_named():
   with pytest.raises(ValueError, match="^operator.name='radar' is unknown; allowed: identity, inpainting"):
     runs.make_config("radar")
-  with pytest.raises(ValueError, match="^preset 'papr' is unknown; allowed: quick, paper"):
+  with pytest.raises(ValueError, match="^preset 'papr' is unknown; allowed: quick, oes, paper"):
     runs.make_config(preset="papr")
   with pytest.raises(KeyError, match="num_step"):
     runs.make_config(**{"weights.num_step": 3})
@@ -112,7 +114,7 @@ def test_every_operator_that_can_be_named_can_be_made(name):
 def test_defaults_stand_in_the_settings_and_no_key_in_two_of_them():
   kinds = {"mask": fitting.LearnMask, "weights": fitting.TrainWeights, "noise": noise.NoiseSettings,
            "generator": generators.GeneratorSettings, "operator": operators.OperatorSettings}
-  config = runs.make_config()
+  config = runs.make_config(preset="oes")
   for section, kind in kinds.items():
     assert kind.from_section(config[section], f"{section}.") == kind()
   for section, several in _settings.SECTIONS.items():
