@@ -22,8 +22,8 @@ RECORRUPTED: dict[str, Any] = {
     "mask.source": "learn",
     "mask.prune": "kernels",
     "mask.keep_fraction": 0.1,
-    "mask.num_steps": 200,
-    "weights.num_steps": 500,
+    "mask.num_steps": 150,
+    "weights.num_steps": 400,
     "weights.guard": "held_out",
     "output.image": "guarded",
 }
