@@ -20,6 +20,7 @@ _ARGUMENTS = {"data.source": "measurement", "data.truth": "truth"}
 # Settings in whose place an object of the caller's comes.
 _REPLACED = {"operator": ("operator.",), "generator": ("generator.", "compute.tile"), "mask": ("mask.",),
              "weights": ("weights.",)}
+_NOT_REPLACED = ("operator.simulate", "generator.input")
 
 
 def _set(config, key: str, value: Any) -> None:
@@ -106,7 +107,7 @@ def _check_settings(told: Any, objects: Mapping[str, Any]) -> None:
   if not isinstance(told, Mapping):
     raise ValueError(f"settings is a {type(told).__name__}; allowed: a dictionary such as {{'weights.num_steps': 3000}}.")
   for name in objects:
-    both = [key for key in told if str(key).startswith(_REPLACED.get(name, ())) and key != "operator.simulate"]
+    both = [key for key in told if str(key).startswith(_REPLACED.get(name, ())) and key not in _NOT_REPLACED]
     if both:
       raise ValueError(f"{name} takes the place of {both[0]!r} in settings; allowed: one of the two.")
 

@@ -87,7 +87,15 @@ def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, s
   def finished(state, frozen, problem, scored, key_data):
     del scored
     return _engine.finish(stage, state, frozen, problem, jax.random.wrap_key_data(key_data))
-  return Program(init, chunk, cost, length, stage.num_steps, parallel.over_images(finished, mesh))
+  finish = _unchanged
+  if stage.evaluate is not None:
+    finish = parallel.over_images(finished, mesh).lower(init(trainable), *args).compile()
+  return Program(init, chunk, cost, length, stage.num_steps, finish)
+
+
+def _unchanged(state, *args):
+  del args
+  return state
 
 
 def _compile_scanned(step, state, args, mesh, length):

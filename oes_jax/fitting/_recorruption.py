@@ -29,8 +29,8 @@ class Recorruption:
       for Gaussian noise, and the share of the counts that the target takes for Poisson noise.
     split: share of the measured values that the generator is fed with in a step, in (0, 1]; it is fitted to all.
     axes: axes of the measurement along which parts are left out, each across all other axes; (): none are.
-    flips: whether the generator is fed, in a step, with a mirror image, upside down or not, turned or not, at random; its
-      image is turned back.
+    flips: whether the generator is fed, in a step, with a mirror image of the Problem's first image, upside down or not,
+      turned or not, at random; its image is turned back.
   """
   noise: noise.Noise
   alpha: Any = 0.5
@@ -89,7 +89,7 @@ def pose_step(problem, key):
 
 def apply_turned(apply, params, net_input, problem, key):
   """Return the image of a generator, fed as it is or, where the recorruption asks for it, turned at random and back."""
-  if problem.recorruption is None or not problem.recorruption.flips:
+  if problem.recorruption is None or problem.first_image is None or not problem.recorruption.flips:
     return apply(params, net_input)
   turned, turn_back = turn(key, net_input)
   return turn_back(apply(params, turned))

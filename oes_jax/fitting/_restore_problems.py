@@ -100,10 +100,10 @@ class _Batch:
         done = step
         if all(self.failures):
           return None
+    state = jax.block_until_ready(program.finish(state, *args))
     for all_stages, trace in zip(self.traces, traces):
       all_stages[stage.name] = {name: np.concatenate([chunk[name] for chunk in trace]) for name in trace[0]}
     self.seconds[stage.name] = {"compile": compiled - began, "run": time.perf_counter() - compiled}
-    state = program.finish(state, *args)
     self.peak_bytes[stage.name] = program.cost.peak_bytes / (len(self.seeds) // self.mesh.size)
     return state
 

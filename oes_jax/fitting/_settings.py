@@ -40,7 +40,6 @@ class FitSettings(settings.Settings):
       None, "Share of the measured pixels, lines, angles or rows that the generator is fed with in a step of objective "
       "recorrupted; all are fitted. None: 0.8 of inpainting, else 1.", kind=float,
       allowed="a number in (0, 1], or None for automatic", test=lambda v: 0 < v <= 1)
-
   flips: bool = settings.setting(
       False, "Whether objective recorrupted feeds the generator, in a step, with a mirror image, upside down or not, turned "
       "or not, at random. Its image is turned back.")

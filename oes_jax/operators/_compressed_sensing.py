@@ -27,8 +27,7 @@ def gaussian_rows(image_shape: Sequence[int], *, share: float) -> _operator.Forw
   def init(rng):
     return rng.standard_normal((count, pixels), np.float32) / np.float32(np.sqrt(count))
   return _operator.ForwardOperator(
-      init, _multiply, _operator.all_seen,
-      lambda op_params, measurement: _operator.adjoint(_multiply, op_params, measurement, image_shape),
+      init, _multiply, _operator.all_seen, _operator.adjoint_of(_multiply, tuple(image_shape)),
       tuple(image_shape), (pixels / count) ** 0.5, 3 * 4 * count * pixels, split_axes=(0,))
 
 
@@ -56,5 +55,4 @@ def fourier_rows(image_shape: Sequence[int], *, share: float) -> _operator.Forwa
     return seen[None, ..., None]
   return _operator.ForwardOperator(
       init, _transform, lambda op_params: np.broadcast_to(op_params, (image_shape[2], height, width, 1)),
-      lambda op_params, measurement: _operator.adjoint(_transform, op_params, measurement, image_shape),
-      tuple(image_shape), 0.5 ** 0.5, split_axes=(1, 2), noise_level=_mri.outermost_noise)
+      _operator.adjoint_of(_transform, tuple(image_shape)), tuple(image_shape), 0.5 ** 0.5, split_axes=(1, 2), noise_level=_mri.outermost_noise)

@@ -1,5 +1,6 @@
 """Magnetic resonance imaging: k-space of several coils, some of its lines."""
 
+import functools
 from typing import Sequence
 
 import jax
@@ -104,6 +105,15 @@ def _sample(op_params, image):
   return to_pair(centred_fft(to_complex(maps) * to_complex(image)[None])) * lines
 
 
+@functools.lru_cache(maxsize=None)
+def _zero_filled(shape: tuple[int, int]):
+  def first_image(op_params, measurement, seen):  # channels lie in (0, 1), and 0.5 is the complex 0
+    symmetric = 2 * measurement - _sample(op_params, jnp.ones(shape + (2,), measurement.dtype))
+    symmetric = symmetric if seen is None else symmetric * seen
+    return (1 + _operator.adjoint(_sample, op_params, symmetric, shape + (2,))) / 2
+  return first_image
+
+
 def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 4.0, centre: float = 0.08,
         sampling: np.ndarray | None = None) -> _operator.ForwardOperator:
   """Multi-coil Cartesian magnetic resonance imaging: [H, W, 2] -> k-space [coils, H, W, 2].
@@ -138,12 +148,11 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
     lines = draw(rng) if sampling is None else sampling
     maps = np.stack([coils.real, coils.imag], -1).astype(np.float32)
     return maps, np.broadcast_to(np.float32(lines != 0), shape)[None, ..., None].copy()
-  def estimate(op_params, measurement):  # zero-filled; channels lie in (0, 1), and 0.5 is the complex 0
-    symmetric = 2 * measurement - _sample(op_params, jnp.ones(shape + (2,), measurement.dtype))
-    return (1 + _operator.adjoint(_sample, op_params, symmetric, image_shape)) / 2
+  first_image = _zero_filled(shape)
   return _operator.ForwardOperator(
-      init, _sample, lambda op_params: np.broadcast_to(op_params[1], (len(coils), *shape, 1)), estimate,
-      tuple(image_shape), len(coils) ** -0.5, is_complex=True, split_axes=(2,),
+      init, _sample, lambda op_params: np.broadcast_to(op_params[1], (len(coils), *shape, 1)),
+      lambda op_params, measurement: first_image(op_params, measurement, None),
+      tuple(image_shape), len(coils) ** -0.5, is_complex=True, first_image=first_image, split_axes=(2,),
       noise_level=lambda op_params, values: outermost_noise(op_params[1], values))
 
 

@@ -65,12 +65,20 @@ class ForwardOperator(NamedTuple):
 
   def bind_first_image(self, op_params):
     """Return the function (measurement, seen) -> first image, a pytree: a Problem's `first_image`."""
-    return jax.tree_util.Partial(self.first_image or _estimate_of_seen(self.estimate), op_params)
+    return jax.tree_util.Partial(_first_image_of(self), op_params)
+
+
+def _first_image_of(operator: ForwardOperator):
+  return operator.first_image or _estimate_of_seen(operator.estimate)
 
 
 @functools.lru_cache(maxsize=None)  # one function object for one of an operator's
 def _estimate_of_seen(estimate):
-  return lambda op_params, measurement, seen: estimate(op_params, measurement if seen is None else measurement * seen)
+  def first_image(op_params, measurement, seen):
+    if seen is not None:
+      measurement = measurement * (seen[..., 0] if jnp.iscomplexobj(measurement) else seen)
+    return estimate(op_params, measurement)
+  return first_image
 
 
 def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shape):
@@ -86,6 +94,12 @@ def adjoint(apply: Callable[[Any, Any], Any], op_params, measurement, image_shap
   forward = lambda x: apply(op_params, x)
   values = jnp.asarray(measurement, jax.eval_shape(forward, image).dtype)
   return jax.linear_transpose(forward, image)(values)[0]
+
+
+@functools.lru_cache(maxsize=None)
+def adjoint_of(apply: Callable[[Any, Any], Any], image_shape: tuple[int, int, int]) -> Callable[[Any, Any], Any]:
+  """Return the function (op_params, measurement) -> image of `adjoint`, one object for all operators of a kind and shape."""
+  return lambda op_params, measurement: adjoint(apply, op_params, measurement, image_shape)
 
 
 def count_measured(operator: ForwardOperator, image_shape: Sequence[int]) -> int:
@@ -122,7 +136,8 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
       init, _chained(tuple(operator.apply for operator in operators)), lambda op_params: last.seen(op_params[-1]),
       estimate, operators[0].image_shape, math.prod(operator.unit for operator in operators),
       sum(operator.num_bytes for operator in operators), all(operator.measures_image for operator in operators),
-      all(operator.tileable for operator in operators), operators[0].is_complex, split_axes=last.split_axes,
+      all(operator.tileable for operator in operators), operators[0].is_complex,
+      first_image=_chained_back(tuple(_first_image_of(operator) for operator in operators)), split_axes=last.split_axes,
       split_share=last.split_share,
       noise_level=last.noise_level and (lambda op_params, measurement: last.noise_level(op_params[-1], measurement)))
 
@@ -134,6 +149,15 @@ def _chained(applies):
       image = function(params, image)
     return image
   return apply
+
+
+@functools.lru_cache(maxsize=None)
+def _chained_back(first_images):
+  def first_image(op_params, image, seen):
+    for function, params in zip(reversed(first_images), reversed(op_params), strict=True):
+      image, seen = function(params, image, seen), None
+    return image
+  return first_image
 
 
 def all_seen(op_params) -> None:

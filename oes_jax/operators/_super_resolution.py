@@ -22,6 +22,14 @@ def _shrink(coarse: tuple[int, int], factor: int, kernel: str):
   return apply
 
 
+@functools.lru_cache(maxsize=None)
+def _enlarge(height: int, width: int):
+  def first_image(op_params, measurement, seen):
+    del op_params
+    return jax.image.resize(_first_image.fill(measurement, seen), (height, width, measurement.shape[2]), "cubic")
+  return first_image
+
+
 def downsampling(image_shape: Sequence[int], *, factor: int, kernel: str = "box") -> _operator.ForwardOperator:
   """Take a coarser image: [H, W, C] -> [H/f, W/f, C].
 
@@ -38,10 +46,8 @@ def downsampling(image_shape: Sequence[int], *, factor: int, kernel: str = "box"
   if factor < 1 or height % factor or width % factor:
     raise ValueError(f"factor {factor} does not divide {height}x{width}; allowed: a divisor of both sides.")
   coarse = (height // factor, width // factor)
-  def estimate(op_params, measurement):
-    del op_params
-    return jax.image.resize(measurement, (height, width, measurement.shape[2]), "cubic")
-  def first_image(op_params, measurement, seen):
-    return estimate(op_params, _first_image.fill(measurement, seen))
-  return _operator.ForwardOperator(lambda rng: (), _shrink(coarse, factor, kernel), _operator.all_seen, estimate,
-                                   tuple(image_shape), measures_image=True, first_image=first_image)
+  enlarge = _enlarge(height, width)
+  return _operator.ForwardOperator(
+      lambda rng: (), _shrink(coarse, factor, kernel), _operator.all_seen,
+      lambda op_params, measurement: enlarge(op_params, measurement, None), tuple(image_shape), measures_image=True,
+      first_image=enlarge)

@@ -48,6 +48,15 @@ def _project(height: int, width: int):
   return apply
 
 
+@functools.lru_cache(maxsize=None)
+def _back_project(height: int, width: int):
+  def first_image(op_params, measurement, seen):  # filtered
+    filtered = _filter_ramp(_first_image.fill(measurement, seen))
+    scale = math.pi / (2 * measurement.shape[1])
+    return scale * _operator.adjoint(_project(height, width), op_params, filtered, (height, width, measurement.shape[2]))
+  return first_image
+
+
 def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> _operator.ForwardOperator:
   """Parallel-beam computed tomography: [H, W, C] -> sinogram [detectors, angles, C].
 
@@ -71,14 +80,10 @@ def tomography(image_shape: Sequence[int], *, angles: np.ndarray) -> _operator.F
         np.asarray(measurement[..., channel], np.float64), angles, output_size=side, circle=False)
                        for channel in range(measurement.shape[-1])], -1)
     return square[top:top + height, left:left + width]
-  def first_image(op_params, measurement, seen):
-    filtered = _filter_ramp(_first_image.fill(measurement, seen))
-    scale = math.pi / (2 * measurement.shape[1])
-    return scale * _operator.adjoint(_project(height, width), op_params, filtered, (height, width, measurement.shape[2]))
   return _operator.ForwardOperator(
       init, _project(height, width), _operator.all_seen, estimate, tuple(image_shape),
       math.pi / 4 * math.sqrt(height * width), 12 * 4 * height * width * (3 + image_shape[2]),
-      first_image=first_image, split_axes=(1,), noise_level=_rough_part)
+      first_image=_back_project(height, width), split_axes=(1,), noise_level=_rough_part)
 
 
 def _filter_ramp(sinogram):

@@ -12,6 +12,7 @@ from oes_jax.runs import _data
 from oes_jax.runs import _errors
 from oes_jax.runs import _given
 from oes_jax.runs import _job
+from oes_jax.runs import _measure
 from oes_jax.runs import _own_operator
 from oes_jax.runs._given import Given
 from oes_jax.runs._settings import Settings
@@ -114,6 +115,11 @@ def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[i
                      "allowed: None or 0.")
   if given.generator is not None and given.generator.image_shape != whole:
     raise ValueError(f"generator makes images {given.generator.image_shape}; allowed: {whole}, that of {given.name}.")
+  if given.generator is not None and settings.generator.input == "measurement":
+    fed = (*whole[:2], operators.count_first_image_channels(data.operator, whole))
+    if given.generator.net_input_shape != fed:
+      raise ValueError(f"generator takes a network input {given.generator.net_input_shape}; allowed with "
+                       f"generator.input='measurement': {fed}, the first image of {given.name}; or generator.input='noise'.")
 
 
 def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
@@ -143,4 +149,6 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   _check(settings, given, data, whole)
   with _errors.named("mask", {"16x16 with 1 channel": f"16x16 with 1 channel ({given.name})",
                               "a smaller data.crop": f"a smaller {given.name}"}):
-    return _job.make_job(settings, None, {}, data, whole, generator=given.generator)
+    job = _job.make_job(settings, None, {}, data, whole, generator=given.generator)
+  _measure.check_fit(job)
+  return job

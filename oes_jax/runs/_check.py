@@ -23,6 +23,12 @@ def check_config(config, **given: Any) -> _settings.Settings:
   if settings.fit.objective == "plain" and settings.fit.sigma is not None:
     raise ValueError(f"fit.sigma={settings.fit.sigma} is not used by fit.objective='plain'; allowed: "
                      "fit.objective='recorrupted', or None.")
+  if settings.fit.sigma is not None and settings.noise.model != "gaussian":
+    raise ValueError(f"fit.sigma={settings.fit.sigma} is not used by noise.model={settings.noise.model!r}, whose strength "
+                     "noise.peak and noise.sigma say; allowed: None.")
+  if settings.fit.objective == "recorrupted" and settings.fit.flips and settings.generator.input == "noise":
+    raise ValueError("fit.flips=True turns what was measured, which generator.input='noise' does not feed; allowed: "
+                     "fit.flips=False, or generator.input='measurement'.")
   if settings.generator.input == "measurement" and settings.generator.name == "deep_decoder":
     raise ValueError("generator.input='measurement' has the pixels of the image, which generator.name='deep_decoder' does not "
                      "take; allowed: generator.input='noise', or generator.name='skip_hourglass'.")

@@ -125,7 +125,7 @@ def _restore_rows(jobs: Sequence[Job], measurements: Sequence[Measurement], plan
   """Restore jobs of one shape, in batches of one size; the last one is filled up."""
   width, ended = _at_once(jobs[0], len(jobs)), []
   for start in range(0, len(jobs), width):
-    rows = [_measure.make_row(job.generator, job.shape, False, job, operator=job.data.operator, measurement=measurement)
+    rows = [_measure.make_row(job.generator, job.shape, False, job, operator=jobs[0].data.operator, measurement=measurement)
             for job, measurement in zip(jobs[start:start + width], measurements[start:start + width])]
     ended += _restore_batch(rows + [rows[0]] * (width - len(rows)), plan, len(rows))
   return ended

@@ -15,7 +15,6 @@ from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import noise
 from oes_jax import operators
-from oes_jax.runs import _check
 from oes_jax.runs import _data
 from oes_jax.runs import _errors
 from oes_jax.runs import _folder
@@ -28,15 +27,15 @@ from oes_jax.runs._settings import Settings
 _CHUNK_WORK = {"cpu": 1_000_000, "gpu": 50_000_000, "tpu": 50_000_000}
 # Keys that may differ between the images of a batch; see `group_key`.
 _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
-              "data.max_side", "fit.sigma", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source", "mask.path",
-              "mask.keep_fraction", "mask.kl_weight")
+              "data.max_side", "fit.sigma", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source",
+              "mask.path", "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
 FORMAT = 9
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What `inspect` has checked, read and chosen, before anything is compiled or written.
+  """What was checked, read and chosen, before anything is compiled or written.
 
   Attributes:
     settings: all settings.
@@ -105,29 +104,6 @@ def steps_of_chunk(settings: Settings, shape) -> int:
   return settings.compute.chunk_steps or int(np.clip(work // (shape[0] * shape[1]), 1, 1000))
 
 
-def inspect(config, workdir: str | None = None, *, parent: pathlib.Path | None = None,
-            tile: int | None = None) -> Job:
-  """Check a config and its files, and choose what is automatic; nothing is written.
-
-  Args:
-    config: config of one restoration.
-    workdir: folder of the run; None: runs/<experiment>-<hash>, or a folder of its own in `parent`.
-    parent: folder in which cases have their folders.
-    tile: side of the tiles where it was chosen before (0: none), else None.
-
-  Raises:
-    ValueError, OSError: with one line that names the value, what is allowed and the config key.
-  """
-  settings = _check.check_config(config)
-  data, whole, inputs = _data.read_data(settings)
-  identity = {"format": FORMAT, "config": _folder.plain(config), "inputs": inputs}
-  if parent is not None:
-    workdir = str(parent / case_name(settings.data.source, settings.experiment.seed, identity))
-  folder, choices = _folder.find_workdir(workdir, settings.experiment.experiment, identity)
-  with _errors.named("data", {"16x16 with 1 channel": "16x16 with 1 channel (data.source, data.crop)"}):
-    return make_job(settings, folder, identity, data, whole, choices.get("tile", tile))
-
-
 def make_job(settings: Settings, folder: pathlib.Path | None, identity: dict[str, Any], data: _data.Data, whole,
              tile: int | None = None, generator: generators.Generator | None = None) -> Job:
   """Return the job of what was read, with its automatic choices made.
@@ -162,13 +138,6 @@ def make_job(settings: Settings, folder: pathlib.Path | None, identity: dict[str
       given_mask=_data.read_given_mask(settings, generator, params), chunk_steps=steps_of_chunk(settings, shape))
 
 
-def prepare(config, workdir: str | None = None) -> Job:
-  """Inspect a config and claim its folder."""
-  job = inspect(config, workdir)
-  claim(job)
-  return job
-
-
 def claim(job: Job) -> None:
   """Make the job's folder with its config.json.
 
@@ -187,7 +156,9 @@ def group_key(job: Job) -> str:
   """Return what must be alike in all images of a batch: everything static, as text."""
   static = _folder.without(job.identity["config"], _PER_IMAGE)
   tiled = str(job.workdir) if job.tile is not None else None  # tiles fill the memory alone
-  shape = None if job.data.operator.tileable else job.shape  # no frame around it then
+  fed = job.settings.fit.objective == "recorrupted" or job.settings.generator.input == "measurement"
+  # No frame around it then: it would change what is drawn and what lies beyond the edges.
+  shape = None if job.data.operator.tileable and not fed else job.shape
   shape = (shape, job.data.scan.values.shape) if job.data.scan else shape
   return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled, shape,
                      job.identity["inputs"]["operator"], job.data.truth is not None, list(stage_steps(job.settings)),

@@ -94,12 +94,41 @@ def _noise_level(job: Job, op_params, values, warn) -> operators.NoiseLevel | No
     ValueError: it cannot be told from what the operator measures.
   """
   settings = job.settings
-  if settings.fit.objective != "recorrupted" or settings.noise.model != "gaussian" or settings.fit.sigma is not None:
+  if not _needs_noise_level(settings):
     return None
-  level = operators.estimate_noise_level(job.data.operator, op_params, values)
+  try:
+    level = operators.estimate_noise_level(job.data.operator, op_params, values)
+  except ValueError as error:
+    raise ValueError(f"{_called(job)}: fit.objective='recorrupted' with fit.sigma=None: {error}") from error
+  if not 0 < level.sigma < np.inf:
+    raise ValueError(f"{settings.data.source}: a noise level of {level.sigma:g} is found, and fit.objective='recorrupted' "
+                     f"with fit.sigma=None needs noise that it can draw anew; allowed: fit.sigma, a number above 0, or "
+                     "fit.objective='plain'.")
   for text in operators.noise_warnings(level):
     warn(f"{settings.data.source}: {text}")
   return level
+
+
+def _needs_noise_level(settings: Settings) -> bool:
+  return settings.fit.objective == "recorrupted" and settings.noise.model == "gaussian" and settings.fit.sigma is None
+
+
+def _called(job: Job) -> str:
+  """Return what the operator of a job is called in messages: one of the caller's has no name."""
+  name = job.settings.operator.name
+  if operators.FAMILIES[name].measures_image != job.data.operator.measures_image:
+    return "operator"
+  return f"operator.name={name!r}"
+
+
+def check_fit(job: Job) -> None:
+  """Raise a ValueError where what a job fits does not go with what was measured; nothing is warned of."""
+  fit, operator = job.settings.fit, job.data.operator
+  if fit.objective == "recorrupted" and fit.split is not None and fit.split < 1 and not operator.split_axes:
+    raise ValueError(f"fit.split={fit.split} leaves out parts of a measurement, of which {_called(job)} has none; allowed: "
+                     "1, or None for automatic.")
+  if _needs_noise_level(job.settings):
+    measure(job, lambda text: None)
 
 
 def recorruption_of(job: Job, measurement: Measurement) -> fitting.Recorruption | None:

@@ -9,15 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from skimage import restoration
 import tqdm
 
-from oes_jax import intensity
 from oes_jax import operators
 from oes_jax import parallel
 from oes_jax import tiles
 from oes_jax.runs import _batch
-from oes_jax.runs import _job
+from oes_jax.runs import _inspect
 from oes_jax.runs import _measure
 from oes_jax.runs import _outputs
 from oes_jax.runs import _processes
@@ -59,7 +57,7 @@ def run(config, workdir: str | None = None) -> dict[str, Any]:
     'restored.png'
     >>> folder.cleanup()
   """
-  return run_job(_job.prepare(config, workdir))
+  return run_job(_inspect.prepare(config, workdir))
 
 
 def run_job(job: Job, signals: _processes.Signals | None = None) -> dict[str, Any]:
@@ -154,10 +152,18 @@ def _describe_measurement(job: Job) -> str:
   if data.simulated:
     strength = ", ".join(f"{name} {value:g}" for name, value in data.strength._asdict().items() if value)
     return f"{name}, simulated {model} noise, {strength or 'none'}"
-  if data.operator.tileable and model == "gaussian":
-    sigma = np.mean(restoration.estimate_sigma(intensity.to_unit(data.picture.values, data.limits), channel_axis=-1))
-    return f"no noise added; its own seems to be about {sigma:.3f} of the range"
-  return f"{name}, no noise added"
+  sigma = _estimate_sigma(job) if model == "gaussian" else None
+  own = "" if sigma is None else f"; its own seems to be about {sigma:.3f} of the range"
+  return f"{name}, no noise added{own}"
+
+
+def _estimate_sigma(job: Job) -> float | None:
+  """Return the standard deviation that the noise of a measurement seems to have, or None: it cannot be told."""
+  measured = _measure.measure(job, lambda text: None)
+  try:
+    return operators.estimate_noise_level(job.data.operator, measured.op_params, measured.values).sigma
+  except ValueError:
+    return None
 
 
 def _announce(job: Job) -> None:

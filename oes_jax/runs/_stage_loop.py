@@ -165,7 +165,10 @@ def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fittin
         session.save(state, name, done)
       if received:
         raise _processes.Interrupted(received)
-  return program.finish(state, *args)
+  finishing = time.perf_counter()
+  state = jax.block_until_ready(program.finish(state, *args))
+  seconds[name]["run"] += time.perf_counter() - finishing
+  return state
 
 
 def _progress_bar(session: Session, name: str, start: int):

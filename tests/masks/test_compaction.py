@@ -47,7 +47,7 @@ class _Small(NamedTuple):
 
 
 def _compact(generator, params, mask, problem):
-  plan = fitting.plan_compaction(generator, mask)
+  plan = fitting.plan_compaction(generator, mask, problem)
   return _Small(plan, *fitting.compact(generator, plan, params, mask, problem))
 
 
