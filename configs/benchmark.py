@@ -42,7 +42,8 @@ QUICK_METHODS = (
     "dense, SGLD, posterior mean", "deep decoder, dense", "narrow dense, as many weights as kept",
     "narrow dense, as many weights as can act", "learned mask shuffled inside arrays", "random", "random, kernels only",
     "random, 50 %", "magnitude", "SNIP", "GraSP", "SynFlow", "SynFlow, at least as many as can act",
-    "iterative magnitude pruning", "iterative magnitude pruning on the clean image (oracle)")
+    "iterative magnitude pruning", "iterative magnitude pruning on the clean image (oracle)", "recorrupted, dense",
+    "recorrupted, learned mask", "recorrupted, ensemble of 4")
 # Most masks of these collapse: there is no learning rate to find.
 _NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP")
 # For the full preset; few bundled images are as large.
@@ -103,8 +104,9 @@ def get_config(preset: str = "quick"):
   benchmark.densities = (0.01, 0.03, 0.1, 0.3, 0.6, 0.95)
   benchmark.sigmas = (0.02, 0.1, 0.5)
   benchmark.texture_crops = TEXTURE_CROPS
-  # Inverse problems, each with its images and what it changes in the config.
+  # Inverse problems, each with its images and what it changes in the config; and their seeds, of any preset.
   benchmark.problems = PROBLEMS
+  benchmark.inverse_seeds = (0, 1, 2)
   if preset == "full":
     benchmark.update(FULL)
   return config.lock()

@@ -169,6 +169,19 @@ def changes_of(config, name: str, learned: dict[Key, dict[str, Any]],
   return found
 
 
+def methods_for(names: Sequence[str], noise_model: str) -> list[str]:
+  """Return the names of those methods that restore noise of a model, and say which do not.
+
+  Args:
+    names: names of methods.
+    noise_model: the value of noise.model.
+  """
+  for name in names:
+    if not _methods.goes_with(name, noise_model):
+      logging.warning("%s is left out: noise of model %s cannot be drawn anew", name, noise_model)
+  return [name for name in names if _methods.goes_with(name, noise_model)]
+
+
 def inspected(config, changes: dict[Key, dict[str, Any]]) -> Iterator[tuple[Key, runs.Job]]:
   """Yield (key, job) of every case that can be run, and say of the others why not.
 

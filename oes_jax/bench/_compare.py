@@ -13,6 +13,7 @@ import numpy as np
 
 from oes_jax.bench import _cases
 from oes_jax.bench import _denoiser_scores
+from oes_jax.bench import _ensembles
 from oes_jax.bench import _flags
 from oes_jax.bench import _methods
 from oes_jax.bench import _tables
@@ -26,17 +27,17 @@ def _mean_trace(restored: dict[Any, dict[str, Any]]) -> np.ndarray:
 
 
 def _of_methods(rows: Sequence[dict[str, Any]], wanted: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
-  """Group rows by method, the best averaged PSNR first; methods of `wanted` that have no row come last."""
+  """Group rows by method, the best PSNR of what they return first; methods of `wanted` that have no row come last."""
   groups = [(name, [row for row in rows if row["method"] == name])
             for name in dict.fromkeys((*(row["method"] for row in rows), *wanted))]
   return sorted(groups, key=lambda group: -statistics.mean(
-      row["average psnr"] for row in group[1]) if group[1] else np.inf)
+      map(_tables.returned, group[1])) if group[1] else np.inf)
 
 
 def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = ()) -> list[list[str]]:
   """Return header and cells of the comparison: mean and standard deviation of each method over images and seeds.
 
-  Ranks are by the averaged output among the networks that do not see the truth; peers that are no deep image
+  Ranks are by the output that a method returns, the averaged one where no other is named, among the networks that do not see the truth; peers that are no deep image
   priors and the oracle stand at their places without one, and so does a method of which a case has failed or
   every case has collapsed. A collapsed case counts like any other: it has lost.
 
@@ -47,20 +48,22 @@ def tabulate(rows: Sequence[dict[str, Any]], most: int, wanted: Sequence[str] = 
   """
   groups = _of_methods(rows, wanted)
   learned = dict(groups).get(_methods.LEARNED, [])
-  table = [["rank", "method", "averaged PSNR", "against the learned mask", "SSIM", "last PSNR", "SSIM",
+  main, output, averaged = _tables.heads(rows)
+  table = [["rank", "method", main, "against the learned mask", "SSIM", output, averaged, "last PSNR", "SSIM",
             "guarded PSNR", "SSIM", "guard's step", "best PSNR (oracle)", "kept", "can act", "mask stage, s",
             "weight stage, s", "peak MB", "collapsed", "failed"]]
   rank = 0
   for name, mine in groups:
     collapsed = sum(bool(row["collapse"]) for row in mine)
-    ranked = name != _methods.ORACLE and len(mine) == most and "last psnr" in mine[0] and collapsed < most
+    ranked = name != _methods.ORACLE and len(mine) == most and "kept" in mine[0] and collapsed < most
     rank += ranked
     mask_seconds = lambda row: (sum(s for stage, s in row["seconds"].items() if stage not in ("weights", "all"))
                                 if len(row["seconds"]) > 1 else None)
+    main, output, averaged = _tables.cells(rows, mine)
     table.append([
-        str(rank) if ranked else "", name, _tables.spread(mine, "average psnr"),
+        str(rank) if ranked else "", name, main,
         "" if mine is learned else _tables.paired(mine, learned),
-        _tables.mean(mine, "average ssim", 3), _tables.spread(mine, "last psnr"),
+        _tables.mean(mine, lambda row: _tables.returned(row, "ssim"), 3), output, averaged, _tables.spread(mine, "last psnr"),
         _tables.mean(mine, "last ssim", 3), _tables.spread(mine, "guarded psnr"),
         _tables.mean(mine, "guarded ssim", 3), _tables.mean(mine, "guard step"),
         _tables.spread(mine, "best psnr"), _tables.mean(mine, "kept"), _tables.mean(mine, "acting"),
@@ -82,18 +85,18 @@ def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, An
     wanted: the names of methods that have a line even without a result: a case has failed at every rate, or here all.
   """
   rates = sorted({row["learning rate"] for row in tuning})
-  table = [["method", "learning rate", "averaged PSNR", "last PSNR", "best PSNR (oracle)", "collapsed", "failed",
+  table = [["method", "learning rate", *_tables.heads(rows), "last PSNR", "best PSNR (oracle)", "collapsed", "failed",
             *(f"tuning, {rate:g}" for rate in rates)]]
   for name, mine in _of_methods(rows, wanted):
     rate = mine[0]["learning rate"] if mine else None
     edge = " (an end of the range)" if rate in (*rates[:1], *rates[-1:]) else ""
     table.append([
         name, f"{rate:g}{edge}" if mine else "",
-        *(_tables.spread(mine, value) for value in ("average psnr", "last psnr", "best psnr")),
+        *_tables.cells(rows, mine), *(_tables.spread(mine, value) for value in ("last psnr", "best psnr")),
         _tables.share_of(sum(bool(row["collapse"]) for row in mine), len(mine)),
         _tables.share_of(most - len(mine), most) if mine else "all",
         *(_tables.mean([row for row in tuning if (row["method"], row["learning rate"]) == (name, tried)],
-                        "average psnr", 2) for tried in rates)])
+                        _tables.returned, 2) for tried in rates)])
   return files.without_empty_columns(table)
 
 
@@ -109,9 +112,9 @@ def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict
       if name == _methods.LEARNED:  # it is not learned again
         changes = {key: {**changes[key], **_methods.given(_cases.learned_of(config, key[0], summary))}
                    for key, summary in learned.items()}
-      restored = _cases.restore_cases(config, base / _cases.folder_name(name), name, changes)
+      restored = _ensembles.restore(config, lambda name: (base / _cases.folder_name(name), name), name, changes)
     rows += [_tables.row(name, *item) for item in restored.items()]
-    if restored:
+    if restored and name not in _methods.ENSEMBLES:
       traces[name] = _mean_trace(restored)
   return rows, traces
 
@@ -124,14 +127,14 @@ def _of_tuning(config):
 
 
 def _best_rates(rows: Sequence[dict[str, Any]], most: int) -> dict[str, float]:
-  """Return the learning rate with the best averaged PSNR of every method that has one.
+  """Return the learning rate with the best PSNR of what is returned, for every method that has one.
 
   A rate at which one of its `most` cases has failed is none.
   """
   best = {}
   for name in dict.fromkeys(row["method"] for row in rows):
     mine = [row for row in rows if row["method"] == name]
-    found = {rate: [row["average psnr"] for row in mine if row["learning rate"] == rate]
+    found = {rate: [_tables.returned(row) for row in mine if row["learning rate"] == rate]
              for rate in dict.fromkeys(row["learning rate"] for row in mine)}
     whole = {rate: statistics.mean(values) for rate, values in found.items() if len(values) == most}
     if whole:
@@ -147,7 +150,7 @@ def run_compare(arguments) -> None:
   if config.benchmark.learning_rates and not arguments.output:
     output = f"{base}_tuned.json"  # beside what a preset without them has recorded
   keys = _cases.keys_of(config)
-  names = config.benchmark.methods or _methods.METHODS
+  names = _cases.methods_for(config.benchmark.methods or _methods.METHODS, config.noise.model)
   rows, traces = _run(config, base, dict.fromkeys(names, config.weights.learning_rate))
   rows += _denoiser_scores.score_cases(config, base / "classical", {key: {} for key in keys})
   files.write_csv(base / "traces.csv", ("method", "step", "psnr"), [

@@ -1,11 +1,12 @@
-"""Inverse problems: the learned mask and two dense nets against classical methods, on the same measurements."""
+"""Inverse problems: learned masks, dense nets and an ensemble against classical methods, on the same measurements."""
 
 import time
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
 from oes_jax.bench import _cases
+from oes_jax.bench import _ensembles
 from oes_jax.bench import _flags
 from oes_jax.bench import _methods
 from oes_jax.bench import _tables
@@ -17,7 +18,8 @@ from oes_jax import runs
 
 # What the first estimate of a measurement is called, where it is a method of its own.
 _ESTIMATES = {name: family.estimate_name for name, family in operators.FAMILIES.items() if family.estimate_name}
-_NETWORKS = (_methods.LEARNED, _methods.DENSE, _methods.DECODER)
+_NETWORKS = (_methods.LEARNED, _methods.DENSE, _methods.DECODER, _methods.RECORRUPTED_DENSE, _methods.RECORRUPTED_LEARNED,
+             _methods.ENSEMBLE)
 
 
 def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -40,30 +42,41 @@ def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[s
   return rows
 
 
-def tabulate(config, rows: list[dict[str, Any]]) -> list[list[str]]:
-  """Return header and cells: every problem with all its methods, the best averaged PSNR first.
+def tabulate(config, rows: list[dict[str, Any]], methods: dict[str, Sequence[str]]) -> list[list[str]]:
+  """Return header and cells: every problem with all its methods, the best PSNR of what they return first.
+
+  Mean and standard deviation are over images and seeds, those of an image over seeds.
 
   Args:
     config: the benchmark's config.
     rows: the results; a case without one has failed.
+    methods: {name of a problem: the names of its methods}.
   """
   problems = config.benchmark.problems
   most = max(len(crops) for _, crops, _ in problems)
-  table = [["problem", "method", "PSNR (averaged output)", *(f"image {number + 1}" for number in range(most)),
-            "SSIM", "last PSNR", "guarded PSNR", "seconds", "failed"]]
-  for problem, crops, pairs in problems:
-    shown, cases = [image for image, _ in crops], len(crops) * len(config.benchmark.seeds)
-    operator, lines = dict(pairs)["operator.name"], []
-    for name in (_ESTIMATES[operator], *inverse.PEERS[operator], *_NETWORKS):
+  main, output, averaged = _tables.heads(rows)
+  table = [["problem", "method", main, *(f"image {number + 1}" for number in range(most)),
+            "SSIM", output, averaged, "last PSNR", "guarded PSNR", "seconds", "failed"]]
+  for problem, crops, _ in problems:
+    shown, cases, lines = [image for image, _ in crops], len(crops) * len(config.benchmark.inverse_seeds), []
+    for name in methods[problem]:
       of = [row for row in rows if (row["problem"], row["method"]) == (problem, name)]
-      each = [_tables.mean([row for row in of if row["image"] == image], "average psnr", 2) for image in shown]
-      lines.append([f"{problem}: {', '.join(shown)}", name, _tables.spread(of, "average psnr"),
-                    *each, *[""] * (most - len(each)), _tables.mean(of, "average ssim", 3),
+      each = [_tables.spread([row for row in of if row["image"] == image], _tables.returned) for image in shown]
+      main, output, averaged = _tables.cells(rows, of)
+      lines.append([f"{problem}: {', '.join(shown)}", name, main, *each, *[""] * (most - len(each)),
+                    _tables.mean(of, lambda row: _tables.returned(row, "ssim"), 3), output, averaged,
                     _tables.mean(of, "last psnr", 2), _tables.mean(of, "guarded psnr", 2),
                     _tables.mean(of, "seconds", 1), _tables.share_of(cases - len(of), cases)])
     lines.sort(key=lambda line: -float(line[2].partition(" ")[0] or -np.inf))
     table += [[line[0] if line is lines[0] else "", *line[1:]] for line in lines]
   return files.without_empty_columns(table)
+
+
+def _of_problem(config, crops: Sequence[Any]):
+  """Return the config with the images of a problem, and the seeds of inverse problems."""
+  config = _cases.of_crops(config, crops).unlock()
+  config.benchmark.seeds = config.benchmark.inverse_seeds
+  return config.lock()
 
 
 def run_inverse(arguments) -> None:
@@ -77,21 +90,25 @@ def run_inverse(arguments) -> None:
     if dict(pairs).get("operator.name") not in _ESTIMATES:
       raise ValueError(f"benchmark.problems: {problem!r} has operator.name={dict(pairs).get('operator.name')!r}; "
                        f"allowed: {', '.join(_ESTIMATES)}.")
-  rows = []
+  rows, methods = [], {}
   for problem, crops, pairs in config.benchmark.problems:
-    mine, shared = _cases.of_crops(config, crops), dict(pairs)
+    mine, shared = _of_problem(config, crops), dict(pairs)
+    networks = _cases.methods_for(_NETWORKS, shared.get("noise.model", config.noise.model))
+    operator = shared["operator.name"]
+    methods[problem] = [_ESTIMATES[operator], *inverse.PEERS[operator], *networks]
     changes = {key: shared for key in _cases.keys_of(mine)}
     rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
-    for name in _NETWORKS:
-      restored = _cases.restore_cases(
-          mine, base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}",
-          _cases.changes_of(mine, name, {}, shared))
+    place = lambda name, problem=problem: (base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}")
+    for name in networks:
+      restored = _ensembles.restore(mine, place, name, _cases.changes_of(mine, name, {}, shared))
       for key, summary in restored.items():
         row = _tables.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
-  _tables.finish(base, output, config, "inverse", rows, tabulate(config, rows))
+  table = tabulate(config, rows, methods)
+  _tables.show(base, "inverse", rows, table)
+  _tables.record(output, config, rows, table, methods=methods)
   files.save_matrix(base / "inverse.png", *_tables.averages(
-      rows, lambda row: row["method"], lambda row: row["problem"]), title="averaged PSNR, dB")
+      rows, lambda row: row["method"], lambda row: row["problem"]), title="PSNR, dB")
 
 
 def add_command(commands) -> None:

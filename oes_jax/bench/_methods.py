@@ -8,15 +8,37 @@ import numpy as np
 
 from oes_jax import generators
 from oes_jax import masks
+from oes_jax import recorruption
 
 LEARNED = "learned mask (OES)"
 DENSE = "dense (deep image prior)"
 DECODER = "deep decoder, dense"
+RECORRUPTED_DENSE, RECORRUPTED_LEARNED = "recorrupted, dense", "recorrupted, learned mask"
 _NARROW = "narrow dense, as many weights as kept"
 # What figures show beside the learned mask; more would hide it.
 DENSE_NETS = (DENSE, _NARROW, DECODER)
 # Sees the ground truth: a control, which no ranking may count.
 ORACLE = "iterative magnitude pruning on the clean image (oracle)"
+# What the recorrupted methods change. They return the guarded output, and estimate the noise level: none is told it.
+RECORRUPTED: dict[str, Any] = {
+    "fit.objective": "recorrupted", "generator.input": "measurement", "generator.name": "skip_hourglass",
+    "generator.num_scales": 4, "weights.guard": "held_out", "weights.held_out": 0.02, "weights.num_steps": 500,
+    "mask.num_steps": 300}
+
+
+class Ensemble(NamedTuple):
+  """Restorations of one measurement whose mean is the result.
+
+  Attributes:
+    member: the name of the method that restores it.
+    count: how many times it does, each with a seed of its own.
+  """
+  member: str
+  count: int
+
+
+ENSEMBLE = "recorrupted, ensemble of 4"
+ENSEMBLES = {ENSEMBLE: Ensemble(RECORRUPTED_DENSE, 4)}
 
 
 class Learned(NamedTuple):
@@ -88,6 +110,10 @@ def _langevin(noise: float, steps: int) -> dict[str, Any]:
   return {"mask.source": "dense", "weights.sgld_noise": noise, "weights.input_noise": 1 / 30, **_plain_mean(steps)}
 
 
+def _recorrupted(source: str) -> dict[str, Any]:
+  return {**RECORRUPTED, "output.image": "guarded", "mask.source": source}
+
+
 # Name: (steps of the weight stage) -> changes. The learned mask comes first, and is what others are told of.
 _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
     LEARNED: lambda steps: {},
@@ -111,7 +137,10 @@ _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
     **{f"{name}, at least as many as can act": lambda steps, source=source: {
         "mask.source": source, "mask.prune": "kernels", "mask.keep_fraction": None}
        for name, source in (("random, kernels only", "random"), ("magnitude", "magnitude"), ("SNIP", "snip"),
-                            ("GraSP", "grasp"), ("SynFlow", "synflow"), ("iterative magnitude pruning", "imp"))}}
+                            ("GraSP", "grasp"), ("SynFlow", "synflow"), ("iterative magnitude pruning", "imp"))},
+    RECORRUPTED_DENSE: lambda steps: _recorrupted("dense"),
+    RECORRUPTED_LEARNED: lambda steps: _recorrupted("learn"),
+    ENSEMBLE: lambda steps: _ALONE[ENSEMBLES[ENSEMBLE].member](steps)}
 # Name: (Learned) -> changes.
 _TOLD: dict[str, Callable[[Learned], dict[str, Any]]] = {
     "learned mask, plain mean": lambda learned: {**given(learned), **_plain_mean(learned.steps)},
@@ -134,13 +163,18 @@ _TOLD: dict[str, Callable[[Learned], dict[str, Any]]] = {
 METHODS = (*_ALONE, *_TOLD)
 
 
+def goes_with(name: str, noise_model: str) -> bool:
+  """Return whether a method restores measurements with noise of a model: not every noise can be drawn anew."""
+  return name not in (RECORRUPTED_DENSE, RECORRUPTED_LEARNED, ENSEMBLE) or noise_model in recorruption.RECORRUPT
+
+
 def given(learned: Learned) -> dict[str, Any]:
   """Return what a config changes to take the learned mask over, without learning it again."""
   return {"mask.source": "file", "mask.path": learned.folder}
 
 
 def changes_of(name: str, steps: int, learned: Learned | None) -> dict[str, Any] | None:
-  """Return what a method changes in the config of a case; None: it needs a learned mask, and there is none.
+  """Return what a method, or each member of an ensemble, changes in the config of a case; None: it needs a learned mask, and there is none.
 
   Args:
     name: the method's name, one of METHODS.

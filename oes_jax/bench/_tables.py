@@ -25,6 +25,8 @@ def row(method: str, key: tuple[str, int], summary: dict[str, Any]) -> dict[str,
              for name in ("measurement", "last", "average", "guarded") if name in quality
              for score in ("psnr", "ssim")},
           **({"guard step": summary["guard"]["step"]} if summary["guard"] else {}),
+          **({} if summary["output_image"] == "average" else {"output": summary["output_image"]}),
+          **({"estimated sigma": summary["noise_level"]["sigma"]} if summary["noise_level"] else {}),
           **({"best psnr": quality["best"]["psnr"]} if "best" in quality else {}),
           **{name: mask[name] for name in ("kept", "acting", "size")}, "collapse": mask["collapse"],
           "learning rate": summary["config"]["weights"]["learning_rate"],
@@ -79,7 +81,7 @@ def finish(base: pathlib.Path, output: str, config, name: str, rows: Sequence[di
 
 def averages(rows: Sequence[dict[str, Any]], row_of: Callable[[dict[str, Any]], str],
              column_of: Callable[[dict[str, Any]], str]) -> tuple[list[str], list[str], np.ndarray]:
-  """Return (names of rows, names of columns, mean averaged PSNR of every cell).
+  """Return (names of rows, names of columns, mean PSNR of every cell, of the output that a method returns).
 
   A cell with fewer results than another one of its column is NaN: a case of it has failed.
 
@@ -90,7 +92,7 @@ def averages(rows: Sequence[dict[str, Any]], row_of: Callable[[dict[str, Any]], 
   """
   found: dict[tuple[str, str], list[float]] = {}
   for row in rows:
-    found.setdefault((row_of(row), column_of(row)), []).append(row["average psnr"])
+    found.setdefault((row_of(row), column_of(row)), []).append(returned(row))
   names, columns = (list(dict.fromkeys(place[i] for place in found)) for i in range(2))
   most = {column: max(len(values) for place, values in found.items() if place[1] == column) for column in columns}
   def mean_of(name, column):
@@ -115,16 +117,49 @@ def spread(rows: Sequence[dict[str, Any]], value: str | Callable[[dict[str, Any]
   return f"{statistics.mean(values):,.{digits}f}{deviation}"
 
 
+def returned(row: dict[str, Any], score: str = "psnr") -> float:
+  """Return the score of the output that a row's method returns: the averaged one, unless the row names another.
+
+  Args:
+    row: a result.
+    score: "psnr" or "ssim".
+  """
+  return row[f"{row.get('output', 'average')} {score}"]
+
+
+def heads(rows: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
+  """Return the heads of three columns, whose cells `cells` gives: PSNR of what a method returns, which output that is, and
+  PSNR of the averaged one; the last two are empty where all return that.
+  """
+  return ("PSNR", "returned", "averaged PSNR") if _differ(rows) else ("averaged PSNR", "", "")
+
+
+def cells(rows: Sequence[dict[str, Any]], mine: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
+  """Return the cells of a method below the `heads`.
+
+  Args:
+    rows: the results of all methods.
+    mine: those of the method; only networks have outputs to tell apart.
+  """
+  shown = _differ(rows) and mine and "kept" in mine[0]
+  return (spread(mine, returned), mine[0].get("output", "average") if shown else "",
+          spread(mine, "average psnr") if shown else "")
+
+
+def _differ(rows: Sequence[dict[str, Any]]) -> bool:
+  return any("output" in row for row in rows)
+
+
 def paired(mine: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> str:
-  """Return the mean difference of the averaged PSNR on the cases that both have, and its standard error.
+  """Return the mean difference of the PSNR of what is returned on the cases that both have, and its standard error.
 
   Seeds of one image are averaged first: the error is over the images.
   """
-  psnr = {(row["image"], row["seed"]): row["average psnr"] for row in others}
+  psnr = {(row["image"], row["seed"]): returned(row) for row in others}
   of_image: dict[str, list[float]] = {}
   for row in mine:
     if (row["image"], row["seed"]) in psnr:
-      of_image.setdefault(row["image"], []).append(row["average psnr"] - psnr[row["image"], row["seed"]])
+      of_image.setdefault(row["image"], []).append(returned(row) - psnr[row["image"], row["seed"]])
   means = [statistics.mean(differences) for differences in of_image.values()]
   if not means:
     return ""

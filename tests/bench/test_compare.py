@@ -37,6 +37,21 @@ def test_the_table_ranks_what_does_not_see_the_truth_and_counts_collapsed_runs()
   assert table[2] == ["", "b", "28.00", "+4.00", "0.700", *[""] * 9, "0.2", "", "", "1 of 2"]
 
 
+def test_ranks_are_by_what_a_method_returns():
+  returning = {**_row("b", 0, 20.0), "output": "guarded", "guarded psnr": 29.0, "guarded ssim": 0.9}
+  mean = {name: value for name, value in returning.items() if not name.startswith(("last", "average", "best"))}
+  rows = [_row("a", 0, 25.0), returning, {**mean, "method": "mean", "guarded psnr": 30.0}]
+  table = _compare.tabulate(rows, 1)
+  assert table[0][:7] == ["rank", "method", "PSNR", "SSIM", "returned", "averaged PSNR", "last PSNR"]
+  assert [line[:6] for line in table[1:]] == [
+      ["1", "mean", "30.00", "0.900", "guarded", ""], ["2", "b", "29.00", "0.900", "guarded", "20.00"],
+      ["3", "a", "25.00", "0.500", "average", "25.00"]]
+  rates = [{**row, "learning rate": rate, "guarded psnr": 20 + rate} for row in rows for rate in (0.1, 0.2)]
+  assert _compare._best_rates(rates, 1) == {"a": 0.1, "b": 0.2, "mean": 0.2}
+  assert [line[:5] for line in _compare.tabulate_tuned(rows, rates, 1)[1:3]] == [
+      ["mean", "0.01", "30.00", "guarded", ""], ["b", "0.01", "29.00", "guarded", "20.00"]]
+
+
 def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
   rows = [{**_row(name, 0, psnr), "learning rate": rate} for name, rate, psnr in (
       ("a", 0.01, 20.0), ("a", 0.1, 21.0), ("b", 0.01, 25.0), ("b", 0.1, 24.0))]
@@ -56,7 +71,7 @@ def test_the_learning_rate_is_the_best_one_on_the_tuning_images():
 def test_recorded_tables_follow_from_their_rows(record):
   stored = json.loads(record.read_text(encoding="utf-8"))
   asked = stored["config"]["benchmark"]
-  cases, names = len(asked["crops"]) * len(asked["seeds"]), asked["methods"] or _methods.METHODS
+  cases, names = len(asked["crops"]) * len(asked["seeds"]), asked["methods"]
   assert stored["table"] == files.format_markdown(_compare.tabulate(stored["rows"], cases, names))
   if "tuned" in stored:
     assert stored["tuned table"] == files.format_markdown(
@@ -76,6 +91,9 @@ def test_a_small_comparison_runs_and_is_not_repeated(tmp_path, arguments):
                "iterative magnitude pruning", _methods.ORACLE):
     assert by_method[name]["kept"] == kept
   assert len({row["measurement psnr"] for row in rows}) == 1  # one measurement for all
+  recorrupted = by_method[_methods.RECORRUPTED_DENSE]
+  assert recorrupted["output"] == "guarded" and 0.05 < recorrupted["estimated sigma"] < 0.2
+  assert by_method[_methods.ENSEMBLE]["guarded psnr"] > 10 and "average psnr" not in by_method[_methods.ENSEMBLE]
   assert (tmp_path / "runs" / "traces.png").is_file() and (tmp_path / "runs" / "traces.csv").is_file()
   assert {row["image"] for row in record["tuning"]} == {"rocket"}
   assert {row["image"] for row in record["tuned"]} == {"astronaut", "coffee"}

@@ -16,9 +16,14 @@ RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
 def test_the_recorded_inverse_problems_follow_from_their_rows():
   stored = json.loads((RECORDS / "inverse.json").read_text(encoding="utf-8"))
   config = config_dict.ConfigDict(stored["config"])
-  table = _inverse.tabulate(config, stored["rows"])
+  with config.unlocked():
+    config.benchmark.inverse_seeds = config.benchmark.get("inverse_seeds", config.benchmark.seeds)
+  methods = stored.get("methods") or {
+      problem: list(dict.fromkeys(row["method"] for row in stored["rows"] if row["problem"] == problem))
+      for problem, _, _ in config.benchmark.problems}
+  table = _inverse.tabulate(config, stored["rows"], methods)
   assert stored["table"] == files.format_markdown(table)
-  part = _inverse.tabulate(config, [row for row in stored["rows"] if row["method"] != "zero-filled"])
+  part = _inverse.tabulate(config, [row for row in stored["rows"] if row["method"] != "zero-filled"], methods)
   failed, = [line for line in part[1:] if line[-1]]
   assert failed[1] == "zero-filled" and failed[-1] == "3 of 3" and len(part) == len(table)
 
@@ -31,7 +36,8 @@ def test_inverse_problems_are_solved_by_networks_and_peers(tmp_path, arguments):
   assert {("half", "biharmonic inpainting"), ("Gaussian", "Richardson-Lucy, 10 iterations"), ("4", "bicubic"),
           ("MRI,", "zero-filled"), ("tomography,", "SART, 2 passes")} <= found
   for problem in ("half", "Gaussian", "4", "MRI,", "tomography,"):
-    assert {(problem, _methods.LEARNED), (problem, "total variation, told sigma")} <= found
+    assert {(problem, name) for name in (
+        _methods.LEARNED, _methods.ENSEMBLE, "total variation, told sigma", "plug-and-play, non-local means")} <= found
   assert all(row["average psnr"] > 8 for row in record["rows"])
   for suffix in ("csv", "png"):
     assert (tmp_path / "runs" / f"inverse.{suffix}").stat().st_size > 100

@@ -30,6 +30,27 @@ def test_a_narrow_net_has_about_as_many_weights(count):
   assert _weights(channels) == pytest.approx(count, rel=0.25)
 
 
+def test_recorrupted_methods_are_never_told_the_noise_level_and_keep_their_own_steps():
+  config = _cases.read_config(f"{ROOT / 'configs' / 'benchmark.py'}:full")
+  assert _methods.ENSEMBLES[_methods.ENSEMBLE].count == 4
+  for name, source in ((_methods.RECORRUPTED_DENSE, "dense"), (_methods.RECORRUPTED_LEARNED, "learn"),
+                       (_methods.ENSEMBLE, "dense")):
+    changes = _methods.changes_of(name, 1500, None)
+    case, = _cases.list_cases(config, {("retina", 0): changes})
+    settings = runs.check_config(case.config)
+    assert changes["mask.source"] == source and settings.output.image == "guarded"
+    assert settings.fit.objective == "recorrupted" and settings.fit.sigma is None
+    assert (settings.weights.guard, settings.weights.num_steps) == ("held_out", 500)
+
+
+def test_what_cannot_be_drawn_anew_is_left_out_and_said(caplog):
+  names = (_methods.LEARNED, _methods.RECORRUPTED_DENSE, _methods.ENSEMBLE)
+  assert _cases.methods_for(names, "poisson") == list(names) and not caplog.messages
+  for model in ("salt_and_pepper", "speckle", "rician"):
+    assert _cases.methods_for(names, model) == [_methods.LEARNED]
+    assert f"recorrupted, dense is left out: noise of model {model}" in caplog.text
+
+
 def test_masks_of_criteria_keep_as_many_weights_as_the_learned_one():
   for name in ("random", "magnitude", "SNIP", "GraSP", "SynFlow", "iterative magnitude pruning"):
     changes = _methods.changes_of(name, 90, LEARNED)

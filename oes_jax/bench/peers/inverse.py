@@ -8,11 +8,16 @@ from skimage import restoration
 from skimage import transform
 
 from oes_jax import operators
+from oes_jax.bench.peers import denoisers
 
 # Weight of total variation, in units of the noise in the image that the adjoint gives: of 1/4, 1/2, 1, 2 and 4 the
 # best on a crop of chelsea (mri, tomography: of camera), which are not among the problems' images.
 _TV_WEIGHTS = {"inpainting": 0.5, "super_resolution": 2.0, "deblurring": 1.0, "mri": 0.5, "tomography": 2.0}
 _TV_ITERATIONS = 100
+# Plug-and-play: iterations, steps of conjugate gradients in each, the noise that is taken off in the first of them, and
+# the weight lambda of the prior, as published (Zhang et al. 2021: 8 to 40, exact, 49 / 255, 0.23).
+_PLUG_ITERATIONS, _GRADIENTS, _FIRST_NOISE, _PRIOR = 24, 30, 49 / 255, 0.23
+_PLUGS = {}
 
 
 class Given(NamedTuple):
@@ -93,6 +98,33 @@ def total_variation(given: Given, weight: float):
     following = (1 + np.sqrt(1 + 4 * momentum ** 2)) / 2
     point = np.float32(new + (momentum - 1) / following * (new - image))
     image, momentum = new, following
+  return image
+
+
+def plug_and_play(given: Given, prior: float, last: float):
+  """Minimise |A x - y|^2 / 2 with a denoiser in the place of a prior: half-quadratic splitting in turns.
+
+  Plug-and-play priors (Venkatakrishnan et al. 2013, GlobalSIP) with the falling noise levels of DPIR (Zhang et al. 2021,
+  arXiv 2008.13751), and non-local means, which takes all channels of a pixel together, for their network.
+
+  Args:
+    given: what is known of the measurement.
+    prior: DPIR's lambda, the weight of the denoised image.
+    last: the noise that is taken off in the last iteration, in units of the measurement's.
+
+  Returns:
+    The image, [H, W, C] in [0, 1].
+  """
+  forward = lambda image: given.operator.apply(given.op_params, image)
+  back = lambda values: operators.adjoint(given.operator.apply, given.op_params, values, given.shape)
+  @jax.jit
+  def fit(image, weight):  # the minimum of |A x - y|^2 + weight |x - image|^2
+    return jax.scipy.sparse.linalg.cg(lambda x: back(forward(x)) + weight * x, back(given.values) + weight * image,
+                                      x0=image, maxiter=_GRADIENTS)[0]
+  image = np.clip(given.operator.estimate(given.op_params, given.values), 0, 1)
+  for level in np.geomspace(_FIRST_NOISE, last * given.sigma, _PLUG_ITERATIONS):
+    image = fit(image, np.float32(prior * (given.sigma * given.operator.unit / level) ** 2))
+    image = denoisers.denoise("non-local means, told sigma", np.asarray(image), level)
   return image
 
 
