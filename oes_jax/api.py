@@ -42,11 +42,14 @@ def _set(config, key: str, value: Any) -> None:
 
 
 def _preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
-  """Return the preset of a call: quick, but oes where an object of the caller's or the noise does not go with it."""
+  """Return the preset of a call: quick, but oes where an object of the caller's, a setting or the noise asks for it."""
+  asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder"}
+  if {"operator", "generator", "loss"} & set(objects) or any(told.get(key) == value for key, value in asked.items()):
+    return "oes"
   model = str(told.get("noise.model", "gaussian"))
   fits = model in recorruption.RECORRUPT and all(
       told.get(f"noise.{name}") is not None for name in noise.NOISE_MODELS[model].reads if model != "gaussian")
-  return "quick" if fits and not {"operator", "generator", "loss"} & set(objects) else "oes"
+  return "quick" if fits else "oes"
 
 
 def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], objects: Iterable[str] = ()):
@@ -135,11 +138,9 @@ def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], 
     if told.get(key) is not None:
       raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, a part of the measurement.")
   config, given = _make_config(named, told, objects)
-  replaced = {}
-  if "weights" in objects:
-    replaced["weights"] = objects["weights"]
-    if objects["weights"].guard is None and "output.image" not in told:
-      config.output.image = "average"
+  replaced = {"weights": objects["weights"]} if "weights" in objects else {}
+  if replaced and objects["weights"].guard is None and "output.image" not in told:
+    _set(config, "output.image", "average")
   mask = objects.get("mask")
   if isinstance(mask, fitting.LearnMask):
     replaced |= {"learn": mask, "mask": runs.MaskSettings(source="learn")}
@@ -208,7 +209,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
       clean image, or oes with an operator, a generator or a loss of your own, or noise that cannot be drawn anew.
     workdir: folder to work in and to keep, with checkpoints, figures and logs: the same call goes on there after an
       interruption. It takes names, not objects of your own. None: in memory.
-    progress: whether progress bars are drawn in memory; in a workdir they are.
+    progress: whether progress bars are drawn in memory.
 
   Returns:
     A Restoration, or a list of them; images have the layout, type and range of their measurements (of an operator of

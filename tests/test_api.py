@@ -123,8 +123,8 @@ def test_a_strength_of_noise_is_that_of_the_measurement_and_figures_can_be_left_
 
 
 @pytest.mark.parametrize("operator, source, generator", [
-    ("identity", "learn", "hourglass"), ({"name": "mri", "coils": 2}, "dense", "hourglass"),
-    ("super_resolution", "dense", "deep_decoder")])
+    ("identity", "learn", "skip_hourglass"), ({"name": "mri", "coils": 2}, "dense", "hourglass"),
+    ("super_resolution", "learn", "skip_hourglass")])
 def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(operator, source, generator):
   config, arrays = api._make_config(operator, {"weights.num_steps": 3})
   assert (config.mask.source, config.generator.name, config.weights.num_steps) == (source, generator, 3)
@@ -133,7 +133,17 @@ def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(operator,
 
 def test_an_operator_of_the_settings_has_its_config_and_a_simulation_its_noise():
   config, _ = api._make_config("identity", {"operator.name": "tomography", "operator.simulate": True})
-  assert config.mask.source == "dense" and config.noise.sigma == 0.03 and config.operator.simulate
+  assert config.mask.source == "learn" and config.noise.sigma == 0.03 and config.operator.simulate
+
+
+@pytest.mark.parametrize("told, objects, preset", [
+    ({}, (), "quick"), ({"noise.model": "poisson", "noise.peak": 30.0}, (), "quick"),
+    ({"noise.model": "poisson"}, (), "oes"), ({"noise.model": "rician", "noise.sigma": 0.1}, (), "oes"),
+    ({"fit.objective": "plain"}, (), "oes"), ({"generator.name": "deep_decoder"}, (), "oes"),
+    ({}, ("loss",), "oes"), ({}, ("generator", "mask"), "oes"), ({}, ("operator",), "oes"), ({}, ("mask", "weights"), "quick")])
+def test_a_call_that_does_not_go_with_the_recorrupted_objective_has_that_of_oes(told, objects, preset):
+  config, _ = api._make_config("identity", told, objects)
+  assert config.fit.objective == {"quick": "recorrupted", "oes": "plain"}[preset]
 
 
 @pytest.mark.parametrize("in_folder", [True, False])
@@ -230,7 +240,7 @@ NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
     ({"settings": {"data.range": (3.0, 2.0)}}, r"data.range=\(3.0, 2.0\) is not allowed"),
     ({"settings": 3}, "settings is a int"), ({"ensemble": 0}, "ensemble=0"),
     ({"settings": {"weights.num_steps": "many"}}, "weights.num_steps='many' is a str"),
-    ({"settings": {"output.image": "guarded"}}, "output.image='guarded' needs weights.guard"),
+    ({"settings": {"output.image": "guarded", "weights.guard": None}}, "output.image='guarded' needs weights.guard"),
     ({"settings": {**TINY, "mask.source": "imp_oracle"}}, "mask.source='imp_oracle' .*allowed: with truth"),
     ({"seed": -1}, "seed=-1"), ({"truth": _image((3, 3))}, r"^truth has shape \(3, 3\)"),
     ({"truth": _image((16, 18), int)}, "truth holds int64 values; allowed: float32"),

@@ -29,6 +29,9 @@ def check_config(config, **given: Any) -> _settings.Settings:
   if settings.fit.objective == "recorrupted" and settings.fit.flips and settings.generator.input == "noise":
     raise ValueError("fit.flips=True turns what was measured, which generator.input='noise' does not feed; allowed: "
                      "fit.flips=False, or generator.input='measurement'.")
+  if settings.fit.objective == "plain" and settings.generator.input == "measurement":
+    raise ValueError("fit.objective='plain' with generator.input='measurement' learns to copy the noise; allowed: "
+                     "fit.objective='recorrupted', or generator.input='noise' (the preset `:oes` has both).")
   if settings.generator.input == "measurement" and settings.generator.name == "deep_decoder":
     raise ValueError("generator.input='measurement' has the pixels of the image, which generator.name='deep_decoder' does not "
                      "take; allowed: generator.input='noise', or generator.name='skip_hourglass'.")

@@ -37,14 +37,14 @@ class Measurement(NamedTuple):
 
 
 def _unit_values(job: Job, warn: Callable[[str], None]):
-  """Return the picture in the unit range; what lies outside is clipped, and said."""
+  """Return (picture in the unit range, whether anything lay outside, which is clipped, and said)."""
   limits = job.data.limits
   values = jnp.asarray(intensity.to_unit(job.data.picture.values, limits), jnp.result_type(float))
   outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
     warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g} "
          "and are clipped; set data.range to keep them")
-  return jnp.clip(values, 0, 1)
+  return jnp.clip(values, 0, 1), outside > 0
 
 
 def op_params_of(settings: Settings, operator: operators.ForwardOperator):
@@ -71,9 +71,9 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
       intensity.to_unit(data.truth, data.limits), jnp.result_type(float)))
   op_params = op_params_of(job.settings, operator)
   if data.scan:
-    values = fitting.scan_to_unit(data.scan, operator, op_params, data.limits)
+    values, clipped = fitting.scan_to_unit(data.scan, operator, op_params, data.limits), False
   else:
-    values = _unit_values(job, warn)
+    values, clipped = _unit_values(job, warn)
   if data.simulated:
     model, unit = noise.NOISE_MODELS[asked.model], operator.unit
     values = operator.apply(op_params, fitting.to_image(operator, np.asarray(values)))
@@ -83,11 +83,14 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
       values = jnp.clip(values, 0, 1)
   seen = operator.seen(op_params)
   values = np.asarray(values if seen is None else values * seen)
-  level = _noise_level(job, op_params, values, warn)
+  level = _noise_level(job, op_params, values)
+  if level is not None:  # what was clipped here was said, or is simulated
+    for text in operators.noise_warnings(level._replace(clipped=0.0) if clipped or data.simulated else level):
+      warn(f"{job.settings.data.source}: {text}")
   return Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level)
 
 
-def _noise_level(job: Job, op_params, values, warn) -> operators.NoiseLevel | None:
+def _noise_level(job: Job, op_params, values) -> operators.NoiseLevel | None:
   """Estimate how strong the noise of a measurement is, where objective recorrupted needs to know it and is not told.
 
   Raises:
@@ -104,8 +107,6 @@ def _noise_level(job: Job, op_params, values, warn) -> operators.NoiseLevel | No
     raise ValueError(f"{settings.data.source}: a noise level of {level.sigma:g} is found, and fit.objective='recorrupted' "
                      f"with fit.sigma=None needs noise that it can draw anew; allowed: fit.sigma, a number above 0, or "
                      "fit.objective='plain'.")
-  for text in operators.noise_warnings(level):
-    warn(f"{settings.data.source}: {text}")
   return level
 
 

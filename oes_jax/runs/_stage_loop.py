@@ -125,10 +125,7 @@ def _log_chunk(image: Row, row: int, stage: str, first: int, record, sound: bool
 def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fitting.Program, Any, tuple]]) -> Any:
   """Compile and run a stage from where it stands; return its final state, or None if all failed.
 
-  Args:
-    session: Session of the batch.
-    name: name of the stage.
-    compile_it: function () -> (Program, state before the first step, arguments of its chunks).
+  `compile_it` is a function () -> (Program, state before the first step, arguments of its chunks).
 
   Raises:
     Interrupted: a signal was received; the state is saved.
