@@ -7,11 +7,11 @@ import pytest
 
 import oes_jax
 
-MODULES = ("fitting", "generators", "intensity", "masks", "metrics", "noise", "operators", "parallel", "random", "runs",
-           "sweeps", "tiles")
+MODULES = ("fitting", "generators", "intensity", "masks", "metrics", "noise", "operators", "parallel", "random",
+           "recorruption", "runs", "sweeps", "tiles")
 REQUIRED = ("restore", "learn_mask", "train_weights", "Problem", "LearnMask", "TrainWeights", "Restoration",
             "generators.from_apply", "generators.hourglass", "operators.from_function", "runs.run", "masks.threshold",
-            "noise.gaussian", "metrics.psnr")
+            "noise.gaussian", "metrics.psnr", "fitting.Recorruption")
 
 
 def _public():

@@ -31,6 +31,19 @@ class Recorruption:
     axes: axes of the measurement along which parts are left out, each across all other axes; (): none are.
     flips: whether the generator is fed, in a step, with a mirror image of the Problem's first image, upside down or not,
       turned or not, at random; its image is turned back.
+
+  Example:
+    >>> import jax
+    >>> import oes_jax
+    >>> from oes_jax import fitting, generators, noise
+    >>> noisy = 0.5 + 0.1 * jax.random.normal(jax.random.key(0), (16, 16, 1))
+    >>> problem = oes_jax.Problem(noisy, first_image=lambda measurement, seen: measurement,
+    ...                           recorruption=fitting.Recorruption(noise.gaussian(0.1), flips=True))
+    >>> generator = generators.hourglass((16, 16, 1), num_scales=1, channels=(4,), input_channels=1)
+    >>> params, _ = generator.init(jax.random.key(1))
+    >>> restored = oes_jax.train_weights(generator, params, None, problem, jax.random.key(2), oes_jax.TrainWeights(num_steps=3))
+    >>> restored.image.shape
+    (16, 16, 1)
   """
   noise: noise.Noise
   alpha: Any = 0.5

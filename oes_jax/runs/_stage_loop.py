@@ -162,9 +162,14 @@ def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fittin
         session.save(state, name, done)
       if received:
         raise _processes.Interrupted(received)
-  finishing = time.perf_counter()
+  return _finish(program, state, args, seconds[name])
+
+
+def _finish(program: fitting.Program, state, args, seconds: dict[str, float]):
+  """Return the last state with the images that the stage ends with; add the seconds that they took."""
+  began = time.perf_counter()
   state = jax.block_until_ready(program.finish(state, *args))
-  seconds[name]["run"] += time.perf_counter() - finishing
+  seconds["run"] += time.perf_counter() - began
   return state
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from fitting import quadratic
 from oes_jax import fitting
+from oes_jax import noise
 from oes_jax import parallel
 
 
@@ -134,13 +135,16 @@ def test_one_image_that_fails_leaves_the_others_alone():
   np.testing.assert_array_equal(record["loss"][0], spoiled["loss"][0])
 
 
-def _check_chunks(stage, trainable, frozen, problem, key, *, expected, trace):
+def _check_chunks(stage, trainable, frozen, problem, key, *, expected, trace, image=None):
   """Chunks of three steps give the trainable tree and the trace of one loop."""
   trainable, *args = map(parallel.as_batch, (trainable, frozen, problem, jax.random.key_data(key)))
   args = (*args[:2], None, args[2])
   program = fitting.compile_stage(stage, trainable, args, mesh=parallel.image_mesh(jax.devices()[:1]), length=3)
   state, record, steps = _iterate(program, program.init(trainable), args)
   assert steps == [3, 3, 1]
+  if image is not None:
+    finished = program.finish(jax.tree.map(lambda leaf: leaf[None], state), *args)
+    np.testing.assert_allclose(finished.average[0], image, rtol=1e-5, atol=1e-6)
   np.testing.assert_allclose(record["loss"], trace["loss"], rtol=1e-6)
   for got, want in zip(jax.tree.leaves(state.trainable), jax.tree.leaves(expected)):
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
@@ -156,12 +160,15 @@ def test_chunks_of_the_mask_stage_give_what_learn_mask_gives(tiny):
   _check_chunks(fitting.mask_stage(generator, settings), logits, frozen, problem, key, expected=expected, trace=trace)
 
 
-def test_chunks_of_the_weight_stage_give_what_train_weights_gives(tiny):
+@pytest.mark.parametrize("recorruption", [None, fitting.Recorruption(noise.gaussian(0.1))])
+def test_chunks_of_the_weight_stage_give_what_train_weights_gives(tiny, recorruption):
   (generator, params), key = tiny, jax.random.key(5)
-  problem = fitting.Problem(jnp.full((16, 16, 1), 0.3), net_input=generator.default_input())
+  problem = fitting.Problem(jnp.full((16, 16, 1), 0.3), net_input=generator.default_input(), recorruption=recorruption)
   settings = fitting.TrainWeights(num_steps=7)
   restored = fitting.train_weights(generator, params, None, problem, key, settings)
   dense = jax.tree.map(jnp.ones_like, params)
-  cost = _check_chunks(fitting.weight_stage(generator, settings), params, dense, problem, key,
-                       expected=restored.params, trace=restored.traces["weights"])
+  stage = fitting.weight_stage(generator, settings, recorrupted=recorruption is not None)
+  problem = jax.tree.map(jnp.asarray, problem)
+  cost = _check_chunks(stage, params, dense, problem, key, expected=restored.params, trace=restored.traces["weights"],
+                       image=restored.image)
   assert cost.flops > 1e5 and cost.peak_bytes > 1e5

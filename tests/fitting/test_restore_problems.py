@@ -1,5 +1,7 @@
 """Many images in memory: alone as in a batch, from every kind of mask, compacted or not, and where one fails."""
 
+import functools
+
 import jax
 import numpy as np
 import optax
@@ -8,6 +10,8 @@ import pytest
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
+from oes_jax import noise
+from oes_jax import operators
 from oes_jax import random
 from oes_jax.fitting import _program
 from oes_jax.fitting import _restore_problems
@@ -23,6 +27,12 @@ def fixture_decoder():
   return generators.deep_decoder(SHAPE, num_scales=1, channels=(4, 5))
 
 
+@pytest.fixture(name="fed", scope="module")
+def fixture_fed():
+  """A network that is fed with the first image of what was measured."""
+  return generators.skip_hourglass(SHAPE, num_scales=1, channels=(4,), skip_channels=2, input_channels=1)
+
+
 @pytest.fixture(name="network")
 def fixture_network(tiny):
   return tiny[0]
@@ -32,6 +42,15 @@ def _problems(generator, count):
   rng = np.random.default_rng(0)
   net_input = np.asarray(generator.default_input())
   return [fitting.Problem(rng.uniform(0.1, 0.4, SHAPE).astype(net_input.dtype), net_input=net_input)
+          for _ in range(count)]
+
+
+def _recorrupted(count):
+  """Problems whose generator is fed with what was measured, made anew in every step."""
+  rng, operator = np.random.default_rng(0), operators.identity(SHAPE)
+  number = jax.numpy.result_type(float).type
+  return [fitting.pose(operator, (), rng.uniform(0.1, 0.4, SHAPE).astype(number), noise.gaussian(), None,
+                       recorruption=fitting.Recorruption(noise.gaussian(number(0.1)), number(0.5), number(1), flips=True))
           for _ in range(count)]
 
 
@@ -52,14 +71,16 @@ def _assert_near(one, other):
     np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-9)
 
 
-def test_an_image_of_a_batch_is_the_image_alone_and_what_is_compiled_serves_again(x64, network, monkeypatch):
+@pytest.mark.parametrize("name", ["network", pytest.param("fed", marks=pytest.mark.slow)])
+def test_an_image_of_a_batch_is_the_image_alone_and_what_is_compiled_serves_again(x64, request, name, monkeypatch):
+  network = request.getfixturevalue(name)
   compiled, compile_stage = [], _program.compile_stage
   def counting(stage, *args, **options):
     compiled.append(stage.name)
     return compile_stage(stage, *args, **options)
   monkeypatch.setattr(_program, "compile_stage", counting)
   _restore_problems._PROGRAMS.clear()
-  problems = _problems(network, 2)
+  problems = _problems(network, 2) if name == "network" else _recorrupted(2)
   together = _restore(network, problems, [3, 4])
   assert compiled == ["mask", "weights"]
   alone, = _restore(network, problems[1:], [4])
@@ -98,15 +119,19 @@ def test_it_is_what_the_two_functions_of_one_image_give(network):
   np.testing.assert_allclose(restored.traces["weights"]["loss"], expected.traces["weights"]["loss"], rtol=1e-5)
 
 
-def test_compaction_and_chunks_change_nothing(x64, decoder):
+@pytest.mark.parametrize("name, path", [
+    ("decoder", ("norm_01",)), pytest.param("fed", ("encoder_01", "norm_a"), marks=pytest.mark.slow)])
+def test_compaction_and_chunks_change_nothing(x64, request, name, path):
+  generator = request.getfixturevalue(name)
   given = jax.tree.map(np.array, jax.device_get(masks.threshold(
-      masks.random_scores(jax.random.key(0), decoder.init(jax.random.key(0))[0]), 0.6)))
-  given["norm_01"]["scale"][:2] = given["norm_01"]["offset"][:2] = 0  # two channels that cannot act
-  problems = _problems(decoder, 1)
-  small, = _restore(decoder, problems, [3], source="file", given=given, chunk_steps=2)
-  whole, = _restore(decoder, problems, [3], source="file", given=given, compaction=False, chunk_steps=5)
+      masks.random_scores(jax.random.key(0), generator.init(jax.random.key(0))[0]), 0.6)))
+  norm = functools.reduce(dict.get, path, given)
+  norm["scale"][:2] = norm["offset"][:2] = 0  # two channels that cannot act
+  problems = _problems(generator, 1) if name == "decoder" else _recorrupted(1)
+  small, = _restore(generator, problems, [3], source="file", given=given, chunk_steps=2)
+  whole, = _restore(generator, problems, [3], source="file", given=given, compaction=False, chunk_steps=5)
   _assert_near(small, whole)
-  acts = masks.acting_weights(decoder.graph, given, decoder.net_input_shape[-1])
+  acts = masks.acting_weights(generator.graph, given, generator.net_input_shape[-1])
   for got, want, acting in zip(*map(jax.tree.leaves, (small.params, whole.params, acts))):
     np.testing.assert_allclose(got[acting], want[acting], atol=1e-6)
     assert got.shape == want.shape

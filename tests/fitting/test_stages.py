@@ -89,6 +89,20 @@ def test_the_guard_chooses_an_output_and_needs_what_it_looks_at(tiny):
     one_image.train(tiny, problem, fitting.TrainWeights(num_steps=5, guard="held_out"))
 
 
+def test_a_recorrupted_stage_ends_with_images_of_averaged_weights_that_are_fed_with_all(tiny):
+  problem = _problems("gaussian")[0]
+  settings = fitting.TrainWeights(num_steps=6, guard="held_out", average_decay=0.5, learning_rate=0.2)
+  guarded = one_image.train(tiny, problem, settings)
+  step = int(guarded.guarded.step)
+  assert 1 <= step < 6  # at this rate the best step comes early
+  shorter = one_image.train(tiny, problem, fitting.TrainWeights(num_steps=step, average_decay=0.5, learning_rate=0.2))
+  np.testing.assert_allclose(guarded.guarded.output, shorter.image, rtol=1e-5, atol=1e-6)
+  hidden = problem.held_out.pixels
+  other = one_image.train(tiny, problem.replace(measurement=problem.measurement + 0.5 * hidden), settings)
+  np.testing.assert_array_equal(guarded.traces["weights"]["loss"], other.traces["weights"]["loss"])
+  assert (guarded.image != other.image).any()  # the last images alone see what the guard looked at
+
+
 @pytest.mark.parametrize("asked, expected", [(None, 0.19), (0.3, 0.3)])
 def test_the_prior_of_the_kl_is_that_asked_for_or_follows_the_number_of_measured_values(tiny, asked, expected):
   """KL per weight at logit 0 is 0.5 log(0.5 / p) + 0.5 log(0.5 / (1 - p)); here are 256 weights and 256 values."""
@@ -128,8 +142,16 @@ def test_what_draws_by_the_shapes_is_known(options, draws):
 # Transformations.
 
 
-def _problems():
-  """Two problems whose measurements, lost pixels and strengths of noise differ."""
+def _recorrupted(problem, operator, op_params, model, seed):
+  """Return the problem with a measurement made anew in every step, with held-out values, and fed with what it measures."""
+  given = noise.Noise(model, noise.Strength(0.1, 40.0 * seed, 0.0))
+  return fitting.hold_out(problem.replace(
+      net_input=None, first_image=operator.bind_first_image(op_params),
+      recorruption=fitting.Recorruption(given, 0.4, 0.8, operator.split_axes, flips=True)), jax.random.key(seed), 0.2)
+
+
+def _problems(recorrupted=None):
+  """Two problems whose measurements, lost pixels and strengths of noise differ; recorrupted by noise of a model, or not."""
   made = []
   for seed in (1, 2):
     operator = operators.inpainting(one_image.SHAPE, kept=0.7)
@@ -138,6 +160,8 @@ def _problems():
     made.append(fitting.Problem(forward(one_image.image(seed)), forward, noise.rician(0.1 * seed),
                                 net_input=0.1 * one_image.image(seed, (16, 16, 2)),
                                 fitted=metrics.Valid(op_params, op_params.sum())))
+    if recorrupted:
+      made[-1] = _recorrupted(made[-1], operator, op_params, recorrupted, seed)
   return made
 
 
@@ -151,7 +175,11 @@ def _both(generator, learn, weights):
   return restore_one
 
 
-LEARN = fitting.LearnMask(num_steps=3, keep_fraction=0.6)
+def _settings(recorrupted, **weights):
+  """Return the settings of both stages; Adam makes of gradients that are 0 but for rounding steps of their own."""
+  learn, train = ({"optimizer": optax.sgd(rate)} if recorrupted else {} for rate in (30.0, 0.3))
+  return (fitting.LearnMask(num_steps=3, keep_fraction=0.6, **learn),
+          fitting.TrainWeights(num_steps=3, **weights, **train))
 
 
 def _assert_near(tree, other, rtol=1e-4, atol=1e-5):
@@ -159,18 +187,20 @@ def _assert_near(tree, other, rtol=1e-4, atol=1e-5):
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), tree, other)
 
 
-def test_both_stages_under_jit_are_those_without(tiny):
+@pytest.mark.parametrize("recorrupted", [None, "gaussian"])
+def test_both_stages_under_jit_are_those_without(tiny, recorrupted):
   generator, params = tiny
-  run = _both(generator, LEARN, fitting.TrainWeights(num_steps=3, sgld_noise=0.1, input_noise=0.01))
-  problem, key = _problems()[0], jax.random.key(5)
+  run = _both(generator, *_settings(recorrupted, sgld_noise=0.1, input_noise=0.01))
+  problem, key = _problems(recorrupted)[0], jax.random.key(5)
   _assert_near(jax.jit(run)(params, problem, key), run(params, problem, key))
 
 
-def test_both_stages_under_vmap_are_those_one_by_one(tiny):
+@pytest.mark.parametrize("recorrupted, guard", [(None, "variance"), ("poisson_gaussian", "held_out")])
+def test_both_stages_under_vmap_are_those_one_by_one(tiny, recorrupted, guard):
   generator, params = tiny
   others = generator.init(jax.random.key(9))[0]
-  run = _both(generator, LEARN, fitting.TrainWeights(num_steps=3, guard="variance", guard_window=2))
-  problems, keys = _problems(), jax.random.split(jax.random.key(5), 2)
+  run = _both(generator, *_settings(recorrupted, guard=guard, guard_window=2))
+  problems, keys = _problems(recorrupted), jax.random.split(jax.random.key(5), 2)
   stack = lambda *trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
   together = jax.jit(jax.vmap(run))(stack(params, others), stack(*problems), keys)
   alone = jax.jit(run)
@@ -181,7 +211,7 @@ def test_both_stages_under_vmap_are_those_one_by_one(tiny):
 
 _ON_TWO_DEVICES = """
     import jax, jax.numpy as jnp, numpy as np
-    from oes_jax import fitting, generators, masks, parallel
+    from oes_jax import fitting, generators, masks, noise, parallel
     assert jax.device_count() == 2
     generator = generators.from_apply(
         lambda key: {"kernel": jax.random.normal(key, (2, 1)), "bias": jnp.zeros(1)},
@@ -194,16 +224,17 @@ _ON_TWO_DEVICES = """
           generator, params, masks.threshold(logits, 0.6), problem, key, fitting.TrainWeights(num_steps=3))
       return logits, restored
     images = np.random.default_rng(0).random((2, 16, 16, 1), np.float32)
-    rows = [(generator.init(jax.random.key(seed))[0], fitting.Problem(image), jax.random.key_data(jax.random.key(seed)))
-            for seed, image in enumerate(images)]
-    mesh = parallel.image_mesh()
-    batch = parallel.put(mesh, parallel.stack(rows))
-    together = parallel.over_images(restore_one, mesh)(*batch)
-    assert len(together[1].image.addressable_shards) == 2
-    together, alone = parallel.rows(together), jax.jit(restore_one)
-    for row, args in enumerate(rows):
-      jax.tree.map(lambda a, b: np.testing.assert_allclose(a[row], b, rtol=1e-4, atol=1e-5), together, alone(*args))
-    assert (together[1].image[0] != together[1].image[1]).any()
+    mesh, alone = parallel.image_mesh(), jax.jit(restore_one)
+    for recorruption in (None, fitting.Recorruption(noise.gaussian(0.1))):
+      rows = [(generator.init(jax.random.key(seed))[0], fitting.Problem(image, recorruption=recorruption),
+               jax.random.key_data(jax.random.key(seed))) for seed, image in enumerate(images)]
+      batch = parallel.put(mesh, parallel.stack(rows))
+      together = parallel.over_images(restore_one, mesh)(*batch)
+      assert len(together[1].image.addressable_shards) == 2
+      together = parallel.rows(together)
+      for row, args in enumerate(rows):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a[row], b, rtol=1e-4, atol=1e-5), together, alone(*args))
+      assert (together[1].image[0] != together[1].image[1]).any()
 """
 
 

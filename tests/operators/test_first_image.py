@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from operators import cases
 from oes_jax import operators
 from oes_jax.operators import _first_image
 
@@ -60,3 +61,35 @@ def test_the_channels_of_the_first_image_are_counted(make, channels):
   first = jax.jit(operator.bind_first_image(op_params))(operator.apply(op_params, _ramp(*shape[:2])), None)
   assert first.shape == (24, 32, channels)
   assert operators.count_first_image_channels(operator, shape) == channels
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_operators_of_a_kind_and_shape_share_the_function_that_makes_the_first_image(name):
+  first, again = (operator.bind_first_image(()).func for operator in (cases.CASES[name], cases.make_cases()[name]))
+  assert first is again
+
+
+def test_lines_that_may_not_be_seen_count_as_those_of_a_complex_0():
+  operator = operators.mri((12, 16, 2), coils=cases.COILS, acceleration=1.0)
+  op_params = operator.init(np.random.default_rng(0))
+  zero = jnp.full((12, 16, 2), 0.5)
+  seen = jnp.ones((3, 12, 16, 1)).at[:, :, 6:9].set(0)
+  first = operator.bind_first_image(op_params)(operator.apply(op_params, zero) * seen, seen)
+  np.testing.assert_allclose(first, zero, atol=1e-5)
+
+
+def test_complex_values_that_may_not_be_seen_are_left_out():
+  operator = operators.from_function(lambda image: jnp.fft.fft2(image[..., 0], norm="ortho"), (8, 8, 1))
+  measured, seen = operator.apply((), _ramp(8, 8)[..., :1]), jnp.ones((8, 8, 1)).at[2].set(0)
+  first = operator.bind_first_image(())
+  np.testing.assert_array_equal(first(measured, seen), first(measured.at[2].set(0), None))
+
+
+def test_the_first_image_of_a_chain_is_that_of_every_operator_in_turn():
+  shape = (32, 28, 1)
+  turned = operators.tomography(shape, angles=np.arange(0, 180, 20))
+  chained = operators.chain(operators.blur(shape, kernel=operators.gaussian_kernel(1)), turned)
+  op_params = chained.init(np.random.default_rng(0))
+  measured = chained.apply(op_params, _ramp(32, 28)[..., :1])
+  first = jax.jit(chained.bind_first_image(op_params))(measured, None)
+  np.testing.assert_allclose(first, turned.bind_first_image(op_params[1])(measured, None), atol=1e-5)

@@ -13,6 +13,8 @@ from runs import tiny_run
 
 IMAGE = np.random.default_rng(0).random((20, 24)).astype(np.float32)
 
+RECORRUPTED = {"fit.objective": "recorrupted"}
+
 
 def _job(measurement, changes=None, **given):
   settings = runs.check_config(tiny_run.config(**{"operator.simulate": False, **(changes or {})}))
@@ -42,6 +44,11 @@ def test_a_generator_of_ones_own_takes_the_place_of_the_named_one():
   assert _job(IMAGE, {"mask.keep_fraction": 0.5}, generator=own).generator is own
   with pytest.raises(ValueError, match=r"generator makes images \(20, 24, 1\); allowed: \(16, 24, 1\), that of measurement.$"):
     _job(IMAGE[:16], generator=own)
+  fed = {"mask.keep_fraction": 0.5, "generator.input": "measurement"}
+  with pytest.raises(ValueError, match=r"generator takes a network input \(20, 24, 2\); .*'measurement': \(20, 24, 1\)"):
+    _job(IMAGE, fed, generator=own)
+  lost = {"operator.name": "inpainting", "operator.simulate": True}
+  assert _job(IMAGE, {**fed, **lost}, generator=own).generator is own  # the image, and which pixels are known
 
 
 def test_scans_are_read_from_dictionaries():
@@ -76,6 +83,11 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
     (IMAGE * 1j, {}, "measurement is a ndarray of complex64 values"),
     (IMAGE, {"truth": IMAGE[:16]}, r"truth has shape \(16, 24\); allowed: that of the image, \(20, 24, 1\)"),
     (IMAGE, {"truth": np.ones((20, 24), int)}, "truth holds int64 values; allowed: float32"),
+    (np.zeros((20, 24, 1), np.float32), {"operator": operators.from_function(jnp.negative, (20, 24, 1)), "changes": RECORRUPTED},
+     r"operator: fit.objective='recorrupted' with fit.sigma=None: the noise level cannot be estimated.*fit.sigma, a"),
+    (np.full((20, 24), 9.0), {"changes": {**RECORRUPTED, "data.range": (0.0, 18.0)}},
+     "measurement: a noise level of 0 is found.*fit.sigma=None.*allowed: fit.sigma, a number above 0"),
+    (IMAGE, {"loss": jnp.subtract, "changes": RECORRUPTED}, "loss does not go with fit.objective='recorrupted'.*'plain'"),
     (jnp.zeros((3, 3, 1)), {"operator": operators.from_function(lambda image: image[:2], (20, 24, 1))},
      r"measurement has shape \(3, 3, 1\); allowed: \(2, 24, 1\), as the operator gives of an image \(20, 24, 1\)")])
 def test_faults_name_the_argument(measurement, given, said):

@@ -7,6 +7,7 @@ from oes_jax import runs
 from runs import tiny_run
 
 SHORT = {"mask__source": "random", "mask__num_steps": 4, "weights__num_steps": 6}
+RECORRUPTED = pytest.param(tiny_run.RECORRUPTED, marks=pytest.mark.slow)
 
 
 def _image(seed=0, shape=(24, 32)):
@@ -20,12 +21,15 @@ def _restore(images, truths=None, **changes):
   return runs.restore_in_memory(jobs, progress=False)
 
 
-@pytest.mark.parametrize("source", ["random", pytest.param("learn", marks=pytest.mark.slow),
-                                    pytest.param("imp", marks=pytest.mark.slow)])
-def test_an_array_is_restored_as_its_file_is_in_a_folder(tmp_path, source):
+@pytest.mark.parametrize("asked", [
+    {}, pytest.param({"mask__source": "learn"}, marks=pytest.mark.slow),
+    pytest.param({"mask__source": "imp"}, marks=pytest.mark.slow), RECORRUPTED,
+    pytest.param({**tiny_run.RECORRUPTED, "noise.model": "poisson", "noise.peak": 30.0, "operator.simulate": True,
+                  "fit.flips": False, "weights.guard": "held_out", "output.image": "guarded"}, marks=pytest.mark.slow)])
+def test_an_array_is_restored_as_its_file_is_in_a_folder(tmp_path, asked):
   np.save(tmp_path / "image.npy", _image())
   np.save(tmp_path / "truth.npy", _image(1))
-  changes = {**SHORT, "mask__source": source, "mask__rounds": 2}
+  changes = {**SHORT, "mask__rounds": 2, **asked}
   summary = tiny_run.restore(tmp_path / "run", data__source=str(tmp_path / "image.npy"), data__crop=None,
                              data__truth=str(tmp_path / "truth.npy"), **changes)
   restored, = _restore([_image()], [_image(1)], **changes)
@@ -35,31 +39,37 @@ def test_an_array_is_restored_as_its_file_is_in_a_folder(tmp_path, source):
     assert restored.summary["quality"][name] == pytest.approx(summary["quality"][name], rel=1e-5)
 
 
-def test_alone_and_in_a_batch_of_others_are_alike_and_nothing_is_written(tmp_path):
+@pytest.mark.parametrize("asked", [{}, RECORRUPTED])
+def test_alone_and_in_a_batch_of_others_are_alike_and_nothing_is_written(tmp_path, asked):
   images = [_image(0), _image(1), _image(2, (20, 24))]
-  together = _restore(images)
+  together = _restore(images, **asked)
   assert [restored.image.shape for restored in together] == [image.shape for image in images]
   for image, restored in zip(images, together):
-    alone, = _restore([image])
+    alone, = _restore([image], **asked)
+    assert np.abs(restored.image.astype(int) - alone.image).max() <= 1
     np.testing.assert_allclose(restored.traces["weights"]["loss"], alone.traces["weights"]["loss"], rtol=1e-4)
     assert alone.image.dtype == np.uint8
   assert not any(tmp_path.iterdir())
 
 
-def test_an_ensemble_is_the_mean_of_its_members():
+@pytest.mark.parametrize("asked", [{}, RECORRUPTED])
+def test_an_ensemble_is_the_mean_of_its_members(asked):
   image = _image().astype(np.float32)
-  mean, = _restore([image], [image], ensemble=3)
+  mean, = _restore([image], [image], ensemble=3, **asked)
   seeds = [(runs.SEED_STRIDE * number) % 2 ** 31 for number in range(3)]
-  members = [_restore([image], seed=seed)[0].image for seed in seeds]
+  members = [_restore([image], seed=seed, **asked)[0].image for seed in seeds]
   np.testing.assert_allclose(mean.image, np.mean(members, 0), rtol=1e-3)
   np.testing.assert_allclose(mean.spread, np.std(members, 0, ddof=1), rtol=0.05, atol=0.05)
   assert mean.summary["members"] == 3 and mean.spread.shape == (24, 32)
 
 
-def test_tiles_are_blended():
-  restored, = _restore([_image(0, (48, 100))], compute__tile=64, compute__tile_overlap=20)
+@pytest.mark.parametrize("asked", [{}, RECORRUPTED])
+def test_tiles_are_blended(asked):
+  restored, = _restore([_image(0, (48, 100))], compute__tile=64, compute__tile_overlap=20, **asked)
   assert restored.image.shape == (48, 100) and restored.summary["tile"] == 64
-  first, = _restore([_image(0, (48, 100))[:, :64]])
+  if asked:  # the noise level is that of the whole image
+    asked = {**asked, "fit.sigma": restored.summary["noise_level"]["sigma"]}
+  first, = _restore([_image(0, (48, 100))[:, :64]], **asked)
   assert np.abs(restored.image[:, :36].astype(int) - first.image[:, :36]).max() <= 1  # only the first tile reaches it
 
 

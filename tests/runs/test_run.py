@@ -42,7 +42,10 @@ def test_a_library_call_leaves_signals_and_the_settings_of_jax_alone(tmp_path, m
     pytest.param("mri", {"operator.acceleration": 2.0}, marks=pytest.mark.slow),
     pytest.param("deblurring", {}, marks=pytest.mark.slow),
     pytest.param("fourier_rows", {}, marks=pytest.mark.slow),
-    pytest.param("gaussian_rows", {}, marks=pytest.mark.slow)])
+    pytest.param("gaussian_rows", {}, marks=pytest.mark.slow),
+    *(pytest.param(name, {**tiny_run.RECORRUPTED, "fit.split": split, **more}, marks=pytest.mark.slow) for name, split, more in (
+        ("inpainting", None, {}), ("mri", 0.8, {"operator.acceleration": 2.0}), ("tomography", 0.8, {"operator.angles": 12}),
+        ("deblurring", None, {}), ("gaussian_rows", 0.9, {"fit.sigma": 0.02}), ("fourier_rows", 0.9, {})))])
 def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
   folder = tmp_path / "run"
   summary = tiny_run.restore(folder, tiny_run.TINY_MEASURED, **{
@@ -55,11 +58,13 @@ def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["poisson", "salt_and_pepper", "speckle", "poisson_gaussian", "rician"])
-def test_an_image_is_restored_from_other_noise(tmp_path, model):
+@pytest.mark.parametrize("model, changes", [
+    *((model, {}) for model in ("poisson", "salt_and_pepper", "speckle", "poisson_gaussian", "rician")),
+    *((model, tiny_run.RECORRUPTED) for model in ("poisson", "poisson_gaussian"))])
+def test_an_image_is_restored_from_other_noise(tmp_path, model, changes):
   folder = tmp_path / "run"
   summary = tiny_run.restore(folder, tiny_run.TINY_MEASURED, noise__model=model, mask__source="random",
-                             weights__guard="held_out")
+                             weights__guard="held_out", **changes)
   trace = files.read_metrics(folder / "metrics.jsonl")["weights"]
   assert trace["loss"][-1] < trace["loss"][0] and trace["psnr"][-1] > trace["psnr"][0] + 1
   assert summary["quality"]["guarded"]["psnr"] > 0
@@ -110,8 +115,13 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-def test_bfloat16_rounds_and_stays_close(whole, tmp_path):
-  tiny_run.restore(tmp_path / "run", compute__dtype="bfloat16", mask__num_steps=2, weights__num_steps=2)
-  first, expected = (tiny_run.read_lines(folder)[0]["mse"] for folder in (tmp_path / "run", whole[0]))
+@pytest.mark.parametrize("changes", [{}, tiny_run.RECORRUPTED])
+def test_bfloat16_rounds_and_stays_close(whole, tmp_path, changes):
+  few, other = {"mask__num_steps": 2, "weights__num_steps": 2, **changes}, whole[0]
+  tiny_run.restore(tmp_path / "run", compute__dtype="bfloat16", **few)
+  if changes:
+    other = tmp_path / "other"
+    tiny_run.restore(other, **few)
+  first, expected = (tiny_run.read_lines(folder)[0]["mse"] for folder in (tmp_path / "run", other))
   assert first != expected
   assert first == pytest.approx(expected, rel=0.02)

@@ -21,16 +21,21 @@ def test_metrics_hold_every_step_once(whole):
   assert {"loss", "mse", "kl", "mean_logit", "psnr", "psnr_average"} <= lines[0].keys()
 
 
-@pytest.mark.parametrize("stop_after", [  # chunks; the mask stage has five
-    pytest.param(2, marks=pytest.mark.slow), 5, pytest.param(8, marks=pytest.mark.slow)])
-def test_resume_after_a_signal_is_bit_exact(whole, tmp_path, monkeypatch, stop_after):
-  folder = tmp_path / "run"
+@pytest.mark.parametrize("stop_after, changes", [  # chunks; the mask stage has five, the weight stage six
+    pytest.param(2, {}, marks=pytest.mark.slow), (5, {}), pytest.param(8, {}, marks=pytest.mark.slow),
+    pytest.param(8, tiny_run.RECORRUPTED, marks=pytest.mark.slow),
+    pytest.param(11, tiny_run.RECORRUPTED, marks=pytest.mark.slow)])
+def test_resume_after_a_signal_is_bit_exact(whole, tmp_path, monkeypatch, stop_after, changes):
+  folder, undisturbed = tmp_path / "run", whole[0]
+  if changes:
+    undisturbed = tmp_path / "whole"
+    tiny_run.restore(undisturbed, **changes)
   resume = interruption.interrupt_after(monkeypatch, stop_after)
   with pytest.raises(runs.Interrupted, match="SIGTERM"):
-    tiny_run.restore(folder)
+    tiny_run.restore(folder, **changes)
   resume()
-  tiny_run.restore(folder)
-  tiny_run.same_result(folder, whole[0])
+  tiny_run.restore(folder, **changes)
+  tiny_run.same_result(folder, undisturbed)
 
 
 def test_resume_survives_lost_and_damaged_work(whole, tmp_path):

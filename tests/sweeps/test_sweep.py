@@ -52,6 +52,22 @@ def test_a_batch_agrees_with_its_cases_alone(whole, tmp_path):
         results.read_results(whole)[name]["psnr"]["average"], abs=0.1)
 
 
+@pytest.mark.slow
+def test_images_that_are_fed_are_those_alone_whatever_their_sizes(tmp_path):
+  for name, height in (("a", 21), ("b", 22), ("c", 21)):
+    np.save(tmp_path / f"{name}.npy", np.random.default_rng(height).uniform(size=(height, 30)).astype(np.float32))
+  changes = {"data__crop": None, "compute__images_per_device": 2, "mask__source": "random", "fit.objective": "recorrupted",
+             "generator.input": "measurement", "generator.name": "skip_hourglass"}
+  source = lambda names: ",".join(str(tmp_path / f"{name}.npy") for name in names)
+  assert tiny_sweep.run(tiny_sweep.config(data__source=source("abc"), **changes), tmp_path / "all")[1]
+  for name in "abc":
+    alone = runs.run(tiny_sweep.config(data__source=source(name), **changes), str(tmp_path / name))
+    folder, = (tmp_path / "all" / "cases").glob(f"{name}-*")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["noise_level"] == alone["noise_level"]
+    np.testing.assert_allclose(np.load(folder / "output.npy"), np.load(tmp_path / name / "output.npy"), atol=2e-3)
+
+
 @pytest.mark.parametrize("stop_after", [
     pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 6])
 def test_a_stopped_sweep_goes_on_bit_for_bit(whole, tmp_path, monkeypatch, stop_after):
