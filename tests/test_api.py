@@ -123,8 +123,8 @@ def test_a_strength_of_noise_is_that_of_the_measurement_and_figures_can_be_left_
 
 
 @pytest.mark.parametrize("operator, source, generator", [
-    ("identity", "learn", "skip_hourglass"), ({"name": "mri", "coils": 2}, "dense", "hourglass"),
-    ("super_resolution", "learn", "skip_hourglass")])
+    ("identity", "dense", "skip_hourglass"), ({"name": "mri", "coils": 2}, "dense", "hourglass"),
+    ("super_resolution", "dense", "skip_hourglass")])
 def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(operator, source, generator):
   config, arrays = api._make_config(operator, {"weights.num_steps": 3})
   assert (config.mask.source, config.generator.name, config.weights.num_steps) == (source, generator, 3)
@@ -133,7 +133,7 @@ def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(operator,
 
 def test_an_operator_of_the_settings_has_its_config_and_a_simulation_its_noise():
   config, _ = api._make_config("identity", {"operator.name": "tomography", "operator.simulate": True})
-  assert config.mask.source == "learn" and config.noise.sigma == 0.03 and config.operator.simulate
+  assert config.generator.name == "skip_hourglass" and config.noise.sigma == 0.03 and config.operator.simulate
 
 
 @pytest.mark.parametrize("told, objects, preset", [

@@ -29,7 +29,7 @@ def test_help_lists_every_key_then_the_flags(tmp_path, flag):
   assert re.findall(r"^  --config\.(\S+)  \S", done.stdout, re.M) == [
       line.split()[0].removeprefix("--config.") for line in runs.describe_keys("--config.").splitlines()
       if line.startswith("  --")]
-  line = "  --config.mask.num_steps  Steps of the mask stage. OES: 60,000 to 80,000. (default 500; preset quick: 150)"
+  line = "  --config.mask.num_steps  Steps of the mask stage. OES: 60,000 to 80,000. (default 500)"
   assert line.split() in [paragraph.split() for paragraph in re.split(r"\n(?=  --config)", done.stdout)]
   assert done.stdout.index("--config.compute.conv") < done.stdout.index("--workdir")
 
@@ -37,4 +37,4 @@ def test_help_lists_every_key_then_the_flags(tmp_path, flag):
 def test_the_listing_has_every_key_by_section_and_nothing_else():
   listed = runs.describe_keys(width=1000)
   assert sorted(re.findall(r"^  (\S+)  .*\(default .*\)$", listed, re.M)) == sorted(_keys(runs.make_config()))
-  assert "weights:\n  weights.num_steps  Steps of the weight stage. OES: 40,000. (default 1500; preset quick: 400)\n" in listed
+  assert "weights:\n  weights.num_steps  Steps of the weight stage. OES: 40,000. (default 1500; preset quick: 600)\n" in listed
