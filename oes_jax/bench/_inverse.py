@@ -100,7 +100,7 @@ def run_inverse(arguments) -> None:
     rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
     place = lambda name, problem=problem: (base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}")
     for name in networks:
-      restored = _ensembles.restore(mine, place, name, _cases.changes_of(mine, name, {}, shared))
+      restored = _ensembles.restore_method(mine, place, name, _cases.changes_of(mine, name, {}, shared))
       for key, summary in restored.items():
         row = _tables.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
