@@ -5,10 +5,23 @@ import pytest
 from skimage import restoration
 
 from configs import benchmark
+from oes_jax.bench.peers import denoisers
 from oes_jax.bench.peers import inverse
 from oes_jax import metrics
 from oes_jax import operators
 from oes_jax import runs
+
+
+def _given(name, **settings):
+  """Return (what is known of a small measurement, its truth, its first estimate)."""
+  config = benchmark.get_config("small").copy_and_resolve_references().unlock()
+  del config.benchmark
+  config.update_from_flattened_dict({
+      "data.source": "coins", "data.crop": (40, 40, 32, 32), "operator.name": name, "noise.sigma": 0.02, **settings})
+  job = runs.inspect(config)
+  measured = runs.measure(job)
+  return inverse.Given(job.data.operator, measured.op_params, measured.values, job.shape, np.zeros(0),
+                       job.data.sigma), measured.truth, measured.estimate
 
 
 @pytest.mark.parametrize("name, settings", [
@@ -18,20 +31,31 @@ from oes_jax import runs
     ("mri", {"operator.acceleration": 2.0}),
     pytest.param("tomography", {"operator.angles": 20}, marks=pytest.mark.slow)])
 def test_total_variation_explains_a_measurement_and_is_ahead_of_the_estimate(name, settings):
-  config = benchmark.get_config("small").copy_and_resolve_references().unlock()
-  del config.benchmark
-  config.update_from_flattened_dict({
-      "data.source": "coins", "data.crop": (40, 40, 32, 32), "operator.name": name, "noise.sigma": 0.02, **settings})
-  job = runs.inspect(config)
-  measured = runs.measure(job)
-  given = inverse.Given(job.data.operator, measured.op_params, measured.values, job.shape, np.zeros(0), job.data.sigma)
+  given, truth, estimate = _given(name, **settings)
   image = inverse.solve(name, "total variation, told sigma", given)
-  assert image.shape == job.shape and image.dtype == np.float32
-  residual = np.asarray(job.data.operator.apply(measured.op_params, image)) - measured.values
-  seen = job.data.operator.seen(measured.op_params)
+  assert image.shape == given.shape and image.dtype == np.float32
+  residual = np.asarray(given.operator.apply(given.op_params, image)) - given.values
+  seen = given.operator.seen(given.op_params)
   residual = residual if seen is None else residual[np.broadcast_to(seen > 0, residual.shape)]
-  assert np.std(residual) < 3 * job.data.sigma * job.data.operator.unit
-  assert metrics.psnr(image, measured.truth) > metrics.psnr(measured.estimate, measured.truth) + 1
+  assert np.std(residual) < 3 * given.sigma * given.operator.unit
+  assert metrics.psnr(image, truth) > metrics.psnr(estimate, truth) + 1
+
+
+@pytest.mark.parametrize("name, gain, settings", [
+    ("inpainting", 1, {}), ("deblurring", 1, {}), ("super_resolution", 0.1, {"operator.factor": 2}),
+    ("mri", 1, {"operator.acceleration": 2.0}), ("tomography", 1, {"operator.angles": 20})])
+def test_plug_and_play_is_ahead_of_the_estimate(name, gain, settings):
+  given, truth, estimate = _given(name, **settings)
+  image = inverse.solve(name, "plug-and-play, non-local means", given)
+  assert image.shape == given.shape and image.dtype == np.float32
+  assert metrics.psnr(image, truth) > metrics.psnr(estimate, truth) + gain
+
+
+def test_plug_and_play_of_the_identity_is_the_denoiser():
+  noisy = np.float32(np.clip(0.5 + 0.1 * np.random.default_rng(0).standard_normal((24, 24, 1)), 0, 1))
+  given = inverse.Given(operators.identity(), (), noisy, noisy.shape, np.zeros(0), 0.1)
+  image = inverse.plug_and_play(given, 8, 1e-4, 1.0)  # a prior that weighs next to nothing
+  np.testing.assert_allclose(image, denoisers.denoise("non-local means, told sigma", noisy, 0.1), atol=1e-3)
 
 
 def test_total_variation_of_the_identity_is_that_of_chambolle():
