@@ -112,11 +112,7 @@ def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict
       if name == _methods.LEARNED:  # it is not learned again
         changes = {key: {**changes[key], **_methods.given(_cases.learned_of(config, key[0], summary))}
                    for key, summary in learned.items()}
-<<<<<<< HEAD
-      restored = _ensembles.restore_members(config, lambda name: (base / _cases.folder_name(name), name), name, changes)
-=======
       restored = _ensembles.restore_method(config, lambda name: (base / _cases.folder_name(name), name), name, changes)
->>>>>>> 82b3c51ec8f03c21f7e7171f09303beaa74fbb3a
     rows += [_tables.row(name, *item) for item in restored.items()]
     if restored and name not in _methods.ENSEMBLES:
       traces[name] = _mean_trace(restored)

@@ -25,13 +25,8 @@ def _mean_of(job: runs.Job, members: Sequence[dict[str, Any]]) -> dict[str, Any]
   return {**first, "quality": quality, "seconds": seconds, "guard": None}
 
 
-<<<<<<< HEAD
-def restore_members(config, place: Callable[[str], tuple[pathlib.Path, str]], name: str,
-            changes: dict[_cases.Key, dict[str, Any]]) -> _Summaries:
-=======
 def restore_method(config, place: Callable[[str], tuple[pathlib.Path, str]], name: str,
                    changes: dict[_cases.Key, dict[str, Any]]) -> _Summaries:
->>>>>>> 82b3c51ec8f03c21f7e7171f09303beaa74fbb3a
   """Restore cases with a method, as `_cases.restore_cases` does; of an ensemble the mean of its members.
 
   The first member is the case as the method alone restores it; the others have the same measurement. An ensemble that

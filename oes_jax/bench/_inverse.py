@@ -100,11 +100,7 @@ def run_inverse(arguments) -> None:
     rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
     place = lambda name, problem=problem: (base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}")
     for name in networks:
-<<<<<<< HEAD
-      restored = _ensembles.restore_members(mine, place, name, _cases.changes_of(mine, name, {}, shared))
-=======
       restored = _ensembles.restore_method(mine, place, name, _cases.changes_of(mine, name, {}, shared))
->>>>>>> 82b3c51ec8f03c21f7e7171f09303beaa74fbb3a
       for key, summary in restored.items():
         row = _tables.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})

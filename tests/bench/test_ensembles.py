@@ -32,11 +32,7 @@ def test_the_mean_of_all_members_is_scored_or_none(tmp_path, arguments, monkeypa
     return {place: summary for number, (place, summary) in enumerate(found.items())
             if number != lost or name == _methods.RECORRUPTED_DENSE}
   monkeypatch.setattr(_cases, "restore_cases", restore_cases)
-<<<<<<< HEAD
-  restored = _ensembles.restore_members(config, lambda name: (tmp_path / _cases.folder_name(name), name), _methods.ENSEMBLE,
-=======
   restored = _ensembles.restore_method(config, lambda name: (tmp_path / _cases.folder_name(name), name), _methods.ENSEMBLE,
->>>>>>> 82b3c51ec8f03c21f7e7171f09303beaa74fbb3a
                                 {key: {"output.image": "guarded"}})
   assert [name for _, name, _ in asked] == [_methods.RECORRUPTED_DENSE, _methods.ENSEMBLE]
   assert key in asked[0][2] and len({seed for _, seed in asked[1][2]} - {3}) == 3
