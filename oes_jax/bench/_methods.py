@@ -6,6 +6,7 @@ from typing import Any, Callable, NamedTuple
 import jax
 import numpy as np
 
+from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import recorruption
@@ -19,11 +20,10 @@ _NARROW = "narrow dense, as many weights as kept"
 DENSE_NETS = (DENSE, _NARROW, DECODER)
 # Sees the ground truth: a control, which no ranking may count.
 ORACLE = "iterative magnitude pruning on the clean image (oracle)"
-# What the recorrupted methods change. They return the guarded output, and estimate the noise level: none is told it.
-RECORRUPTED: dict[str, Any] = {
-    "fit.objective": "recorrupted", "generator.input": "measurement", "generator.name": "skip_hourglass",
-    "generator.num_scales": 4, "weights.guard": "held_out", "weights.held_out": 0.02, "weights.num_steps": 500,
-    "mask.num_steps": 300}
+# The default with a learned mask, of a tenth of the kernels.
+_RECORRUPTED_MASK: dict[str, Any] = {
+    **fitting.RECORRUPTED, "mask.source": "learn", "mask.prune": "kernels", "mask.keep_fraction": 0.1, "mask.num_steps": 150,
+    "weights.num_steps": 400}
 
 
 class Ensemble(NamedTuple):
@@ -110,10 +110,6 @@ def _langevin(noise: float, steps: int) -> dict[str, Any]:
   return {"mask.source": "dense", "weights.sgld_noise": noise, "weights.input_noise": 1 / 30, **_plain_mean(steps)}
 
 
-def _recorrupted(source: str) -> dict[str, Any]:
-  return {**RECORRUPTED, "output.image": "guarded", "mask.source": source}
-
-
 # Name: (steps of the weight stage) -> changes. The learned mask comes first, and is what others are told of.
 _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
     LEARNED: lambda steps: {},
@@ -138,8 +134,8 @@ _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
         "mask.source": source, "mask.prune": "kernels", "mask.keep_fraction": None}
        for name, source in (("random, kernels only", "random"), ("magnitude", "magnitude"), ("SNIP", "snip"),
                             ("GraSP", "grasp"), ("SynFlow", "synflow"), ("iterative magnitude pruning", "imp"))},
-    RECORRUPTED_DENSE: lambda steps: _recorrupted("dense"),
-    RECORRUPTED_LEARNED: lambda steps: _recorrupted("learn"),
+    RECORRUPTED_DENSE: lambda steps: dict(fitting.RECORRUPTED),
+    RECORRUPTED_LEARNED: lambda steps: dict(_RECORRUPTED_MASK),
     ENSEMBLE: lambda steps: _ALONE[ENSEMBLES[ENSEMBLE].member](steps)}
 # Name: (Learned) -> changes.
 _TOLD: dict[str, Callable[[Learned], dict[str, Any]]] = {

@@ -40,7 +40,7 @@ def test_recorrupted_methods_are_never_told_the_noise_level_and_keep_their_own_s
     settings = runs.check_config(case.config)
     assert changes["mask.source"] == source and settings.output.image == "guarded"
     assert settings.fit.objective == "recorrupted" and settings.fit.sigma is None
-    assert (settings.weights.guard, settings.weights.num_steps) == ("held_out", 500)
+    assert (settings.weights.guard, settings.weights.num_steps) == ("held_out", {"dense": 600, "learn": 400}[source])
 
 
 def test_what_cannot_be_drawn_anew_is_left_out_and_said(caplog):
