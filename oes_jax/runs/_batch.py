@@ -38,7 +38,7 @@ class Batch:
     framed: whether images are smaller than the frame.
     folder: folder of the checkpoints.
     mesh: mesh over which the rows are laid out.
-    programs: compiled stages, kept from batch to batch of a group.
+    programs: compiled stages, and as "operator" the one that they know, kept from batch to batch of a group.
     signals: signals, served between chunks.
     label: text before the progress bars.
   """
@@ -49,7 +49,7 @@ class Batch:
   framed: bool
   folder: pathlib.Path
   mesh: Any
-  programs: dict[Any, fitting.Program]
+  programs: dict[Any, Any]
   signals: _processes.Signals
   label: str = ""
 
@@ -70,9 +70,10 @@ class _Work(_stage_loop.Session):
 
   def __init__(self, batch: Batch):
     rows, measured = [], {}
+    operator = batch.programs.setdefault("operator", batch.jobs[0].data.operator)
     for job, filling in zip(batch.jobs, batch.filling, strict=True):
       rows.append(_measure.make_row(
-          batch.generator, batch.frame, batch.framed, job, operator=batch.jobs[0].data.operator, filling=filling,
+          batch.generator, batch.frame, batch.framed, job, operator=operator, filling=filling,
           measurement=measured.get(id(job))))
       measured[id(job)] = rows[-1].measurement  # one that fills up has another's job
     super().__init__(batch.folder, rows, batch.signals, batch.label)

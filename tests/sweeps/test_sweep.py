@@ -44,6 +44,13 @@ def test_one_mask_program_serves_all_cases(tmp_path, monkeypatch):
   assert compiled == ["mask", "weights"]  # three batches, two programs
 
 
+def test_programs_that_are_fed_with_the_measurement_serve_all_batches(tmp_path):
+  config = tiny_sweep.config(sweep__seeds=(0, 1), operator__name="super_resolution", operator__factor=2, mask__source="dense",
+                             generator__input="measurement", fit__objective="recorrupted", data__source="camera")
+  tiny_sweep.run(config, tmp_path / "a")
+  assert [line["failure"] for line in results.read_results(tmp_path / "a").values()] == [None, None]
+
+
 @pytest.mark.slow
 def test_a_batch_agrees_with_its_cases_alone(whole, tmp_path):
   tiny_sweep.run(tiny_sweep.config(compute__images_per_device=2), tmp_path / "b")
