@@ -15,6 +15,7 @@ import pytest
 
 import oes_jax
 from oes_jax import api
+from oes_jax import generators
 from oes_jax import operators
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
@@ -254,6 +255,8 @@ NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
     ({"measurement": _image((10, 18))}, r"10x18 pixels .*\(measurement\)"),
     ({"measurement": {"kspace": 1}, "operator": "mri"}, "^measurement has no array 'coil_maps'"),
     ({"generator": "hourglass", "settings": {}}, "^generator is a str"), ({"loss": "squared"}, "^loss is a str"),
+    ({"generator": generators.hourglass((16, 18, 1), num_scales=1), "settings": {"generator.input": "measurement"}},
+     r"^generator takes a network input \(16, 18, 32\); allowed with generator.input='measurement': \(16, 18, 1\)"),
     ({"mask": "dense"}, "^mask='dense' is unknown"),
     ({"mask": {"w": np.ones(3)}, "settings": {}}, "^mask has another structure"),
     ({"mask": None}, "^mask takes the place of 'mask.source' in settings"), ({"weights": 3}, "^weights is a int"),

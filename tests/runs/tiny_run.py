@@ -19,7 +19,7 @@ TINY_MEASURED = {
     "weights.num_steps": 30, "weights.guard_window": 5}
 # Both stages fit a measurement made anew in every step, and feed the generator with one.
 RECORRUPTED = {"fit.objective": "recorrupted", "fit.flips": True, "generator.input": "measurement",
-               "generator.name": "skip_hourglass"}
+               "generator.name": "skip_hourglass", "mask.keep_fraction": 0.8}
 
 
 def config(base=None, **changes):

@@ -63,7 +63,7 @@ def test_a_batch_agrees_with_its_cases_alone(whole, tmp_path):
 def test_images_that_are_fed_are_those_alone_whatever_their_sizes(tmp_path):
   for name, height in (("a", 21), ("b", 22), ("c", 21)):
     np.save(tmp_path / f"{name}.npy", np.random.default_rng(height).uniform(size=(height, 30)).astype(np.float32))
-  changes = {"data__crop": None, "compute__images_per_device": 2, "mask__source": "random", "fit.objective": "recorrupted",
+  changes = {"data__crop": None, "compute__images_per_device": 2, "mask__source": "dense", "fit.objective": "recorrupted",
              "generator.input": "measurement", "generator.name": "skip_hourglass"}
   source = lambda names: ",".join(str(tmp_path / f"{name}.npy") for name in names)
   assert tiny_sweep.run(tiny_sweep.config(data__source=source("abc"), **changes), tmp_path / "all")[1]
