@@ -9,7 +9,7 @@ from oes_jax import noise
 from oes_jax import recorruption
 
 CLEAN = np.linspace(0.1, 0.9, 24).reshape(4, 6, 1)
-DRAWS = 20_000
+DRAWS = 6_000
 # Noise model, alpha, and the variance of the target.
 CASES = (
     (noise.gaussian(0.2), 0.5, 0.2 ** 2 * (1 + 1 / 0.5 ** 2) * np.ones_like(CLEAN)),
@@ -35,7 +35,7 @@ def test_input_and_target_have_the_clean_mean_and_uncorrelated_noise(x64, model,
   for values in (fed, target):
     error = values.std(0) / DRAWS ** 0.5
     assert np.all(np.abs(values.mean(0) - CLEAN) < 5 * error + 1e-3)  # Poisson-Gaussian: what is below 0 counts as 0
-  np.testing.assert_allclose(np.mean(target.var(0)), variance.mean(), rtol=0.02)
+  np.testing.assert_allclose(np.mean(target.var(0)), variance.mean(), rtol=0.03)
   product = (fed - CLEAN[None]) * (target - CLEAN[None])
   assert abs(product.mean()) < 4 * product.std() / product.size ** 0.5
 

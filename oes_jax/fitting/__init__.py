@@ -31,6 +31,7 @@ from oes_jax.fitting._posing import view_of
 from oes_jax.fitting._presets import OPERATOR_PRESETS
 from oes_jax.fitting._presets import PAPER
 from oes_jax.fitting._presets import RECORRUPTED
+from oes_jax.fitting._presets import RECORRUPTED_OPERATOR_PRESETS
 from oes_jax.fitting._presets import RECORRUPTED_OPERATORS
 from oes_jax.fitting._program import compile_stage
 from oes_jax.fitting._program import Program

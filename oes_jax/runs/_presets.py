@@ -46,7 +46,7 @@ def make_config(operator: str = "identity", preset: str = "quick", **changes: An
       config.update(keys)
   chosen = {**fitting.OPERATOR_PRESETS.get(operator, {}), **(fitting.PAPER if preset == "paper" else {})}
   if preset == "quick" and operator in fitting.RECORRUPTED_OPERATORS:
-    chosen |= fitting.RECORRUPTED
+    chosen |= fitting.RECORRUPTED | fitting.RECORRUPTED_OPERATOR_PRESETS.get(operator, {})
   config.lock().update_from_flattened_dict({"operator.name": operator, **chosen, **changes})
   return config
 

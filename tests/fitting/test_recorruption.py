@@ -72,12 +72,12 @@ def test_the_expected_loss_is_the_true_error_and_a_constant(x64, name, split):
     loss, (image, _) = objective(params, masks.dense_mask(params), problem, stepping)
     error = jnp.sum(weights * jnp.square(operator.apply(op_params, image) - clean)) / weights.sum() / operator.unit ** 2
     return loss - error, error
-  excess, error = jax.vmap(once)(jax.random.split(jax.random.key(3), 4000))
+  excess, error = jax.vmap(once)(jax.random.split(jax.random.key(3), 1500))
   # The target of what is fed has 1 / alpha^2 times more noise; it is fed with the probability `split`.
   constant = SIGMA ** 2 * (1 + split / 0.5 ** 2)
   spread = excess.std() / excess.size ** 0.5
   assert abs(excess.mean() - constant) < 4 * spread
-  assert 4 * spread < 0.15 * constant
+  assert 4 * spread < 0.25 * constant
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -63,7 +63,9 @@ def test_configs_import_the_library_and_only_claims_share_the_benchmark():
 @pytest.mark.parametrize("operator", operators.FAMILIES)
 def test_an_operators_preset_is_that_of_the_library_and_may_be_changed(operator):
   oes = fitting.OPERATOR_PRESETS.get(operator, {})
-  quick = {**oes, **(fitting.RECORRUPTED if operator in fitting.RECORRUPTED_OPERATORS else {})}
+  quick = oes
+  if operator in fitting.RECORRUPTED_OPERATORS:
+    quick = {**oes, **fitting.RECORRUPTED, **fitting.RECORRUPTED_OPERATOR_PRESETS.get(operator, {})}
   defaults = {key: value for key, (_, value) in _flat(runs.make_config(preset="oes")).items()}
   for preset, changed in (("oes", oes), ("quick", quick)):
     config = runs.make_config(operator, preset)
