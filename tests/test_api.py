@@ -255,7 +255,8 @@ NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
     ({"measurement": _image((10, 18))}, r"10x18 pixels .*\(measurement\)"),
     ({"measurement": {"kspace": 1}, "operator": "mri"}, "^measurement has no array 'coil_maps'"),
     ({"generator": "hourglass", "settings": {}}, "^generator is a str"), ({"loss": "squared"}, "^loss is a str"),
-    ({"generator": generators.hourglass((16, 18, 1), num_scales=1), "settings": {"generator.input": "measurement"}},
+    ({"generator": generators.hourglass((16, 18, 1), num_scales=1), "settings": {
+        "generator.input": "measurement", "fit.objective": "recorrupted"}},
      r"^generator takes a network input \(16, 18, 32\); allowed with generator.input='measurement': \(16, 18, 1\)"),
     ({"mask": "dense"}, "^mask='dense' is unknown"),
     ({"mask": {"w": np.ones(3)}, "settings": {}}, "^mask has another structure"),

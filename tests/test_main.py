@@ -18,7 +18,7 @@ def _command(*arguments, optimised=False, **options):
   if optimised:
     environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
   return subprocess.Popen(
-      [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/denoise.py'}", *arguments],
+      [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/denoise.py'}:oes", *arguments],
       env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
 

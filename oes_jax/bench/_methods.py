@@ -21,7 +21,7 @@ DENSE_NETS = (DENSE, _NARROW, DECODER)
 # Sees the ground truth: a control, which no ranking may count.
 ORACLE = "iterative magnitude pruning on the clean image (oracle)"
 # The default with a learned mask, of a tenth of the kernels.
-_RECORRUPTED_MASK: dict[str, Any] = {
+RECORRUPTED_MASK: dict[str, Any] = {
     **fitting.RECORRUPTED, "mask.source": "learn", "mask.prune": "kernels", "mask.keep_fraction": 0.1, "mask.num_steps": 150,
     "mask.learning_rate": 0.3, "mask.schedule": "cosine", "mask.kl_weight": 1e-7, "mask.temperature": 0.5,
     "weights.num_steps": 400}
@@ -136,7 +136,7 @@ _ALONE: dict[str, Callable[[int], dict[str, Any]]] = {
        for name, source in (("random, kernels only", "random"), ("magnitude", "magnitude"), ("SNIP", "snip"),
                             ("GraSP", "grasp"), ("SynFlow", "synflow"), ("iterative magnitude pruning", "imp"))},
     RECORRUPTED_DENSE: lambda steps: dict(fitting.RECORRUPTED),
-    RECORRUPTED_LEARNED: lambda steps: dict(_RECORRUPTED_MASK),
+    RECORRUPTED_LEARNED: lambda steps: dict(RECORRUPTED_MASK),
     ENSEMBLE: lambda steps: _ALONE[ENSEMBLES[ENSEMBLE].member](steps)}
 # Name: (Learned) -> changes.
 _TOLD: dict[str, Callable[[Learned], dict[str, Any]]] = {

@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from oes_jax import fitting
 from oes_jax.bench import _methods
 
 SMALL = """
@@ -35,7 +36,8 @@ def get_config():
 @pytest.fixture(name="arguments")
 def fixture_arguments(tmp_path, monkeypatch):
   for key, value in {"generator.num_scales": 1, "weights.num_steps": 60, "mask.num_steps": 20}.items():
-    monkeypatch.setitem(_methods.RECORRUPTED, key, value)
+    for changed in (fitting.RECORRUPTED, _methods.RECORRUPTED_MASK):
+      monkeypatch.setitem(changed, key, value)
   (tmp_path / "small.py").write_text(SMALL)
   return argparse.Namespace(config=str(tmp_path / "small.py"), folder=str(tmp_path / "runs"),
                             output=str(tmp_path / "record.json"))

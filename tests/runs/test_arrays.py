@@ -44,7 +44,7 @@ def test_a_generator_of_ones_own_takes_the_place_of_the_named_one():
   assert _job(IMAGE, {"mask.keep_fraction": 0.5}, generator=own).generator is own
   with pytest.raises(ValueError, match=r"generator makes images \(20, 24, 1\); allowed: \(16, 24, 1\), that of measurement.$"):
     _job(IMAGE[:16], generator=own)
-  fed = {"mask.keep_fraction": 0.5, "generator.input": "measurement"}
+  fed = {"mask.keep_fraction": 0.5, "generator.input": "measurement", "fit.objective": "recorrupted", "fit.sigma": 0.1}
   with pytest.raises(ValueError, match=r"generator takes a network input \(20, 24, 2\); .*'measurement': \(20, 24, 1\)"):
     _job(IMAGE, fed, generator=own)
   lost = {"operator.name": "inpainting", "operator.simulate": True}

@@ -59,7 +59,8 @@ def test_bad_values_name_key_and_value_and_write_nothing(tmp_path, key, value):
      "fit.split=0.5 leaves out .* operator.name='identity' has none; allowed: 1"),
     ({"fit.objective": "recorrupted", "operator.name": "gaussian_rows"},
      "operator.name='gaussian_rows': .*fit.sigma=None: .* cannot be estimated .*allowed: fit.sigma"),
-    ({"generator.input": "measurement", "generator.name": "deep_decoder"},
+    ({"generator.input": "measurement"}, "fit.objective='plain' with generator.input='measurement' .*`:oes`"),
+    ({"fit.objective": "recorrupted", "generator.input": "measurement", "generator.name": "deep_decoder"},
      "generator.input='measurement' .*generator.name='deep_decoder' .*allowed: generator.input='noise'"),
     ({"generator.channels": (0,)}, r"generator.channels=\(0,\) .* generator.num_scales=1"),
     ({"data.range": (1.0, 1.0)}, r"data.range=\(1.0, 1.0\) is not allowed; allowed: \(low, high\)")])

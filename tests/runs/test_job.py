@@ -30,7 +30,8 @@ def test_what_all_images_of_a_batch_have_alike(changes, alike):
   assert (runs.group_key(runs.inspect(tiny_run.config(**changes))) == key) == alike
 
 
-@pytest.mark.parametrize("changes", [{"fit.objective": "recorrupted"}, {"generator.input": "measurement"}])
+@pytest.mark.parametrize("changes", [
+    {"fit.objective": "recorrupted"}, {"fit.objective": "recorrupted", "generator.input": "measurement"}])
 def test_images_of_other_sizes_share_no_frame_where_it_would_change_them(changes):
   keys = {runs.group_key(runs.inspect(tiny_run.config(**changes, data__crop=(100, 200, height, 32)))) for height in (23, 24)}
   assert len(keys) == 2
