@@ -43,7 +43,7 @@ def _set(config, key: str, value: Any) -> None:
 
 def _preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
   """Return the preset of a call: quick, but oes where an object of the caller's, a setting or the noise asks for it."""
-  asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder"}
+  asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder", "mask.source": "bundled"}
   if {"operator", "generator", "loss"} & set(objects) or any(told.get(key) == value for key, value in asked.items()):
     return "oes"
   model = str(told.get("noise.model", "gaussian"))

@@ -21,7 +21,7 @@ def absolute(predicted, measured):
 
 
 for name, loss in (("squared error", None), ("absolute error", absolute)):
-  restored = oes_jax.restore(noisy, loss=loss, settings={"data.range": (0.0, 1.0)},
+  restored = oes_jax.restore(noisy, loss=loss, settings={"data.range": (0.0, 1.0), "fit.objective": "plain"},
                              mask=oes_jax.LearnMask(num_steps=max(1, steps // 3)),
                              weights=oes_jax.TrainWeights(num_steps=steps, optimizer=optax.adamw(0.01, weight_decay=1e-3)))
   print(f"{name}: PSNR {metrics.psnr(noisy, clean):.2f} -> {metrics.psnr(restored.image, clean):.2f} dB")

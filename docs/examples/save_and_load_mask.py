@@ -15,7 +15,7 @@ steps = int(sys.argv[1]) if len(sys.argv) > 1 else 600
 rng, folder = np.random.default_rng(0), pathlib.Path("my_mask").absolute()
 clean = [image[90:154, 130:194] / 255 for image in (data.chelsea(), data.coffee())]
 first, second = (np.uint8(255 * np.clip(image + 0.1 * rng.standard_normal(image.shape), 0, 1)) for image in clean)
-asked = {"generator.num_scales": 4, "weights.num_steps": steps}
+asked = {"fit.objective": "plain", "generator.num_scales": 4, "weights.num_steps": steps}
 
 own = oes_jax.LearnMask(num_steps=max(1, steps // 2))
 learned = oes_jax.restore(first, mask=own, settings=asked)
