@@ -147,7 +147,7 @@ def test_a_call_that_does_not_go_with_the_recorrupted_objective_has_that_of_oes(
   assert config.fit.objective == {"quick": "recorrupted", "oes": "plain"}[preset]
 
 
-@pytest.mark.parametrize("in_folder", [True, False])
+@pytest.mark.parametrize("in_folder", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_another_thread_may_restore(tmp_path, in_folder):
   options = {"workdir": tmp_path} if in_folder else {"progress": False}
   with concurrent.futures.ThreadPoolExecutor() as pool:

@@ -233,6 +233,7 @@ def test_scans_are_restored_in_their_units():
   assert restore_scans() == {"float32"}
 
 
+@pytest.mark.slow
 def test_scans_are_restored_with_64_bits(tmp_path):
   assert _run("import test_api_in_memory as case\nassert case.restore_scans() == {'float64'}", tmp_path,
               JAX_ENABLE_X64="1") == ""

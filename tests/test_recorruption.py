@@ -15,7 +15,7 @@ CASES = (
     (noise.gaussian(0.2), 0.5, 0.2 ** 2 * (1 + 1 / 0.5 ** 2) * np.ones_like(CLEAN)),
     (noise.gaussian(0.05), 0.3, 0.05 ** 2 * (1 + 1 / 0.3 ** 2) * np.ones_like(CLEAN)),
     (noise.poisson(30.0), 0.5, CLEAN / 30 / 0.5),
-    (noise.poisson(8.0), 0.2, CLEAN / 8 / 0.2),
+    pytest.param(noise.poisson(8.0), 0.2, CLEAN / 8 / 0.2, marks=pytest.mark.slow),
     (noise.poisson_gaussian(50.0, 0.05), 0.5, (CLEAN / 50 + 0.05 ** 2) * (1 + 1 / 0.5 ** 2)),
 )
 

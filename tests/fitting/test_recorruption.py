@@ -22,8 +22,8 @@ OPERATORS = {
     "fourier_rows": operators.fourier_rows(SHAPE, share=0.5),
     "gaussian_rows": operators.gaussian_rows(SHAPE, share=0.5),
 }
-# What differs in kind: the image, lost values, complex parts and lines, a scan. The others are slow.
-NAMED = [name if name in ("identity", "inpainting", "mri", "tomography") else pytest.param(name, marks=pytest.mark.slow)
+# What differs in kind: the image, lost values, complex parts and lines. The others are slow.
+NAMED = [name if name in ("identity", "inpainting", "mri") else pytest.param(name, marks=pytest.mark.slow)
          for name in OPERATORS]
 
 

@@ -195,7 +195,8 @@ def test_both_stages_under_jit_are_those_without(tiny, recorrupted):
   _assert_near(jax.jit(run)(params, problem, key), run(params, problem, key))
 
 
-@pytest.mark.parametrize("recorrupted, guard", [(None, "variance"), ("poisson_gaussian", "held_out")])
+@pytest.mark.parametrize("recorrupted, guard", [
+    (None, "variance"), pytest.param("poisson_gaussian", "held_out", marks=pytest.mark.slow)])
 def test_both_stages_under_vmap_are_those_one_by_one(tiny, recorrupted, guard):
   generator, params = tiny
   others = generator.init(jax.random.key(9))[0]

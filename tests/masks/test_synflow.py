@@ -28,7 +28,7 @@ def test_synaptic_flow_by_hand():
 
 @pytest.mark.parametrize("name, scales, channels", [
     pytest.param("hourglass", 2, (4, 6), marks=pytest.mark.slow), ("deep_decoder", 2, (5, 4, 3)),
-    ("skip_hourglass", 2, (4, 6))])
+    pytest.param("skip_hourglass", 2, (4, 6), marks=pytest.mark.slow)])
 def test_synaptic_flow_is_that_of_the_network_without_its_nonlinearities(name, scales, channels, monkeypatch, x64):
   generator = generators.make_generator(name, image_shape=(16, 24, 2), num_scales=scales, channels=channels)
   params = jax.tree.map(

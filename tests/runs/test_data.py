@@ -12,7 +12,9 @@ from oes_jax import runs
 from runs import tiny_run
 
 
-@pytest.mark.parametrize("module", [denoise, inpaint, super_resolution, deblur], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [
+    denoise, *(pytest.param(module, marks=pytest.mark.slow) for module in (inpaint, super_resolution, deblur))],
+                         ids=lambda module: module.__name__)
 def test_a_config_takes_the_whole_of_ones_own_file(tmp_path, module):
   config = module.get_config()
   assert runs.inspect(config).data.simulated

@@ -53,7 +53,7 @@ def test_a_users_16_bit_file_comes_back_alike(tmp_path):
   assert np.mean((restored - clean) ** 2) < 0.7 * np.mean((values - clean) ** 2)
 
 
-@pytest.mark.parametrize("guard", ["variance", pytest.param("held_out", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("guard", [pytest.param("variance", marks=pytest.mark.slow), "held_out"])
 def test_a_guard_chooses_one_more_output(tmp_path, guard):
   summary = tiny_run.restore(tmp_path / "run", weights__guard=guard, weights__guard_window=5,
                              weights__guard_patience=8, output__image="guarded")

@@ -37,7 +37,7 @@ def test_a_library_call_leaves_signals_and_the_settings_of_jax_alone(tmp_path, m
 
 
 @pytest.mark.parametrize("name, changes", [
-    ("inpainting", {"operator.mask": "lines"}), ("tomography", {"operator.angles": 12}),
+    ("inpainting", {"operator.mask": "lines"}), pytest.param("tomography", {"operator.angles": 12}, marks=pytest.mark.slow),
     pytest.param("super_resolution", {"operator.factor": 2}, marks=pytest.mark.slow),
     pytest.param("mri", {"operator.acceleration": 2.0}, marks=pytest.mark.slow),
     pytest.param("deblurring", {}, marks=pytest.mark.slow),
