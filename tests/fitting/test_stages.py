@@ -239,6 +239,7 @@ _ON_TWO_DEVICES = """
 """
 
 
+@pytest.mark.slow
 def test_both_stages_over_the_images_of_two_devices_are_those_one_by_one():
   done = subprocess.run([sys.executable, "-c", textwrap.dedent(_ON_TWO_DEVICES)], check=False, capture_output=True,
                         text=True, env={**os.environ, "JAX_NUM_CPU_DEVICES": "2"})

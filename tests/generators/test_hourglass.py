@@ -14,7 +14,7 @@ from generators import plain
 from oes_jax import generators
 
 
-HOURGLASSES = ["hourglass", "skip_hourglass"]
+HOURGLASSES = [pytest.param("hourglass", marks=pytest.mark.slow), "skip_hourglass"]  # the second has all of the first
 
 
 @pytest.mark.parametrize("name", HOURGLASSES)

@@ -19,7 +19,7 @@ from oes_jax.masks import _top_k
 
 CASES = [("hourglass", (6, 8)), ("deep_decoder", (6, 7, 8))]  # of two scales
 SMALL = [("hourglass", (6,)), ("deep_decoder", (6, 7))]  # of one
-HOURGLASSES = ["hourglass", "skip_hourglass"]
+HOURGLASSES = [pytest.param("hourglass", marks=pytest.mark.slow), "skip_hourglass"]  # the second has all of the first
 
 
 def _problem(name, channels, *, keep_fraction, seed, alive=True, **options):

@@ -44,6 +44,7 @@ def test_one_mask_program_serves_all_cases(tmp_path, monkeypatch):
   assert compiled == ["mask", "weights"]  # three batches, two programs
 
 
+@pytest.mark.slow
 def test_programs_that_are_fed_with_the_measurement_serve_all_batches(tmp_path):
   config = tiny_sweep.config(sweep__seeds=(0, 1), operator__name="super_resolution", operator__factor=2, mask__source="dense",
                              generator__input="measurement", fit__objective="recorrupted", data__source="camera")
