@@ -128,7 +128,8 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
     times["per_step"] /= len(parts)
   weights = {name: sum(part["mask"][name] for part in parts) for name in ("kept", "acting", "size")}
   return {
-      "quality": quality, "noise_level": noise_level_of(job, measurement), "seconds": seconds, "tiles": len(parts), "peak_bytes": parts[0]["peak_bytes"],
+      "quality": quality, "noise_level": noise_level_of(job, measurement), "seconds": seconds, "tiles": len(parts),
+      "peak_bytes": parts[0]["peak_bytes"],
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
                "prior": job.density.keep_fraction}}

@@ -160,6 +160,8 @@ def _describe_measurement(job: Job) -> str:
 def _estimate_sigma(job: Job) -> float | None:
   """Return the standard deviation that the noise of a measurement seems to have, or None: it cannot be told."""
   measured = _measure.measure(job, lambda text: None)
+  if measured.noise_level is not None:
+    return measured.noise_level.sigma
   try:
     return operators.estimate_noise_level(job.data.operator, measured.op_params, measured.values).sigma
   except ValueError:
