@@ -4,7 +4,8 @@
 
 Presets: `:answer` (3 images of 64 x 64 pixels, 3 seeds), `:small` (1 image, 1 seed), `:quick` (3 images, 1 seed,
 1,000 weight steps in place of 1,500), `:tuned` (quick, whose runs it takes over, and a second table with the learning
-rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Inverse problems have images of their
+rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU), `:default` (of `inverse` alone: the default
+against classical methods, no other network). Inverse problems have images of their
 own, 64 to 128 pixels wide, and three seeds in every preset.
 """
 
@@ -12,7 +13,7 @@ from ml_collections import config_dict
 
 from oes_jax import runs
 
-PRESETS = ("quick", "answer", "small", "tuned", "full")
+PRESETS = ("quick", "answer", "small", "tuned", "full", "default")
 # (top, left, height, width) of bundled images that no default of this project was chosen on: a photograph, a
 # microscope's field and a fundus photograph. 64 pixels make thousands of steps affordable.
 CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64, 64)),
@@ -24,11 +25,12 @@ TRANSFER_CORRUPTIONS = (
     ("salt and pepper on a tenth", (("noise.model", "salt_and_pepper"),)),
     ("half of the pixels", (("operator.name", "inpainting"),)))
 TEXTURE_CROPS = (("brick", (100, 100, 64, 64)), ("grass", (100, 100, 64, 64)))
-# Inverse problems: (name, images, what changes in the config). Colour photographs; grey slices and frames.
+# Denoising and inverse problems: (name, images, what changes in the config). Colour photographs; grey slices and frames.
 COLOUR = (("rocket", (90, 260, 96, 96)), ("immunohistochemistry", (200, 200, 96, 96)),
           ("retina", (600, 600, 96, 96)))
 GREY = (("cell", (280, 200, 96, 96)), ("microaneurysms", (3, 3, 96, 96)))
 PROBLEMS = (
+    *((f"noise {sigma}", COLOUR, (("operator.name", "identity"), ("noise.sigma", sigma))) for sigma in (0.1, 0.05, 0.02)),
     ("half of the pixels, noise 0.05", COLOUR, (("operator.name", "inpainting"), ("noise.sigma", 0.05))),
     ("Gaussian blur of 1.6 pixels, noise 0.02", COLOUR, (("operator.name", "deblurring"), ("noise.sigma", 0.02))),
     ("4 x super-resolution, noise 0.02", COLOUR, (("operator.name", "super_resolution"), ("noise.sigma", 0.02))),
@@ -44,6 +46,9 @@ QUICK_METHODS = (
     "random, 50 %", "magnitude", "SNIP", "GraSP", "SynFlow", "SynFlow, at least as many as can act",
     "iterative magnitude pruning", "iterative magnitude pruning on the clean image (oracle)", "recorrupted, dense",
     "recorrupted, learned mask", "recorrupted, ensemble of 4")
+# Networks of the inverse problems.
+NETWORKS = ("learned mask (OES)", "dense (deep image prior)", "deep decoder, dense", "recorrupted, dense",
+            "recorrupted, learned mask", "recorrupted, ensemble of 4")
 # Most masks of these collapse: there is no learning rate to find.
 _NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP")
 # For the full preset; few bundled images are as large.
@@ -104,9 +109,10 @@ def get_config(preset: str = "quick"):
   benchmark.densities = (0.01, 0.03, 0.1, 0.3, 0.6, 0.95)
   benchmark.sigmas = (0.02, 0.1, 0.5)
   benchmark.texture_crops = TEXTURE_CROPS
-  # Inverse problems, each with its images and what it changes in the config; and their seeds, of any preset.
+  # Denoising and inverse problems, each with its images and what it changes in the config; their seeds and networks.
   benchmark.problems = PROBLEMS
   benchmark.inverse_seeds = (0, 1, 2)
+  benchmark.networks = ("recorrupted, dense",) if preset == "default" else NETWORKS
   if preset == "full":
     benchmark.update(FULL)
   return config.lock()

@@ -11,7 +11,7 @@ _PUBLIC = {
     "TrainWeights": "fitting", "Restoration": "fitting",
 }
 _MODULES = ("fitting", "generators", "intensity", "masks", "metrics", "noise", "operators", "parallel", "random",
-            "recorruption", "runs", "sweeps", "tiles")
+            "recorruption", "runs", "sliding_dct", "sweeps", "tiles")
 
 
 def __getattr__(name: str) -> Any:

@@ -139,8 +139,8 @@ def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], 
       raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, a part of the measurement.")
   config, given = _make_config(named, told, objects)
   replaced = {"weights": objects["weights"]} if "weights" in objects else {}
-  if replaced and objects["weights"].guard is None and "output.image" not in told:
-    _set(config, "output.image", "average")
+  if replaced and "output.image" not in told:
+    _set(config, "output.image", runs.output_of(objects["weights"]))
   mask = objects.get("mask")
   if isinstance(mask, fitting.LearnMask):
     replaced |= {"learn": mask, "mask": runs.MaskSettings(source="learn")}

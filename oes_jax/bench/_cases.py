@@ -36,9 +36,9 @@ def read_config(argument: str):
     both = [*names, *(image for image, _ in config.benchmark[key])]
     if len(set(both)) < len(both):
       raise ValueError(f"benchmark.crops and benchmark.{key} hold {both}; allowed: every image once.")
-  unknown = [name for name in config.benchmark.methods if name not in _methods.METHODS]
+  unknown = [name for name in (*config.benchmark.methods, *config.benchmark.networks) if name not in _methods.METHODS]
   if unknown:
-    raise ValueError(f"benchmark.methods holds {unknown[0]!r}; allowed: {', '.join(_methods.METHODS)}.")
+    raise ValueError(f"benchmark.methods or benchmark.networks holds {unknown[0]!r}; allowed: {', '.join(_methods.METHODS)}.")
   return config
 
 
@@ -161,7 +161,7 @@ def changes_of(config, name: str, learned: dict[Key, dict[str, Any]],
   found = {}
   for key in keys_of(config):
     told = learned_of(config, key[0], learned[key]) if key in learned else None
-    changes = _methods.changes_of(name, config.weights.num_steps, told)
+    changes = _methods.changes_of(name, config.weights.num_steps, told, common.get("operator.name", "identity"))
     if changes is None:
       logging.warning("%s: %s, seed %d, has no learned mask to go by", name, *key)
     else:

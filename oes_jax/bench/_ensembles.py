@@ -22,7 +22,7 @@ def _mean_of(job: runs.Job, members: Sequence[dict[str, Any]]) -> dict[str, Any]
   quality = {"measurement": first["quality"]["measurement"],
              job.settings.output.image: runs.quality_of(view(mean), view(measured.truth))}
   seconds = {stage: {"total": sum(member["seconds"][stage]["total"] for member in members)} for stage in first["seconds"]}
-  return {**first, "quality": quality, "seconds": seconds, "guard": None}
+  return {**first, "quality": quality, "seconds": seconds, "guard": None, "combined": None}
 
 
 def restore_method(config, place: Callable[[str], tuple[pathlib.Path, str]], name: str,

@@ -17,10 +17,7 @@ from oes_jax import operators
 from oes_jax import runs
 
 # What the first estimate of a measurement is called, where it is a method of its own.
-_ESTIMATES = {name: family.estimate_name for name, family in operators.FAMILIES.items() if family.estimate_name}
-_NETWORKS = (_methods.LEARNED, _methods.DENSE, _methods.DECODER, _methods.RECORRUPTED_DENSE, _methods.RECORRUPTED_LEARNED,
-             _methods.ENSEMBLE)
-
+_ESTIMATES = {"identity": "the measurement itself"} | {name: family.estimate_name for name, family in operators.FAMILIES.items() if family.estimate_name}
 
 def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:
   """Score the first estimate and the classical methods on every measurement."""
@@ -56,7 +53,7 @@ def tabulate(config, rows: list[dict[str, Any]], methods: dict[str, Sequence[str
   most = max(len(crops) for _, crops, _ in problems)
   main, output, averaged = _tables.heads(rows)
   table = [["problem", "method", main, *(f"image {number + 1}" for number in range(most)),
-            "SSIM", output, averaged, "last PSNR", "guarded PSNR", "seconds", "failed"]]
+            "SSIM", output, averaged, "last PSNR", "guarded PSNR", "estimate's PSNR", "below its measurement", "seconds", "failed"]]
   for problem, crops, _ in problems:
     shown, cases, lines = [image for image, _ in crops], len(crops) * len(config.benchmark.inverse_seeds), []
     for name in methods[problem]:
@@ -66,6 +63,8 @@ def tabulate(config, rows: list[dict[str, Any]], methods: dict[str, Sequence[str
       lines.append([f"{problem}: {', '.join(shown)}", name, main, *each, *[""] * (most - len(each)),
                     _tables.mean(of, lambda row: _tables.returned(row, "ssim"), 3), output, averaged,
                     _tables.mean(of, "last psnr", 2), _tables.mean(of, "guarded psnr", 2),
+                    _tables.mean(of, "estimate psnr", 2),
+                    _tables.share_of(sum(row.get("measurement psnr", -np.inf) > _tables.returned(row) for row in of), len(of)),
                     _tables.mean(of, "seconds", 1), _tables.share_of(cases - len(of), cases)])
     lines.sort(key=lambda line: -float(line[2].partition(" ")[0] or -np.inf))
     table += [[line[0] if line is lines[0] else "", *line[1:]] for line in lines]
@@ -93,7 +92,7 @@ def run_inverse(arguments) -> None:
   rows, methods = [], {}
   for problem, crops, pairs in config.benchmark.problems:
     mine, shared = _of_problem(config, crops), dict(pairs)
-    networks = _cases.methods_for(_NETWORKS, shared.get("noise.model", config.noise.model))
+    networks = _cases.methods_for(config.benchmark.networks, shared.get("noise.model", config.noise.model))
     operator = shared["operator.name"]
     methods[problem] = [_ESTIMATES[operator], *inverse.PEERS[operator], *networks]
     changes = {key: shared for key in _cases.keys_of(mine)}

@@ -158,11 +158,12 @@ _TOLD: dict[str, Callable[[Learned], dict[str, Any]]] = {
     ORACLE: _scored("imp_oracle"),
 }
 METHODS = (*_ALONE, *_TOLD)
+_RECORRUPTED = (RECORRUPTED_DENSE, RECORRUPTED_LEARNED, ENSEMBLE)
 
 
 def goes_with(name: str, noise_model: str) -> bool:
   """Return whether a method restores measurements with noise of a model: not every noise can be drawn anew."""
-  return name not in (RECORRUPTED_DENSE, RECORRUPTED_LEARNED, ENSEMBLE) or noise_model in recorruption.RECORRUPT
+  return name not in _RECORRUPTED or noise_model in recorruption.RECORRUPT
 
 
 def given(learned: Learned) -> dict[str, Any]:
@@ -170,17 +171,20 @@ def given(learned: Learned) -> dict[str, Any]:
   return {"mask.source": "file", "mask.path": learned.folder}
 
 
-def changes_of(name: str, steps: int, learned: Learned | None) -> dict[str, Any] | None:
+def changes_of(name: str, steps: int, learned: Learned | None, operator: str = "identity") -> dict[str, Any] | None:
   """Return what a method, or each member of an ensemble, changes in the config of a case; None: it needs a learned mask, and there is none.
 
   Args:
     name: the method's name, one of METHODS.
     steps: the number of steps of the weight stage.
     learned: the learned mask of the same image and seed, or None.
+    operator: the name of the forward operator.
 
   Returns:
     {dotted key: value}, or None.
   """
+  if name in _RECORRUPTED:
+    return _ALONE[name](steps) | fitting.RECORRUPTED_OPERATOR_PRESETS.get(operator, {})
   if name in _ALONE:
     return _ALONE[name](steps)
   return None if learned is None else _TOLD[name](learned)

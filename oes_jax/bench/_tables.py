@@ -22,9 +22,10 @@ def row(method: str, key: tuple[str, int], summary: dict[str, Any]) -> dict[str,
   quality, mask = summary["quality"], summary["mask"]
   return {"method": method, "image": key[0], "seed": key[1],
           **{f"{name} {score}": quality[name][score]
-             for name in ("measurement", "last", "average", "guarded") if name in quality
+             for name in ("measurement", "last", "average", "guarded", "combined", "estimate") if name in quality
              for score in ("psnr", "ssim")},
           **({"guard step": summary["guard"]["step"]} if summary["guard"] else {}),
+          **({"share": summary["combined"]["share"]} if summary["combined"] else {}),
           **({} if summary["output_image"] == "average" else {"output": summary["output_image"]}),
           **({"estimated sigma": summary["noise_level"]["sigma"]} if summary["noise_level"] else {}),
           **({"best psnr": quality["best"]["psnr"]} if "best" in quality else {}),

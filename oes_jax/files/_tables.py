@@ -43,7 +43,7 @@ def closing_table(summary: dict[str, Any]) -> str:
     quality = summary["quality"]
     lines = [("", "PSNR, SSIM (data range 1)")]
     lines += [(name, f"{quality[name]['psnr']:.2f} dB  {quality[name]['ssim']:.3f}")
-              for name in ("measurement", "average", "last", "guarded") if name in quality]
+              for name in ("measurement", "average", "last", "guarded", "estimate", "combined") if name in quality]
     if "best" in quality:  # tiles have no common step
       best = quality["best"]
       lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))

@@ -20,6 +20,8 @@ from oes_jax.fitting._objectives import mask_objective
 from oes_jax.fitting._objectives import Problem
 from oes_jax.fitting._objectives import weight_objective
 from oes_jax.fitting._objectives import with_input
+from oes_jax.fitting._plug_and_play import Combination
+from oes_jax.fitting._plug_and_play import plug_and_play
 from oes_jax.fitting._posing import as_valid
 from oes_jax.fitting._posing import choose_range
 from oes_jax.fitting._posing import pose

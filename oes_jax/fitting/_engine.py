@@ -27,6 +27,7 @@ class LoopState(NamedTuple):
     guard: GuardState, or () without a guard.
     average_trainable: running average of the trainable trees, or () where the stage evaluates none.
     guarded_trainable: that of the guard's step, or ().
+    combined: Combination, of `finish`; () before, or where the stage combines nothing.
   """
   step: Any
   trainable: Any
@@ -36,6 +37,7 @@ class LoopState(NamedTuple):
   guard: Any = ()
   average_trainable: Any = ()
   guarded_trainable: Any = ()
+  combined: Any = ()
 
 
 class Stage(NamedTuple):
@@ -52,6 +54,7 @@ class Stage(NamedTuple):
     guard: Guard that follows the images, or None.
     evaluate: function (trainable, frozen, problem, key) -> image, with which `finish` makes the images that the stage ends
       with of averages of the trainable tree; None: they are the average of the images.
+    combine: function (trainable, frozen, problem, key, image) -> Combination of the guard's image; None: nothing is combined.
   """
   name: str
   objective: Callable[..., Any]
@@ -62,6 +65,7 @@ class Stage(NamedTuple):
   average_from: int = 0
   guard: _early_stopping.Guard | None = None
   evaluate: Callable[..., Any] | None = None
+  combine: Callable[..., Any] | None = None
 
 
 def make_optimizer(*, learning_rate: float, schedule: str, num_steps: int):
@@ -140,7 +144,8 @@ def finish(stage: Stage, state: LoopState, frozen, problem, key) -> LoopState:
     return state
   image = lambda trainable: stage.evaluate(trainable, frozen, problem, key).astype(state.average.dtype)
   watched = state.guard if stage.guard is None else state.guard._replace(output=image(state.guarded_trainable))
-  return state._replace(average=image(state.average_trainable), guard=watched)
+  combined = () if stage.combine is None else stage.combine(state.guarded_trainable, frozen, problem, key, watched.output)
+  return state._replace(average=image(state.average_trainable), guard=watched, combined=combined)
 
 
 def run_steps(step: Callable, state: LoopState, num_steps, length: int, *args):

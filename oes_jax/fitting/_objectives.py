@@ -22,7 +22,7 @@ def _identity(image):
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, meta_fields=("unit",),
+    jax.tree_util.register_dataclass, meta_fields=("unit", "plug_and_play"),
     data_fields=("measurement", "forward", "loss", "net_input", "valid", "fitted", "held_out", "first_image", "recorruption"))
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -44,6 +44,7 @@ class Problem:
       with `net_input`; of `seen`, [..., 1] of 1 and 0, only what is 1 may be used, None is all. Or None.
     recorruption: Recorruption, where the measurement is made anew in every step; None fits it as it is [OES]. The
       squared error is fitted then.
+    plug_and_play: as of operators.ForwardOperator.
 
   Example:
     >>> import jax.numpy as jnp
@@ -64,6 +65,7 @@ class Problem:
   unit: float = 1.0
   first_image: Any = None
   recorruption: _recorruption.Recorruption | None = None
+  plug_and_play: tuple[float, float] = (0.23, 1.0)
 
   def __post_init__(self):
     for name in ("forward", "loss", "first_image"):  # functions become pytrees without leaves

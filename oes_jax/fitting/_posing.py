@@ -103,7 +103,7 @@ def pose(operator: operators.ForwardOperator, op_params, values, loss: Any, net_
   """
   problem = _objectives.Problem(
       values, operator.bind(op_params), loss, net_input, valid, None if seen is None else as_valid(seen), None, operator.unit,
-      operator.bind_first_image(op_params) if net_input is None else None, recorruption)
+      operator.bind_first_image(op_params) if net_input is None else None, recorruption, operator.plug_and_play)
   if held_out is None:
     return problem
   problem = _objectives.hold_out(problem, *held_out)

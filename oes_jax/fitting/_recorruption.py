@@ -109,7 +109,7 @@ def apply_turned(apply, params, net_input, problem, key):
 
 
 def restored_image(apply, params, problem, key):
-  """Return the mean image of a generator over measurements made anew, fed with all that was measured.
+  """Return the mean image of a generator over measurements made anew, fed with all that is fitted.
 
   Args:
     apply: function (params, net_input) -> image of a generator.
@@ -117,7 +117,6 @@ def restored_image(apply, params, problem, key):
     problem: Problem with a recorruption.
     key: PRNG key of the draws.
   """
-  problem = with_all_seen(problem)
   def add(total, number):
     drawn = jax.random.fold_in(key, number)
     net_input, _ = recorrupt(problem, drawn)

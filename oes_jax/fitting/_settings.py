@@ -147,12 +147,19 @@ class TrainWeights(settings.Settings):
   held_out: float = settings.setting(
       0.05, "Share of the pixels that guard held_out keeps from both stages.", allowed="a number in (0, 0.5]",
       test=lambda v: 0 < v <= 0.5)
+  combine: bool = settings.setting(
+      False, "Whether the guard's choice is also mixed with a classical estimate, a plug-and-play one with sliding cosine "
+      "transforms, in the shares that fit the held-out values best: one more output. With objective recorrupted, guard "
+      "held_out and a linear operator.")
   optimizer: Any = None
 
   def check(self, prefix: str = "") -> None:
     """Check every setting, and those that go together; messages name them after the prefix."""
     super().check(prefix)
     _check_optimizer(self.optimizer, prefix)
+    if self.combine and self.guard != "held_out":
+      raise ValueError(f"{prefix}combine=True needs held-out values, and {prefix}guard is {self.guard!r}; allowed: "
+                       f"{prefix}guard='held_out', or {prefix}combine=False.")
     if self.guard == "variance" and self.num_steps < self.guard_window:
       raise ValueError(f"{prefix}guard='variance' needs {prefix}num_steps={self.num_steps} to be at least "
                        f"{prefix}guard_window={self.guard_window}.")

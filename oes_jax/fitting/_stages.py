@@ -12,6 +12,7 @@ from oes_jax.fitting import _early_stopping
 from oes_jax.fitting import _engine
 from oes_jax.fitting import _langevin
 from oes_jax.fitting import _objectives
+from oes_jax.fitting import _plug_and_play
 from oes_jax.fitting import _recorruption
 from oes_jax.fitting import _settings
 
@@ -24,6 +25,7 @@ class Restoration(NamedTuple):
       and range of the measurement.
     last: image of the last step, of the same layout.
     guarded: Choice of the guard, or None without one.
+    combined: Combination of the guard's image and a plug-and-play estimate, where `weights.combine` asks for it, or None.
     params: trained params, 0 where the mask is.
     mask: tree of the weights that were kept, 1 or 0.
     traces: {stage: {metric: [steps] array}}.
@@ -45,6 +47,7 @@ class Restoration(NamedTuple):
   image: Any
   last: Any
   guarded: Any = None
+  combined: Any = None
   params: Any = None
   mask: Any = None
   traces: Any = None
@@ -83,10 +86,14 @@ def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWe
   guard = None if settings.guard is None else _early_stopping.GUARDS[settings.guard](
       window=settings.guard_window, patience=settings.guard_patience)
   def evaluate(params, mask, problem, key):
+    problem = _recorruption.with_all_seen(problem)
     return _recorruption.restored_image(generator.apply, masks.apply_mask(params, mask), problem, key)
+  def combine(params, mask, problem, key, image):
+    return _plug_and_play.combine(generator.apply, masks.apply_mask(params, mask), problem, key, image)
   return _engine.Stage(
       name, _objectives.weight_objective(generator.apply, input_noise=settings.input_noise), optimizer, settings.num_steps,
-      generator.image_shape, settings.average_decay, settings.average_from, guard, evaluate if recorrupted else None)
+      generator.image_shape, settings.average_decay, settings.average_from, guard, evaluate if recorrupted else None,
+      combine if recorrupted and settings.combine else None)
 
 
 def mask_start(params, settings: _settings.LearnMask, keep_fraction) -> tuple[Any, tuple]:
@@ -187,6 +194,13 @@ def _check_mask(mask, params):
   return mask
 
 
+def _check_problem(problem, settings: _settings.TrainWeights) -> None:
+  if settings.guard == "held_out" and problem.held_out is None:
+    raise ValueError("guard='held_out' needs a problem with held-out values; allowed: fitting.hold_out(problem, key).")
+  if settings.combine and problem.recorruption is None:
+    raise ValueError("combine=True needs a problem whose noise is known; allowed: one with a Recorruption, or combine=False.")
+
+
 def train_weights(generator, params, mask, problem: _objectives.Problem, key,
                   settings: _settings.TrainWeights = _settings.TrainWeights(), *,
                   score: Callable[[Any], dict[str, Any]] | None = None) -> Restoration:
@@ -208,7 +222,7 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
 
   Raises:
     ValueError: the guard "held_out" without held-out values; see `fitting.hold_out`. Or the mask is no tree of 1 and 0
-      like the params.
+      like the params. Or `combine` without a recorruption.
 
   Example:
     >>> import jax
@@ -222,13 +236,12 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
     >>> restoration.image.shape
     (16, 16, 1)
   """
-  if settings.guard == "held_out" and problem.held_out is None:
-    raise ValueError("guard='held_out' needs a problem with held-out values; allowed: fitting.hold_out(problem, key).")
+  _check_problem(problem, settings)
   problem = _objectives.with_input(problem, generator)
   mask = masks.dense_mask(params) if mask is None else _check_mask(mask, params)
   stage = weight_stage(generator, settings, recorrupted=problem.recorruption is not None)
   state, trace = _engine.run_stage(stage, masks.apply_mask(params, mask), mask, problem, key, score)
   guarded = None if stage.guard is None else _early_stopping.Choice(
       state.guard.output, state.guard.step, state.guard.stopped)
-  return Restoration(state.average, state.output, guarded, masks.apply_mask(state.trainable, mask), mask,
-                     {"weights": trace})
+  return Restoration(state.average, state.output, guarded, state.combined or None, masks.apply_mask(state.trainable, mask),
+                     mask, {"weights": trace})

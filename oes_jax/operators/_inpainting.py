@@ -81,4 +81,4 @@ def inpainting(image_shape: Sequence[int], *, kept: float = 0.5, mask: np.ndarra
     return measurement * op_params + (1 - op_params) * mean[None, None]
   return _operator.ForwardOperator(init, _lose, lambda op_params: op_params, estimate, tuple(image_shape),
                                    measures_image=True, first_image=_first_image.filled_and_known, split_axes=(0, 1),
-                                   split_share=0.8)
+                                   split_share=0.8, plug_and_play=(0.1, 0.6))

@@ -153,7 +153,7 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
       init, _sample, lambda op_params: np.broadcast_to(op_params[1], (len(coils), *shape, 1)),
       lambda op_params, measurement: first_image(op_params, measurement, None),
       tuple(image_shape), len(coils) ** -0.5, is_complex=True, first_image=first_image, split_axes=(2,),
-      noise_level=lambda op_params, values: outermost_noise(op_params[1], values))
+      noise_level=lambda op_params, values: outermost_noise(op_params[1], values), plug_and_play=(0.23, 0.4))
 
 
 def read_scan(arrays) -> _scan.Scan:

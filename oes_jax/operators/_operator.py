@@ -43,6 +43,8 @@ class ForwardOperator(NamedTuple):
     split_share: share of these parts that a network is fed with where none is asked for.
     noise_level: function (op_params, measurement) -> standard deviation of the noise of measured values, or None: it
       cannot be told; the function itself is None where it is told from the image that is measured, or not at all.
+    plug_and_play: (weight of the denoised image, last noise level that is taken off, in standard deviations of the noise)
+      of a plug-and-play estimate; those of DPIR (Zhang et al. 2021) where the operator mixes pixels.
   """
   init: Callable[[np.random.Generator], Any]
   apply: Callable[[Any, Any], Any]
@@ -58,6 +60,7 @@ class ForwardOperator(NamedTuple):
   split_axes: tuple[int, ...] = ()
   split_share: float = 1.0
   noise_level: Callable[[Any, Any], float | None] | None = None
+  plug_and_play: tuple[float, float] = (0.23, 1.0)
 
   def bind(self, op_params):
     """Return the function image -> measurement, a pytree whose leaves are `op_params`: a Problem's `forward`."""
@@ -139,7 +142,8 @@ def chain(*operators: ForwardOperator) -> ForwardOperator:
       all(operator.tileable for operator in operators), operators[0].is_complex,
       first_image=_chained_back(tuple(_first_image_of(operator) for operator in operators)), split_axes=last.split_axes,
       split_share=last.split_share,
-      noise_level=last.noise_level and (lambda op_params, measurement: last.noise_level(op_params[-1], measurement)))
+      noise_level=last.noise_level and (lambda op_params, measurement: last.noise_level(op_params[-1], measurement)),
+      plug_and_play=max(operator.plug_and_play for operator in operators))
 
 
 @functools.lru_cache(maxsize=None)
@@ -178,7 +182,7 @@ def identity(image_shape: Sequence[int] | None = None) -> ForwardOperator:
   """
   return ForwardOperator(lambda rng: (), _measured, all_seen, lambda op_params, measurement: measurement,
                          image_shape and tuple(image_shape), measures_image=True, tileable=True,
-                         first_image=_first_image.filled_image)
+                         first_image=_first_image.filled_image, plug_and_play=(0.03, 1.0))
 
 
 def shape_of(operator: ForwardOperator, op_params) -> tuple[int, ...]:

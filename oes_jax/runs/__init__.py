@@ -25,6 +25,7 @@ from oes_jax.runs._job import stage_steps
 from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
 from oes_jax.runs._memory import available_memory
+from oes_jax.runs._outputs import output_of
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
 from oes_jax.runs._presets import describe_keys

@@ -207,17 +207,19 @@ def _write(work: _Work, state) -> list[dict[str, Any] | None]:
   """Write the outputs of every image that has them; return their summaries."""
   last, average = parallel.rows((state.output, state.average))
   guard = parallel.rows(state.guard._replace(memory=())) if state.guard else None
+  combined = parallel.rows(state.combined) if state.combined else None
   seconds, memory = _share_of_seconds(work), _share_of_memory(work)
   summaries = []
   for number, row in enumerate(work.rows):
     summaries.append(None)
     if row.alive:
       inside = generators.centre(work.batch.frame, row.job.shape)
-      choice = guard and fitting.Choice(
-          guard.output[number][inside], int(guard.step[number]), bool(guard.stopped[number]))
+      choice = guard and fitting.Choice(guard.output[number][inside], int(guard.step[number]), bool(guard.stopped[number]))
+      mixed = combined and fitting.Combination(combined.output[number][inside], combined.estimate[number][inside],
+                                               float(combined.share[number]))
       summaries[-1] = _outputs.write_outputs(
           row.job, row.measurement, row.mask, row.collapse,
-          fitting.Restoration(average[number][inside], last[number][inside], choice), seconds, memory)
+          fitting.Restoration(average[number][inside], last[number][inside], choice, mixed), seconds, memory)
   return summaries
 
 

@@ -19,6 +19,11 @@ def check_config(config, **given: Any) -> _settings.Settings:
   settings = _settings.read_settings(config)._replace(**given)
   if settings.weights.guard is None and settings.output.image == "guarded":
     raise ValueError("output.image='guarded' needs weights.guard; allowed: variance, held_out.")
+  if settings.output.image == "combined" and not settings.weights.combine:
+    raise ValueError("output.image='combined' needs weights.combine=True; allowed: that, or another output.image.")
+  if settings.weights.combine and settings.fit.objective == "plain":
+    raise ValueError("weights.combine=True needs the noise level, of which fit.objective='plain' knows nothing; allowed: "
+                     "fit.objective='recorrupted', or weights.combine=False.")
   settings.fit.check_noise(settings.noise.model, "fit.")
   if settings.fit.objective == "plain" and settings.fit.sigma is not None:
     raise ValueError(f"fit.sigma={settings.fit.sigma} is not used by fit.objective='plain'; allowed: "

@@ -145,8 +145,11 @@ def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _E
   guarded = parts[0].guarded and fitting.Choice(
       blend([part.guarded.output for part in parts]), max(part.guarded.step for part in parts),
       all(part.guarded.stopped for part in parts))
+  combined = parts[0].combined and fitting.Combination(
+      blend([part.combined.output for part in parts]), blend([part.combined.estimate for part in parts]),
+      float(np.mean([part.combined.share for part in parts])))
   blended = fitting.Restoration(
-      blend([part.image for part in parts]), blend([part.last for part in parts]), guarded, traces={})
+      blend([part.image for part in parts]), blend([part.last for part in parts]), guarded, combined, traces={})
   results = _outputs.describe_tiled(job, measurement, _outputs.image_of(job, blended), [part.summary for part in parts])
   return _Ended(blended._replace(summary=_outputs.summary_of(job, results)))
 
@@ -220,4 +223,7 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
     if summary["quality"] is not None:
       summary["quality"] = {**summary["quality"], asked: _outputs.quality_of(view(mean), view(measurement.truth))}
   guarded = first.guarded and first.guarded._replace(output=stored(first.guarded.output))
-  return first._replace(image=stored(mean), last=stored(first.last), guarded=guarded, spread=spread, summary=summary)
+  combined = first.combined and first.combined._replace(
+      output=stored(first.combined.output), estimate=stored(first.combined.estimate), share=float(first.combined.share))
+  return first._replace(image=stored(mean), last=stored(first.last), guarded=guarded, combined=combined, spread=spread,
+                        summary=summary)

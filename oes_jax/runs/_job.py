@@ -30,7 +30,7 @@ _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "d
               "data.max_side", "fit.sigma", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source",
               "mask.path", "mask.keep_fraction", "mask.kl_weight")
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
-FORMAT = 9
+FORMAT = 10
 
 
 @dataclasses.dataclass(frozen=True)

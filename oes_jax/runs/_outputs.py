@@ -27,6 +27,11 @@ def quality_of(image, truth) -> dict[str, float]:
   return {"psnr": float(metrics.psnr(image, truth)), "ssim": metrics.ssim(image, truth)}
 
 
+def output_of(weights: fitting.TrainWeights) -> str:
+  """Return the output.image that settings of the weight stage make the result where nothing else is asked for."""
+  return "combined" if weights.combine else "average" if weights.guard is None else "guarded"
+
+
 def image_of(job: Job, restored: fitting.Restoration):
   """Return the image that output.image asks for, [H, W, C] in the unit range."""
   return _images(restored)[job.settings.output.image]
@@ -34,7 +39,9 @@ def image_of(job: Job, restored: fitting.Restoration):
 
 def _images(restored: fitting.Restoration) -> dict[str, Any]:
   guarded = {} if restored.guarded is None else {"guarded": restored.guarded.output}
-  return {"average": restored.image, "last": restored.last, **guarded}
+  combined = {} if restored.combined is None else {
+      "combined": restored.combined.output, "estimate": restored.combined.estimate}
+  return {"average": restored.image, "last": restored.last, **guarded, **combined}
 
 
 def describe(job: Job, measurement: Measurement, mask, collapse: list[str], restored: fitting.Restoration,
@@ -57,7 +64,9 @@ def describe(job: Job, measurement: Measurement, mask, collapse: list[str], rest
     quality["best"] = {"psnr": float(trace.max()), "step": int(trace.argmax()) + 1}
   report = _masks.density_report(job, mask)
   return {
-      "quality": quality, "noise_level": noise_level_of(job, measurement), "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
+      "quality": quality, "noise_level": noise_level_of(job, measurement),
+      "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
+      "combined": None if restored.combined is None else {"share": float(restored.combined.share)},
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
                "prior": job.density.keep_fraction, "layers": [r._asdict() for r in report]}}

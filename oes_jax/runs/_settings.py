@@ -105,8 +105,8 @@ class SweepSettings(settings.Settings):
 class OutputSettings(settings.Settings):
   """Settings of what is written."""
   image: str = settings.setting(
-      "average", "Which image is the result: average (of the outputs), last (the last step's output) [OES], or guarded "
-      "(weights.guard's choice).", choices=("average", "last", "guarded"))
+      "average", "Which image is the result: average (of the outputs), last (the last step's output) [OES], guarded "
+      "(weights.guard's choice), or combined (of weights.combine).", choices=("average", "last", "guarded", "combined"))
   figures: bool = settings.setting(
       True, "Whether before_after.png, curves.png, mask.png and uncertainty.png are drawn: two to three seconds a "
       "case.")

@@ -17,7 +17,7 @@ from oes_jax.sweeps import _plan
 
 RESULTS_FILE = "results.jsonl"
 # Images of which a line holds the quality; a case need not have all of them.
-MEASURED = ("measurement", "last", "average", "guarded")
+MEASURED = ("measurement", "last", "average", "guarded", "combined", "estimate")
 
 
 def append_result(folder: pathlib.Path, line: dict[str, Any]) -> None:

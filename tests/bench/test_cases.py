@@ -79,5 +79,5 @@ def get_config():
   config.benchmark.methods = ("lottery",)
   return config
 """)
-  with pytest.raises(ValueError, match="benchmark.methods holds 'lottery'; allowed: learned"):
+  with pytest.raises(ValueError, match="benchmark.methods or benchmark.networks holds 'lottery'; allowed: learned"):
     _cases.read_config(str(tmp_path / "odd.py"))

@@ -38,7 +38,7 @@ def test_recorrupted_methods_are_never_told_the_noise_level_and_keep_their_own_s
     changes = _methods.changes_of(name, 1500, None)
     case, = _cases.list_cases(config, {("retina", 0): changes})
     settings = runs.check_config(case.config)
-    assert changes["mask.source"] == source and settings.output.image == "guarded"
+    assert changes["mask.source"] == source and settings.output.image == "combined"
     assert settings.fit.objective == "recorrupted" and settings.fit.sigma is None
     assert (settings.weights.guard, settings.weights.num_steps) == ("held_out", {"dense": 600, "learn": 400}[source])
 

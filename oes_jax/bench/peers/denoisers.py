@@ -1,4 +1,4 @@
-"""Denoisers that are no deep image priors: scikit-image's, BM3D and ZS-N2N. What a prior has to beat.
+"""Denoisers that are no deep image priors: scikit-image's, BM3D, our sliding DCT and ZS-N2N. What a prior has to beat.
 
 All but ZS-N2N are told the standard deviation of the noise.
 """
@@ -12,6 +12,7 @@ from skimage import restoration
 
 import oes_jax
 from oes_jax.bench.peers import zs_n2n
+from oes_jax import sliding_dct
 
 
 def _non_local_means(measurement, sigma):
@@ -35,6 +36,10 @@ def _bm3d(measurement, sigma):
   return (bm3d.bm3d_rgb if measurement.shape[-1] == 3 else bm3d.bm3d)(measurement, sigma)
 
 
+def _sliding_dct(measurement, sigma):
+  return np.asarray(jax.jit(sliding_dct.denoise)(np.float32(measurement), np.float32(sigma)))
+
+
 def available() -> list[str]:
   """Return the names of the denoisers that can run here: BM3D only where it is installed."""
   return [name for name in DENOISERS if name != "BM3D, told sigma" or importlib.util.find_spec("bm3d")]
@@ -46,7 +51,7 @@ def version(name: str) -> str:
   Args:
     name: a name that `available` returns.
   """
-  if name == "ZS-N2N":
+  if name in ("ZS-N2N", "sliding DCT, told sigma"):
     return f"{oes_jax.__version__}, JAX {jax.__version__}"
   return importlib.metadata.version("bm3d" if name == "BM3D, told sigma" else "scikit-image")
 
@@ -70,4 +75,5 @@ DENOISERS = {"non-local means, told sigma": _non_local_means,
              "total variation, weight sigma": _total_variation,
              "wavelets (BayesShrink), told sigma": _wavelets,
              "BM3D, told sigma": _bm3d,
+             "sliding DCT, told sigma": _sliding_dct,
              "ZS-N2N": lambda measurement, sigma: zs_n2n.denoise(measurement)}

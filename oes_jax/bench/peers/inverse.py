@@ -8,6 +8,8 @@ from skimage import restoration
 from skimage import transform
 
 from oes_jax.bench.peers import denoisers
+from oes_jax import fitting
+from oes_jax import noise
 from oes_jax import operators
 
 # Weight of total variation, in units of the noise in the image that the adjoint gives: of 1/4, 1/2, 1, 2 and 4 the
@@ -132,9 +134,22 @@ def plug_and_play(given: Given, iterations: int, prior: float, last: float):
   return image
 
 
+def _sliding_dct(given: Given):
+  """Return the estimate that `weights.combine` mixes in."""
+  problem = fitting.pose(given.operator, given.op_params, given.values, noise.Noise("gaussian"), None,
+                         seen=given.operator.seen(given.op_params),
+                         recorruption=fitting.Recorruption(noise.gaussian(given.sigma)))
+  return jax.jit(lambda problem: fitting.plug_and_play(problem, given.shape))(problem)
+
+
 def _told(name: str):
   return {"total variation, told sigma": lambda given: total_variation(given, _TV_WEIGHTS[name]),
-          "plug-and-play, non-local means": lambda given: plug_and_play(given, *_PLUGS[name])}
+          "plug-and-play, non-local means": lambda given: plug_and_play(given, *_PLUGS[name]),
+          "plug-and-play, sliding DCT": _sliding_dct}
+
+
+def _denoised(name: str):
+  return lambda given: denoisers.denoise(name, given.values, given.sigma)
 
 
 def solve(name: str, peer: str, given: Given) -> np.ndarray:
@@ -152,6 +167,7 @@ def solve(name: str, peer: str, given: Given) -> np.ndarray:
 
 
 PEERS = {
+    "identity": {name: _denoised(name) for name in denoisers.available() if name.endswith("sigma")},
     "inpainting": {"biharmonic inpainting": _biharmonic, **_told("inpainting")},
     "super_resolution": _told("super_resolution"),
     "mri": _told("mri"),

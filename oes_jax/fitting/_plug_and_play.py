@@ -1,0 +1,100 @@
+"""A classical estimate of what was measured, and the mix of it with a generator's image."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from oes_jax import noise
+from oes_jax import sliding_dct
+from oes_jax.fitting import _recorruption
+
+# The first noise level that is taken off, about that of DPIR.
+_FIRST_LEVEL = 0.2
+# Standard deviation of the shares, around 1/2, before anything is known of them.
+_SPREAD = 0.25
+# Noise levels, and steps of conjugate gradients at each.
+_LEVELS, _GRADIENTS = 16, 8
+
+
+class Combination(NamedTuple):
+  """The mix of a generator's image and a classical estimate.
+
+  Attributes:
+    output: [H, W, C], share * the generator's image + (1 - share) * the estimate.
+    estimate: [H, W, C], of `plug_and_play`.
+    share: in [0, 1], of the generator's image.
+  """
+  output: Any
+  estimate: Any
+  share: Any
+
+
+def _noise_level(problem):
+  """Return the standard deviation of the noise of a measured value, in the unit range: of Poisson noise the mean one."""
+  model, strength = problem.recorruption.noise.model, problem.recorruption.noise.strength
+  mean = jnp.mean(jnp.abs(problem.measurement)) / problem.unit
+  shot = mean / strength.peak if "peak" in noise.NOISE_MODELS[model].reads else 0
+  read = strength.sigma if "sigma" in noise.NOISE_MODELS[model].reads else 0
+  return jnp.sqrt(jnp.asarray(shot + read ** 2, mean.dtype))
+
+
+def plug_and_play(problem, image_shape: tuple[int, int, int]):
+  """Solve a linear problem with a denoiser in the place of a prior: half-quadratic splitting in turns.
+
+  Plug-and-play priors (Venkatakrishnan et al. 2013, GlobalSIP) with the falling noise levels of DPIR (Zhang et al. 2021,
+  arXiv 2008.13751), and `sliding_dct.denoise` in the place of its network. Nothing is trained. Traceable.
+
+  Args:
+    problem: Problem with a recorruption, which knows the noise, and a linear `forward`; only what is `fitted` is used.
+    image_shape: (H, W, C) of the image.
+
+  Returns:
+    The image, [H, W, C] in [0, 1].
+  """
+  seen = problem.fitted if problem.fitted is not None else problem.valid
+  weights = 1 if seen is None else seen.pixels[..., 0] if jnp.iscomplexobj(problem.measurement) else seen.pixels
+  like = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
+  back = jax.linear_transpose(problem.forward, like)
+  level, (prior, last) = _noise_level(problem), problem.plug_and_play
+  fitted = back(weights * problem.measurement)[0]
+  image = jnp.full(image_shape, 0.5, like.dtype)
+  if problem.first_image is not None:
+    image = _recorruption.network_input(problem)[..., :image_shape[2]]
+
+  def turn(image, taken_off):
+    weight = prior * (level * problem.unit / taken_off) ** 2
+    normal = lambda x: back(weights * problem.forward(x))[0] + weight * x
+    nearest = jax.scipy.sparse.linalg.cg(normal, fitted + weight * image, x0=image, maxiter=_GRADIENTS)[0]
+    return sliding_dct.denoise(nearest, taken_off), None
+
+  levels = jnp.geomspace(jnp.asarray(_FIRST_LEVEL, level.dtype), last * level, _LEVELS)
+  return jnp.clip(jax.lax.scan(turn, jnp.clip(image, 0, 1), levels)[0], 0, 1)
+
+
+def combine(apply, params, problem, key, image) -> Combination:
+  """Mix a generator's image with the plug-and-play estimate, as the values say that neither has seen.
+
+  The share is the one whose mix fits the held-out values best, in the mean of squares (stacked regressions, Breiman 1996),
+  drawn to 1/2 as far as they are few and noisy (ridge regression). For it both are made without these values; what is
+  mixed was made with all.
+
+  Args:
+    apply: function (params, net_input) -> image of a generator.
+    params: trained params.
+    problem: Problem with held-out values, a recorruption and a linear `forward`.
+    key: PRNG key of the draws.
+    image: the generator's image of all values, [H, W, C].
+  """
+  shape, held = image.shape, problem.held_out.pixels
+  blind = [problem.forward(made) for made in (
+      _recorruption.restored_image(apply, params, problem, key).astype(image.dtype), plug_and_play(problem, shape).astype(image.dtype))]
+  if jnp.iscomplexobj(problem.measurement):
+    held = held[..., 0]
+  difference = held * (blind[0] - blind[1])
+  error = held * (problem.measurement - blind[1])
+  ridge = (_noise_level(problem) * problem.unit / _SPREAD) ** 2
+  share = ((jnp.vdot(difference, error).real + ridge / 2) / (jnp.vdot(difference, difference).real + ridge)).clip(0, 1)
+  estimate = plug_and_play(_recorruption.with_all_seen(problem), shape)
+  share = share.astype(image.dtype)
+  return Combination(share * image + (1 - share) * estimate.astype(image.dtype), estimate.astype(image.dtype), share)

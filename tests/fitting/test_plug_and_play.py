@@ -1,0 +1,84 @@
+"""The classical estimate of a measurement, and its mix with a generator's image."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oes_jax import fitting
+from oes_jax import metrics
+from oes_jax import noise
+from oes_jax import operators
+from oes_jax.fitting import _plug_and_play
+
+SHAPE = (16, 16, 1)
+# Operators that see the image whole are exact on smooth images; (operator, noise, least PSNR of the estimate).
+CASES = {
+    "identity": (operators.identity(SHAPE), 0.1, 29),
+    "inpainting": (operators.inpainting(SHAPE, kept=0.6), 0.05, 30),
+    "deblurring": (operators.blur(SHAPE, kernel=operators.gaussian_kernel(0.8)), 0.02, 32),
+    "super_resolution": (operators.downsampling(SHAPE, factor=2), 0.02, 30),
+    "mri": (operators.mri((16, 16, 2), coils=operators.simulated_coils(SHAPE, 2), acceleration=2), 0.02, 28),
+    "tomography": (operators.tomography(SHAPE, angles=np.arange(0, 180, 15)), 0.02, 28),
+}
+
+
+def _clean(channels):
+  rows, columns = np.meshgrid(np.linspace(0, 1, 16), np.linspace(0, 1, 16), indexing="ij")
+  return jnp.asarray(np.stack([0.3 + 0.4 * rows, 0.7 - 0.3 * columns][:channels], -1))
+
+
+def _problem(operator, sigma, model=None, held=True):
+  op_params = operator.init(np.random.default_rng(0))
+  measured = operator.apply(op_params, _clean(operator.image_shape[2]))
+  measured = measured + operator.unit * sigma * jax.random.normal(jax.random.key(0), measured.shape)
+  seen = operator.seen(op_params)
+  measured = measured if seen is None else measured * seen
+  return fitting.pose(operator, op_params, measured, noise.gaussian(), None, seen=seen,
+                      held_out=(jax.random.key(1), 0.2) if held else None,
+                      recorruption=fitting.Recorruption(model or noise.gaussian(sigma)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_estimate_comes_near_a_smooth_image(x64, name):
+  operator, sigma, least = CASES[name]
+  estimate = fitting.plug_and_play(_problem(operator, sigma, held=False), operator.image_shape)
+  assert metrics.psnr(estimate, _clean(operator.image_shape[2])) > least
+
+
+def test_the_estimate_does_not_see_what_is_held_out(x64):
+  problem = _problem(*CASES["identity"][:2])
+  other = problem.replace(measurement=jnp.where(problem.held_out.pixels > 0, 0.9, problem.measurement))
+  # Of the noise level Gaussian noise says nothing that depends on the measurement.
+  np.testing.assert_array_equal(*(fitting.plug_and_play(one, SHAPE) for one in (problem, other)))
+
+
+def test_counts_have_the_mean_noise_level():
+  problem = _problem(operators.identity(SHAPE), 0.1, noise.poisson_gaussian(50.0, 0.1))
+  assert float(_plug_and_play._noise_level(problem)) == pytest.approx(  # pylint: disable=protected-access
+      float(jnp.abs(problem.measurement).mean() / 50 + 0.01) ** 0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["identity", "mri"])
+@pytest.mark.parametrize("shift", [0.0, 0.05, 0.4])
+def test_the_share_is_the_ridge_regression_on_the_held_out_values(x64, name, shift):
+  """As least squares give it, with one more equation that says: about a half, with a standard deviation of 0.25."""
+  operator, sigma, _ = CASES[name]
+  problem, shape = _problem(operator, sigma), operator.image_shape
+  shown = _clean(shape[2]) + shift
+  mixed = _plug_and_play.combine(lambda params, net_input: shown, {}, problem, jax.random.key(2), shown)
+  places = np.broadcast_to(np.asarray(problem.held_out.pixels) > 0, problem.measurement.shape)
+  estimate = np.asarray(problem.forward(fitting.plug_and_play(problem, shape)))[places]
+  doubt = sigma * problem.unit / 0.25
+  columns = np.append(np.asarray(problem.forward(shown))[places] - estimate, doubt)
+  share, = np.linalg.lstsq(columns[:, None], np.append(np.asarray(problem.measurement)[places] - estimate, doubt / 2))[0]
+  assert float(mixed.share) == pytest.approx(np.clip(share, 0, 1), abs=1e-9)
+  np.testing.assert_allclose(mixed.output, mixed.share * shown + (1 - mixed.share) * mixed.estimate, atol=1e-12)
+  # What is mixed has seen all values.
+  everything = problem.replace(held_out=None, fitted=metrics.Valid(*map(jnp.add, problem.fitted, problem.held_out)))
+  np.testing.assert_allclose(mixed.estimate, fitting.plug_and_play(everything, shape), atol=1e-12)
+
+
+def test_combining_needs_held_out_values_and_known_noise():
+  with pytest.raises(ValueError, match=r"combine=True needs held-out values, and guard is None; allowed: guard='held_out'"):
+    fitting.TrainWeights(combine=True).check()
