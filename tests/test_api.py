@@ -78,6 +78,7 @@ def test_without_a_workdir_it_is_the_same(kept):
   assert in_memory.summary["truth"] == "truth"
 
 
+@pytest.mark.slow
 def test_a_mask_that_is_stored_is_taken_over_in_memory_too(kept, tmp_path):
   measurement, folder, restored = kept
   stored = {**TINY, "mask.source": "file", "mask.path": folder / "run" / "mask"}
@@ -115,6 +116,7 @@ def test_tiles_and_ensembles_are_the_same_in_memory(tmp_path):
   np.testing.assert_array_equal(both.spread, in_folder.spread)
 
 
+@pytest.mark.slow
 def test_a_strength_of_noise_is_that_of_the_measurement_and_figures_can_be_left_out(tmp_path):
   settings = {"noise.model": "rician", "noise.sigma": 0.05, "weights.num_steps": np.int64(2), "output.figures": False}
   restored = oes_jax.restore(jnp.asarray(_image((16, 18))), settings={**TINY, **settings}, workdir=tmp_path)
@@ -147,6 +149,7 @@ def test_a_call_that_does_not_go_with_the_recorrupted_objective_has_that_of_oes(
   assert config.fit.objective == {"quick": "recorrupted", "oes": "plain"}[preset]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_folder", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_another_thread_may_restore(tmp_path, in_folder):
   options = {"workdir": tmp_path} if in_folder else {"progress": False}

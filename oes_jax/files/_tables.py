@@ -50,6 +50,8 @@ def closing_table(summary: dict[str, Any]) -> str:
   if summary.get("guard"):
     final = "" if summary["guard"]["stopped"] else ", patience not run out"
     lines.append(("guard's step", f"{summary['guard']['step']}{final}"))
+  if summary.get("combined"):
+    lines.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))
   mask = summary["mask"]
   lines.append(("weights kept / can act / all",
                 f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))

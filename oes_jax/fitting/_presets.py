@@ -26,10 +26,8 @@ RECORRUPTED: dict[str, Any] = {
     "weights.combine": True,
     "output.image": "combined",
 }
-# What an operator needs other than that: a blur is undone late. Of the aliases of k-space the measurement looks like an
-# image, which a generator that is fed with it copies.
+# What an operator needs other than that. Aliases of k-space look like an image, which a generator that is fed with them copies.
 RECORRUPTED_OPERATOR_PRESETS: dict[str, dict[str, Any]] = {
-    "deblurring": {"weights.num_steps": 1500},
     "mri": {"weights.num_steps": 1500, "generator.name": "hourglass", "generator.input": "noise", "generator.num_scales": 6},
 }
 # Operators whose restorations are the better for it; the others keep the plain objective (docs/results.md).

@@ -34,6 +34,7 @@ from oes_jax.operators._operator import count_first_image_channels
 from oes_jax.operators._operator import count_measured
 from oes_jax.operators._operator import ForwardOperator
 from oes_jax.operators._operator import identity
+from oes_jax.operators._operator import is_linear
 from oes_jax.operators._operator import shape_of
 from oes_jax.operators._scan import Scan
 from oes_jax.operators._settings import OperatorSettings

@@ -105,6 +105,14 @@ def adjoint_of(apply: Callable[[Any, Any], Any], image_shape: tuple[int, int, in
   return lambda op_params, measurement: adjoint(apply, op_params, measurement, image_shape)
 
 
+def is_linear(operator: ForwardOperator) -> bool:
+  """Whether the measurement of a sum of two images is, to rounding, the sum of their measurements; tried on random ones."""
+  rng = np.random.default_rng(0)
+  op_params, images = operator.init(rng), rng.random((2, *operator.image_shape)).astype(np.float32)
+  parts = [np.asarray(operator.apply(op_params, image)) for image in (*images, images[0] / 2 + images[1] / 4)]
+  return np.allclose(parts[2], parts[0] / 2 + parts[1] / 4, rtol=1e-3, atol=1e-3 * np.max(np.abs(parts[:2])))
+
+
 def count_measured(operator: ForwardOperator, image_shape: Sequence[int]) -> int:
   """Return how many real values are measured; at most as many as the image (H, W, C) has."""
   op_params = operator.init(np.random.default_rng(0))

@@ -22,6 +22,7 @@ def _store(folder, seed, channels=(6, 8)):
   return mask
 
 
+@pytest.mark.slow
 def test_commands_write_csv_and_figure(tmp_path, capsys):
   stored = {name: _store(tmp_path / name, seed) for seed, name in enumerate("ab")}
   arguments = argparse.Namespace(mask=[str(tmp_path / name / "mask") for name in "ab"], num_scales=6,

@@ -39,7 +39,8 @@ def _problem(operator, sigma, model=None, held=True):
                       recorruption=fitting.Recorruption(model or noise.gaussian(sigma)))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [
+    name if name in ("inpainting", "deblurring") else pytest.param(name, marks=pytest.mark.slow) for name in CASES])
 def test_the_estimate_comes_near_a_smooth_image(x64, name):
   operator, sigma, least = CASES[name]
   estimate = fitting.plug_and_play(_problem(operator, sigma, held=False), operator.image_shape)
@@ -59,8 +60,9 @@ def test_counts_have_the_mean_noise_level():
       float(jnp.abs(problem.measurement).mean() / 50 + 0.01) ** 0.5, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["identity", "mri"])
-@pytest.mark.parametrize("shift", [0.0, 0.05, 0.4])
+@pytest.mark.parametrize("name, shift", [
+    ("identity", 0.05), *(pytest.param(name, shift, marks=pytest.mark.slow) for name, shift in (
+        ("identity", 0.0), ("identity", 0.4), ("mri", 0.05)))])
 def test_the_share_is_the_ridge_regression_on_the_held_out_values(x64, name, shift):
   """As least squares give it, with one more equation that says: about a half, with a standard deviation of 0.25."""
   operator, sigma, _ = CASES[name]

@@ -93,6 +93,7 @@ def test_an_image_of_a_batch_is_the_image_alone_and_what_is_compiled_serves_agai
   assert (together[0].image != together[1].image).any()
 
 
+@pytest.mark.slow
 def test_a_restoration_says_what_it_came_from(network):
   problems = _problems(network, 1)
   blind, = _restore(network, problems, [3])

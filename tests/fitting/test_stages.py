@@ -22,6 +22,7 @@ from oes_jax.fitting import _stages
 # What the stages do.
 
 
+@pytest.mark.slow
 def test_both_stages_lower_their_error(small):
   generator, params, _, problem = small
   learn = fitting.LearnMask(num_steps=60, keep_fraction=0.3, kl_weight=1e-8, temperature=0.2)

@@ -87,6 +87,9 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
      r"operator: fit.objective='recorrupted' with fit.sigma=None: the noise level cannot be estimated.*fit.sigma, a"),
     (np.full((20, 24), 9.0), {"changes": {**RECORRUPTED, "data.range": (0.0, 18.0)}},
      "measurement: a noise level of 0 is found.*fit.sigma=None.*allowed: fit.sigma, a number above 0"),
+    (np.ones((20, 24, 1), np.float32), {"operator": operators.from_function(jnp.square, (20, 24, 1)), "changes": {
+        **RECORRUPTED, "fit.sigma": 0.1, "weights.guard": "held_out", "weights.combine": True}},
+     "weights.combine=True needs a linear operator"),
     (IMAGE, {"loss": jnp.subtract, "changes": RECORRUPTED}, "loss does not go with fit.objective='recorrupted'.*'plain'"),
     (jnp.zeros((3, 3, 1)), {"operator": operators.from_function(lambda image: image[:2], (20, 24, 1))},
      r"measurement has shape \(3, 3, 1\); allowed: \(2, 24, 1\), as the operator gives of an image \(20, 24, 1\)")])

@@ -28,6 +28,7 @@ def test_a_batch_through_an_operator_gives_each_image_alone(tmp_path):
     assert alone["quality"]["measurement"]["psnr"] > 0
 
 
+@pytest.mark.slow
 def test_a_row_that_only_fills_up_changes_no_other_and_writes_nothing(tmp_path, monkeypatch):
   losses, measured, measure = [], [], _measure.measure
   monkeypatch.setattr(_measure, "measure", lambda job: measured.append(job) or measure(job))

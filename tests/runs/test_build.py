@@ -45,6 +45,7 @@ def test_what_cannot_be_measured_is_one_line_before_any_compilation(tmp_path, ch
   assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_files_lost_pixels_are_not_fitted(tmp_path):
   rng = np.random.default_rng(0)
   mask = rng.random((20, 24)) < 0.6

@@ -25,7 +25,7 @@ def _restore(images, truths=None, **changes):
     {}, pytest.param({"mask__source": "learn"}, marks=pytest.mark.slow),
     pytest.param({"mask__source": "imp"}, marks=pytest.mark.slow), RECORRUPTED,
     pytest.param({**tiny_run.RECORRUPTED, "noise.model": "poisson", "noise.peak": 30.0, "operator.simulate": True,
-                  "fit.flips": False, "weights.guard": "held_out", "output.image": "guarded"}, marks=pytest.mark.slow)])
+                  "fit.flips": False, "output.image": "guarded"}, marks=pytest.mark.slow)])
 def test_an_array_is_restored_as_its_file_is_in_a_folder(tmp_path, asked):
   np.save(tmp_path / "image.npy", _image())
   np.save(tmp_path / "truth.npy", _image(1))

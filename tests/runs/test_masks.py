@@ -22,6 +22,7 @@ def test_other_mask_sources(tmp_path, source, density):
   assert "mask" not in summary["seconds"]
 
 
+@pytest.mark.slow
 def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
   summary = tiny_run.restore(tmp_path / "run", mask__source="file", mask__path=str(whole[0] / "mask"),
                              seed=5, data__crop=(0, 0, 24, 32))

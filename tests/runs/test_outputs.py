@@ -38,6 +38,7 @@ def test_summary_scores_what_was_written(whole):
   assert summary["quality"]["best"]["psnr"] == max(trace)
 
 
+@pytest.mark.slow
 def test_a_users_16_bit_file_comes_back_alike(tmp_path):
   rng = np.random.default_rng(0)
   values = (20000 + 9000 * np.sin(np.arange(37) / 5)[:, None] * np.ones(29)
@@ -53,6 +54,7 @@ def test_a_users_16_bit_file_comes_back_alike(tmp_path):
   assert np.mean((restored - clean) ** 2) < 0.7 * np.mean((values - clean) ** 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guard", [pytest.param("variance", marks=pytest.mark.slow), "held_out"])
 def test_a_guard_chooses_one_more_output(tmp_path, guard):
   summary = tiny_run.restore(tmp_path / "run", weights__guard=guard, weights__guard_window=5,
@@ -66,6 +68,16 @@ def test_a_guard_chooses_one_more_output(tmp_path, guard):
   assert "guard's step" in files.closing_table(summary)
 
 
+def test_the_mix_is_one_more_output_and_says_its_share(tmp_path):
+  summary = tiny_run.restore(tmp_path / "run", **{**tiny_run.RECORRUPTED, "mask.source": "dense", "weights.num_steps": 4})
+  share = summary["combined"]["share"]
+  assert 0 <= share <= 1 and summary["output_image"] == "combined"
+  assert set(summary["quality"]) == {"measurement", "average", "last", "guarded", "combined", "estimate", "best"}
+  table = files.closing_table(summary)
+  assert f"{100 * share:.0f} % of the mix" in table and "estimate" in table
+
+
+@pytest.mark.slow
 def test_a_complex_image_is_scored_and_written_as_its_magnitude(tmp_path):
   summary = tiny_run.restore(tmp_path / "run", tiny_run.TINY_MEASURED, operator__name="mri", mask__source="dense",
                              weights__num_steps=3, noise__sigma=0.01)

@@ -33,6 +33,7 @@ def _masks(folder):
   return [files.load_mask(folder / name)[0] for name in ("mask_0.5000", "mask")]
 
 
+@pytest.mark.slow
 def test_rounds_prune_to_the_exact_density_and_never_revive(whole):
   folder, summary = whole
   first, last = _masks(folder)
@@ -70,6 +71,7 @@ def test_masks_of_kernels_only_keep_every_norm_and_bias(tmp_path, source):
   assert not all(np.all(leaf) for path, leaf in arrays)
 
 
+@pytest.mark.slow
 def test_rounds_start_from_the_initial_weights(whole, tmp_path):
   folder, _ = whole
   traces = files.read_metrics(folder / "metrics.jsonl")
@@ -85,6 +87,7 @@ def test_rounds_start_from_the_initial_weights(whole, tmp_path):
   assert traces["round_2"]["loss"][0] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [  # chunks: each stage has two
     pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow),
     pytest.param(5, marks=pytest.mark.slow)])
@@ -110,6 +113,7 @@ def test_a_lost_mask_of_a_round_ends_alike(whole, tmp_path, monkeypatch, lost):
   tiny_run.same_result(tmp_path / "run", whole[0])
 
 
+@pytest.mark.slow
 def test_the_oracle_fits_the_clean_image_in_its_rounds_only(whole, tmp_path):
   _restore(tmp_path / "run", **{"mask.source": "imp_oracle"})
   blind, oracle = (files.read_metrics(folder / "metrics.jsonl") for folder in (whole[0], tmp_path / "run"))

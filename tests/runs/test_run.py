@@ -64,11 +64,14 @@ def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
 def test_an_image_is_restored_from_other_noise(tmp_path, model, changes):
   folder = tmp_path / "run"
   summary = tiny_run.restore(folder, tiny_run.TINY_MEASURED, noise__model=model, mask__source="random",
-                             weights__guard="held_out", **changes)
+                             **{"weights.guard": "held_out", **changes})
   trace = files.read_metrics(folder / "metrics.jsonl")["weights"]
   assert trace["loss"][-1] < trace["loss"][0] and trace["psnr"][-1] > trace["psnr"][0] + 1
   assert summary["quality"]["guarded"]["psnr"] > 0
   assert any(summary["noise"].values())
+  if changes:
+    assert 0 <= summary["combined"]["share"] <= 1
+    assert summary["quality"]["combined"]["psnr"] > summary["quality"]["measurement"]["psnr"]
 
 
 def test_a_measured_sinogram_is_restored(tmp_path):

@@ -69,6 +69,7 @@ def test_a_case_that_another_process_had_for_a_while_is_restored_later(tmp_path,
   assert tiny_sweep.restored(folder) == tiny_sweep.restored(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_batch_that_another_process_ends_at_that_moment_is_left_to_it(whole, tmp_path, monkeypatch):
   lock = runs.lock
   def removing(folder):

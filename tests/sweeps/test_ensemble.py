@@ -9,6 +9,7 @@ from oes_jax.sweeps import _tables as tables
 import tiny_sweep
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_mean_of_its_members(tmp_path):
   folder, _ = tiny_sweep.run(tiny_sweep.config(data__source="camera", ensemble=2), tmp_path / "run")
   ensemble, = (folder / "ensembles").iterdir()

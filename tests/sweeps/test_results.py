@@ -20,6 +20,7 @@ def test_a_line_lost_by_a_kill_is_written_again(whole, tmp_path):
   assert results.read_results(folder) == results.read_results(whole)
 
 
+@pytest.mark.slow
 def test_failures_are_the_cases_own(whole, tmp_path, monkeypatch):
   (tmp_path / "broken.png").write_bytes(b"no image")
   iterate = fitting.Program.iterate
