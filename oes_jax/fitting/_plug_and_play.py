@@ -55,20 +55,21 @@ def plug_and_play(problem, image_shape: tuple[int, int, int]):
   seen = problem.fitted if problem.fitted is not None else problem.valid
   weights = 1 if seen is None else seen.pixels[..., 0] if jnp.iscomplexobj(problem.measurement) else seen.pixels
   like = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
-  back = jax.linear_transpose(problem.forward, like)
+  transposed = jax.linear_transpose(problem.forward, like)
+  back = lambda values: transposed(jnp.conj(values))[0]
   level, (prior, last) = _noise_level(problem), problem.plug_and_play
-  fitted = back(weights * problem.measurement)[0]
+  fitted = back(weights * problem.measurement)
   image = jnp.full(image_shape, 0.5, like.dtype)
   if problem.first_image is not None:
     image = _recorruption.network_input(problem)[..., :image_shape[2]]
 
   def turn(image, taken_off):
     weight = prior * (level * problem.unit / taken_off) ** 2
-    normal = lambda x: back(weights * problem.forward(x))[0] + weight * x
+    normal = lambda x: back(weights * problem.forward(x)) + weight * x
     nearest = jax.scipy.sparse.linalg.cg(normal, fitted + weight * image, x0=image, maxiter=_GRADIENTS)[0]
     return sliding_dct.denoise(nearest, taken_off), None
 
-  levels = jnp.geomspace(jnp.asarray(_FIRST_LEVEL, level.dtype), last * level, _LEVELS)
+  levels = jnp.geomspace(jnp.maximum(_FIRST_LEVEL, last * level), last * level, _LEVELS)
   return jnp.clip(jax.lax.scan(turn, jnp.clip(image, 0, 1), levels)[0], 0, 1)
 
 
