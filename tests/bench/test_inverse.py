@@ -8,6 +8,7 @@ from ml_collections import config_dict
 
 from oes_jax.bench import _inverse
 from oes_jax.bench import _methods
+from oes_jax.bench import _tables
 from oes_jax import files
 
 RECORDS = pathlib.Path(__file__).parents[2] / "docs" / "records"
@@ -26,6 +27,17 @@ def test_the_recorded_inverse_problems_follow_from_their_rows():
   part = _inverse.tabulate(config, [row for row in stored["rows"] if row["method"] != "zero-filled"], methods)
   failed, = [line for line in part[1:] if line[-1]]
   assert failed[1] == "zero-filled" and failed[-1] == "3 of 3" and len(part) == len(table)
+
+
+def test_the_recorded_default_follows_from_its_rows_and_is_what_the_pages_say():
+  stored = json.loads((RECORDS / "default.json").read_text(encoding="utf-8"))
+  config, rows = config_dict.ConfigDict(stored["config"]), stored["rows"]
+  assert stored["table"] == files.format_markdown(_inverse.tabulate(config, rows, stored["methods"]))
+  said = [line for line in (RECORDS.parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+          if line.startswith("| **default** |")]
+  for problem, _, _ in config.benchmark.problems:
+    scores = [_tables.returned(row) for row in rows if (row["problem"], row["method"]) == (problem, _methods.RECORRUPTED_DENSE)]
+    assert len(scores) == 9 and any(f"{sum(scores) / 9:.2f} ±" in line for line in said)
 
 
 @pytest.mark.slow
