@@ -121,6 +121,7 @@ def test_it_changes_no_setting_of_jax_and_handles_no_signal(monkeypatch):
   assert inside and all(seen == before for seen in [*inside, state()])
 
 
+@pytest.mark.slow
 def test_a_list_compiles_once_a_stage_and_shape_and_a_second_call_compiles_nothing(compiled):
   learned = {"mask": oes_jax.LearnMask(num_steps=3, keep_fraction=0.6), "settings": TINY, "generator": None}
   images = [_image(0), _image(1), _image(2, (16, 20)), _image(3)]
@@ -229,6 +230,7 @@ def restore_scans():
   return kinds
 
 
+@pytest.mark.slow
 def test_scans_are_restored_in_their_units():
   assert restore_scans() == {"float32"}
 

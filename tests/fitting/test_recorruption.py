@@ -82,6 +82,7 @@ def test_the_expected_loss_is_the_true_error_and_a_constant(x64, name, split):
   assert 4 * spread < 0.25 * constant
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_both_stages_draw_anew_in_every_step_and_only_by_the_key(name):
   operator = OPERATORS[name]

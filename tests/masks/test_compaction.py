@@ -152,6 +152,7 @@ def test_the_parts_of_a_concatenation_are_filled_up_one_by_one():
   np.testing.assert_array_equal(small, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOURGLASSES)
 def test_the_whole_network_input_can_be_kept(name):
   generator, params, mask, problem = _problem(name, (6,), keep_fraction=0.6, seed=5, input_channels=3)

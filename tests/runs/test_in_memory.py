@@ -39,6 +39,7 @@ def test_an_array_is_restored_as_its_file_is_in_a_folder(tmp_path, asked):
     assert restored.summary["quality"][name] == pytest.approx(summary["quality"][name], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{}, RECORRUPTED])
 def test_alone_and_in_a_batch_of_others_are_alike_and_nothing_is_written(tmp_path, asked):
   images = [_image(0), _image(1), _image(2, (20, 24))]
@@ -63,6 +64,7 @@ def test_an_ensemble_is_the_mean_of_its_members(asked):
   assert mean.summary["members"] == 3 and mean.spread.shape == (24, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{}, RECORRUPTED])
 def test_tiles_are_blended(asked):
   restored, = _restore([_image(0, (48, 100))], compute__tile=64, compute__tile_overlap=20, **asked)

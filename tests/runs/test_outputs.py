@@ -68,6 +68,7 @@ def test_a_guard_chooses_one_more_output(tmp_path, guard):
   assert "guard's step" in files.closing_table(summary)
 
 
+@pytest.mark.slow
 def test_the_mix_is_one_more_output_and_says_its_share(tmp_path):
   summary = tiny_run.restore(tmp_path / "run", **{**tiny_run.RECORRUPTED, "mask.source": "dense", "weights.num_steps": 4})
   share = summary["combined"]["share"]

@@ -74,6 +74,7 @@ def test_an_image_is_restored_from_other_noise(tmp_path, model, changes):
     assert summary["quality"]["combined"]["psnr"] > summary["quality"]["measurement"]["psnr"]
 
 
+@pytest.mark.slow
 def test_a_measured_sinogram_is_restored(tmp_path):
   angles = np.linspace(0, 180, 20, endpoint=False)
   sinogram = transform.radon(np.pad(tiny_run.phantom(), ((4, 4), (0, 0))), angles, circle=False)
