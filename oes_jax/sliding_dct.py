@@ -18,7 +18,7 @@ def _per_block(function, padded, blocks, *others):
   """Average what a function makes of the coefficients of all blocks, over the 64 places where their grid can lie.
 
   Args:
-    function: function (coefficients [C, n, 8, m, 8], *others'), -> (new coefficients, weight of every block).
+    function: function (coefficients [C, n, 8, m, 8], those of the others) -> (new coefficients, weight of every block).
     padded: [C, H, W], 7 pixels more along either side than the blocks of a place take.
     blocks: (n, m).
     *others: more arrays like `padded`.

@@ -17,7 +17,7 @@ from oes_jax import operators
 from oes_jax import runs
 
 # What the first estimate of a measurement is called, where it is a method of its own.
-_ESTIMATES = {"identity": "the measurement itself"} | {name: family.estimate_name for name, family in operators.FAMILIES.items() if family.estimate_name}
+_ESTIMATES = {name: family.estimate_name for name, family in operators.FAMILIES.items() if family.estimate_name}
 
 def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:
   """Score the first estimate and the classical methods on every measurement."""

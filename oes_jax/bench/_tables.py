@@ -9,6 +9,7 @@ import numpy as np
 from oes_jax.bench import _records
 from oes_jax import files
 from oes_jax import runs
+from oes_jax import sweeps
 
 
 def row(method: str, key: tuple[str, int], summary: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def row(method: str, key: tuple[str, int], summary: dict[str, Any]) -> dict[str,
   quality, mask = summary["quality"], summary["mask"]
   return {"method": method, "image": key[0], "seed": key[1],
           **{f"{name} {score}": quality[name][score]
-             for name in ("measurement", "last", "average", "guarded", "combined", "estimate") if name in quality
+             for name in sweeps.MEASURED if name in quality
              for score in ("psnr", "ssim")},
           **({"guard step": summary["guard"]["step"]} if summary["guard"] else {}),
           **({"share": summary["combined"]["share"]} if summary["combined"] else {}),

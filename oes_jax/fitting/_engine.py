@@ -142,9 +142,11 @@ def finish(stage: Stage, state: LoopState, frozen, problem, key) -> LoopState:
   """
   if stage.evaluate is None:
     return state
-  image = lambda trainable: stage.evaluate(trainable, frozen, problem, key).astype(state.average.dtype)
+  as_stored = lambda tree: jax.tree.map(lambda leaf: leaf.astype(state.average.dtype), tree)
+  image = lambda trainable: as_stored(stage.evaluate(trainable, frozen, problem, key))
   watched = state.guard if stage.guard is None else state.guard._replace(output=image(state.guarded_trainable))
-  combined = () if stage.combine is None else stage.combine(state.guarded_trainable, frozen, problem, key, watched.output)
+  combined = () if stage.combine is None else as_stored(
+      stage.combine(state.guarded_trainable, frozen, problem, key, watched.output))
   return state._replace(average=image(state.average_trainable), guard=watched, combined=combined)
 
 

@@ -39,6 +39,11 @@ def _noise_level(problem):
   return jnp.sqrt(jnp.asarray(shot + read ** 2, mean.dtype))
 
 
+def _of_values(parts, measurement):
+  """Return parts [..., 1] in a shape that goes with the measured values: complex values have none for their parts."""
+  return parts[..., 0] if jnp.iscomplexobj(measurement) else parts
+
+
 def plug_and_play(problem, image_shape: tuple[int, int, int]):
   """Solve a linear problem with a denoiser in the place of a prior: half-quadratic splitting in turns.
 
@@ -52,8 +57,8 @@ def plug_and_play(problem, image_shape: tuple[int, int, int]):
   Returns:
     The image, [H, W, C] in [0, 1].
   """
-  seen = problem.fitted if problem.fitted is not None else problem.valid
-  weights = 1 if seen is None else seen.pixels[..., 0] if jnp.iscomplexobj(problem.measurement) else seen.pixels
+  seen = _recorruption.seen_parts(problem)
+  weights = 1 if seen is None else _of_values(seen, problem.measurement)
   like = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
   transposed = jax.linear_transpose(problem.forward, like)
   back = lambda values: transposed(jnp.conj(values))[0]
@@ -87,15 +92,11 @@ def combine(apply, params, problem, key, image) -> Combination:
     key: PRNG key of the draws.
     image: the generator's image of all values, [H, W, C].
   """
-  shape, held = image.shape, problem.held_out.pixels
-  blind = [problem.forward(made) for made in (
-      _recorruption.restored_image(apply, params, problem, key).astype(image.dtype), plug_and_play(problem, shape).astype(image.dtype))]
-  if jnp.iscomplexobj(problem.measurement):
-    held = held[..., 0]
-  difference = held * (blind[0] - blind[1])
-  error = held * (problem.measurement - blind[1])
+  held = _of_values(problem.held_out.pixels, problem.measurement)
+  network = problem.forward(_recorruption.restored_image(apply, params, problem, key))
+  classical = problem.forward(plug_and_play(problem, image.shape))
+  difference, error = held * (network - classical), held * (problem.measurement - classical)
   ridge = (_noise_level(problem) * problem.unit / _SPREAD) ** 2
   share = ((jnp.vdot(difference, error).real + ridge / 2) / (jnp.vdot(difference, difference).real + ridge)).clip(0, 1)
-  estimate = plug_and_play(_recorruption.with_all_seen(problem), shape)
-  share = share.astype(image.dtype)
-  return Combination(share * image + (1 - share) * estimate.astype(image.dtype), estimate.astype(image.dtype), share)
+  estimate = plug_and_play(_recorruption.with_all_seen(problem), image.shape)
+  return Combination(share * image + (1 - share) * estimate, estimate, share)

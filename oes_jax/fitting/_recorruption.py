@@ -60,7 +60,7 @@ class Recorruption:
                        "noise.gaussian(0.1).")
 
 
-def _seen_parts(problem):
+def seen_parts(problem):
   """Return which values may be fed, [..., 1] of 1 and 0, or None: all."""
   fitted = problem.fitted if problem.fitted is not None else problem.valid
   return None if fitted is None else fitted.pixels
@@ -77,7 +77,7 @@ def network_input(problem):
   """Return the network input of a measurement as it is: the one that the Problem names, or the operator's first image."""
   if problem.first_image is None:
     return problem.net_input
-  return problem.first_image(problem.measurement, _seen_parts(problem))
+  return problem.first_image(problem.measurement, seen_parts(problem))
 
 
 def _kept_parts(key, given: Recorruption, shape, is_complex: bool):
@@ -140,7 +140,7 @@ def recorrupt(problem, key):
   fed, target = recorruption.RECORRUPT[given.noise.model](
       drawn, measured / problem.unit, given.noise.strength, given.alpha)
   fed, target = (values.astype(measured.dtype) * problem.unit for values in (fed, target))
-  seen = _seen_parts(problem)
+  seen = seen_parts(problem)
   if given.axes:
     is_complex = jnp.iscomplexobj(measured)
     kept = _kept_parts(split, given, measured.shape, is_complex)

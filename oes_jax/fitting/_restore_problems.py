@@ -235,6 +235,7 @@ def _restoration(batch: _Batch, row: int, chosen: masks.Chosen, state, plan: mas
     params = masks.expand(batch.generator.graph, plan, params, zeros)
   guarded = _early_stopping.Choice(state.guard.output, int(state.guard.step), bool(state.guard.stopped)) if state.guard else None
   return _stages.Restoration(
-      state.average, state.output, guarded, state.combined or None, jax.tree.map(np.multiply, params, mask), jax.tree.map(lambda m: m != 0, mask),
+      state.average, state.output, guarded, state.combined or None, jax.tree.map(np.multiply, params, mask),
+      jax.tree.map(lambda m: m != 0, mask),
       batch.traces[row], None, {"seconds": batch.seconds, "peak_bytes": batch.peak_bytes, "collapse": chosen.findings,
                                 "notes": chosen.notes})

@@ -88,7 +88,8 @@ def make_operator(settings, image_shape: Sequence[int], *, arrays: Mapping[str, 
 
 _OF_SCANS = {"mri": _mri.mri, "tomography": _tomography.tomography}
 FAMILIES = {
-    "identity": Family(lambda settings, shape, arrays: _operator.identity(shape), measures_image=True, tileable=True),
+    "identity": Family(lambda settings, shape, arrays: _operator.identity(shape), "the measurement itself",
+                       measures_image=True, tileable=True),
     "inpainting": Family(_make_inpainting, "mean of the rest", measures_image=True, loses_pixels=True,
                          file_setting="mask", names=tuple(_inpainting.DAMAGE)),
     "super_resolution": Family(

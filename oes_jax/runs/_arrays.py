@@ -110,7 +110,8 @@ def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[i
   if given.loss is not None and settings.fit.objective == "recorrupted":
     raise ValueError("loss does not go with fit.objective='recorrupted', which fits the squared error; allowed: "
                      "settings={'fit.objective': 'plain'}, or noise.model in settings.")
-  if settings.weights.combine and given.operator is not None and data.operator.image_shape and not operators.is_linear(data.operator):
+  own = given.operator is not None and data.operator.image_shape
+  if settings.weights.combine and own and not operators.is_linear(data.operator):
     raise ValueError("weights.combine=True needs a linear operator, which the one that is given is not; allowed: "
                      "weights.combine=False, with another output.image.")
   if settings.compute.tile and not data.operator.tileable:
