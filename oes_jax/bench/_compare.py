@@ -13,10 +13,12 @@ import numpy as np
 
 from oes_jax.bench import _cases
 from oes_jax.bench import _denoiser_scores
+from oes_jax.bench import _earlier
 from oes_jax.bench import _ensembles
 from oes_jax.bench import _flags
 from oes_jax.bench import _methods
 from oes_jax.bench import _tables
+from oes_jax.bench.peers import denoisers
 from oes_jax import files
 
 
@@ -100,23 +102,44 @@ def tabulate_tuned(rows: Sequence[dict[str, Any]], tuning: Sequence[dict[str, An
   return files.without_empty_columns(table)
 
 
-def _run(config, base: pathlib.Path, rates: dict[str, float]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-  """Restore with the methods of `rates`, each at its learning rate; return the rows and the traces."""
-  learned = _cases.restore_cases(config, base / "learned", _methods.LEARNED,
-                                 {key: {} for key in _cases.keys_of(config)})
+def _run(config, base: pathlib.Path, rates: dict[str, float],
+         earlier: _earlier.Rows) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+  """Restore with the methods of `rates`, each at its learning rate, what no earlier record holds; return all rows, and the
+  traces of those methods of which nothing is taken from it.
+  """
+  keys = _cases.keys_of(config)
+  open_keys = {name: _earlier.lacking(earlier, keys, name, rate) for name, rate in rates.items()}
+  learned = {}
+  if any(_methods.needs_learned(name) for name, lacking in open_keys.items() if lacking):
+    learned = _cases.restore_cases(config, base / "learned", _methods.LEARNED, {key: {} for key in keys})
   rows, traces = [], {}
   for name, rate in rates.items():
-    restored = learned
+    restored = {key: summary for key, summary in learned.items() if key in open_keys[name]}
     if name != _methods.LEARNED or rate != config.weights.learning_rate:
       changes = _cases.changes_of(config, name, learned, {"weights.learning_rate": rate})
       if name == _methods.LEARNED:  # it is not learned again
         changes = {key: {**changes[key], **_methods.given(_cases.learned_of(config, key[0], summary))}
                    for key, summary in learned.items()}
+      changes = {key: change for key, change in changes.items() if key in open_keys[name]}
       restored = _ensembles.restore_method(config, lambda name: (base / _cases.folder_name(name), name), name, changes)
+    rows += _earlier.taken(earlier, keys, name, rate)
     rows += [_tables.row(name, *item) for item in restored.items()]
-    if restored and name not in _methods.ENSEMBLES:
+    if restored and open_keys[name] == keys and name not in _methods.ENSEMBLES:
       traces[name] = _mean_trace(restored)
   return rows, traces
+
+
+def _score_denoisers(config, base: pathlib.Path, earlier: _earlier.Rows) -> list[dict[str, Any]]:
+  """Score the classical denoisers, but for those whose rows an earlier record holds."""
+  keys, rows = _cases.keys_of(config), []
+  names = list(dict.fromkeys((*(row["method"] for row in earlier.values() if row["method"] in denoisers.DENOISERS),
+                              *denoisers.available())))
+  for name in names:
+    rows += _earlier.taken(earlier, keys, name)
+    lacking = _earlier.lacking(earlier, keys, name)
+    if lacking and name in denoisers.available():
+      rows += _denoiser_scores.score_cases(config, base / "classical", {key: {} for key in lacking}, [name])
+  return rows
 
 
 def _of_tuning(config):
@@ -149,10 +172,13 @@ def run_compare(arguments) -> None:
   config, base, output = _cases.read_arguments(arguments, "compare")
   if config.benchmark.learning_rates and not arguments.output:
     output = f"{base}_tuned.json"  # beside what a preset without them has recorded
-  keys = _cases.keys_of(config)
+  keys, earlier = _cases.keys_of(config), _earlier.read(arguments.extends, config)
+  of_tuning, of_tuned = (_earlier.read(arguments.extends if config.benchmark.learning_rates else None, config, entry)
+                         for entry in ("tuning", "tuned"))
   names = _cases.methods_for(config.benchmark.methods or _methods.METHODS, config.noise.model)
-  rows, traces = _run(config, base, dict.fromkeys(names, config.weights.learning_rate))
-  rows += _denoiser_scores.score_cases(config, base / "classical", {key: {} for key in keys})
+  rows, traces = _run(config, base, dict.fromkeys(names, config.weights.learning_rate), earlier)
+  rows += _score_denoisers(config, base, earlier)
+  _earlier.check_measurements(arguments.extends, rows)
   files.write_csv(base / "traces.csv", ("method", "step", "psnr"), [
       (method, step, f"{psnr:.3f}") for method, trace in traces.items()
       for step, psnr in enumerate(trace, start=1)])
@@ -162,8 +188,9 @@ def run_compare(arguments) -> None:
   if config.benchmark.learning_rates:
     other, tuning = _of_tuning(config), []
     for rate in config.benchmark.learning_rates:
-      tuning += _run(other, base, dict.fromkeys(names, rate))[0]
-    tuned = _run(config, base, _best_rates(tuning, len(_cases.keys_of(other))))[0]
+      tuning += _run(other, base, dict.fromkeys(names, rate), of_tuning)[0]
+    tuned = _run(config, base, _best_rates(tuning, len(_cases.keys_of(other))), of_tuned)[0]
+    _earlier.check_measurements(arguments.extends, tuned)
     tuned_table = tabulate_tuned(tuned, tuning, len(keys), names)
     print("\nlearning rate tuned on other images")
     _tables.show(base, "tuned", tuned, tuned_table)
@@ -177,3 +204,4 @@ def add_command(commands) -> None:
       commands, "compare", run_compare,
       "compare the learned mask with other masks, narrow nets and classical denoisers")
   _flags.add_config(parser, "compare")
+  _flags.add_extends(parser)

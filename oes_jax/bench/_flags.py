@@ -45,3 +45,9 @@ def add_config(parser: argparse.ArgumentParser, name: str) -> None:
   parser.add_argument("--config", default="configs/benchmark.py:quick", metavar="FILE:PRESET")
   parser.add_argument("--folder", help=f"where the restorations run; default: runs/<experiment>/{name}")
   parser.add_argument("--output", help=f"JSON record; default: runs/<experiment>/{name}.json")
+
+
+def add_extends(parser: argparse.ArgumentParser) -> None:
+  """Add --extends, a record of the same config whose results are taken over."""
+  parser.add_argument("--extends", metavar="RECORD",
+                      help="JSON record of the same measurements: what it holds is not run again")

@@ -6,6 +6,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from oes_jax.bench import _cases
+from oes_jax.bench import _earlier
 from oes_jax.bench import _ensembles
 from oes_jax.bench import _flags
 from oes_jax.bench import _methods
@@ -19,16 +20,17 @@ from oes_jax import runs
 # What the first estimate of a measurement is called, where it is a method of its own.
 _ESTIMATES = {name: family.estimate_name for name, family in operators.FAMILIES.items() if family.estimate_name}
 
-def _peer_rows(config, changes: dict[_cases.Key, dict[str, Any]]) -> list[dict[str, Any]]:
-  """Score the first estimate and the classical methods on every measurement."""
+
+def _peer_rows(config, open_keys: dict[str, list[_cases.Key]], shared: dict[str, Any]) -> list[dict[str, Any]]:
+  """Score the first estimate and the classical methods, each on its measurements."""
   rows = []
-  for key, job in _cases.inspected(config, changes):
+  for key, job in _cases.inspected(config, {key: shared for keys in open_keys.values() for key in keys}):
     measured, name, view = runs.measure(job), job.settings.operator.name, fitting.view_of(job.data.operator)
     given = inverse.Given(
         job.data.operator, measured.op_params, measured.values, job.shape,
         operators.angles_of(job.settings.operator), job.data.strength.sigma)
     truth = np.asarray(view(measured.truth))
-    for method in (_ESTIMATES[name], *inverse.PEERS[name]):
+    for method in (method for method, keys in open_keys.items() if key in keys):
       began = time.perf_counter()
       image = measured.estimate if method == _ESTIMATES[name] else inverse.solve(name, method, given)
       seconds = None if method == _ESTIMATES[name] else time.perf_counter() - began
@@ -89,20 +91,29 @@ def run_inverse(arguments) -> None:
     if dict(pairs).get("operator.name") not in _ESTIMATES:
       raise ValueError(f"benchmark.problems: {problem!r} has operator.name={dict(pairs).get('operator.name')!r}; "
                        f"allowed: {', '.join(_ESTIMATES)}.")
+  earlier = _earlier.read(arguments.extends, config)
   rows, methods = [], {}
   for problem, crops, pairs in config.benchmark.problems:
     mine, shared = _of_problem(config, crops), dict(pairs)
     networks = _cases.methods_for(config.benchmark.networks, shared.get("noise.model", config.noise.model))
     operator = shared["operator.name"]
-    methods[problem] = [_ESTIMATES[operator], *inverse.PEERS[operator], *networks]
-    changes = {key: shared for key in _cases.keys_of(mine)}
-    rows += [{"problem": problem, **row} for row in _peer_rows(mine, changes)]
+    keys, peers = _cases.keys_of(mine), (_ESTIMATES[operator], *inverse.PEERS[operator])
+    methods[problem] = [*peers, *networks]
+    for name in peers:
+      rows += _earlier.taken(earlier, keys, name, problem=problem)
+    rows += [{"problem": problem, **row} for row in _peer_rows(
+        mine, {name: _earlier.lacking(earlier, keys, name, problem=problem) for name in peers}, shared)]
     place = lambda name, problem=problem: (base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}")
     for name in networks:
-      restored = _ensembles.restore_method(mine, place, name, _cases.changes_of(mine, name, {}, shared))
+      rate = config.weights.learning_rate
+      rows += _earlier.taken(earlier, keys, name, rate, problem)
+      lacking = _earlier.lacking(earlier, keys, name, rate, problem)
+      restored = _ensembles.restore_method(mine, place, name, {
+          key: change for key, change in _cases.changes_of(mine, name, {}, shared).items() if key in lacking})
       for key, summary in restored.items():
         row = _tables.row(name, key, summary)
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
+  _earlier.check_measurements(arguments.extends, rows)
   table = tabulate(config, rows, methods)
   _tables.show(base, "inverse", rows, table)
   _tables.record(output, config, rows, table, methods=methods)
@@ -115,3 +126,4 @@ def add_command(commands) -> None:
   parser = _flags.add_parser(
       commands, "inverse", run_inverse, "restore through operators, against classical methods")
   _flags.add_config(parser, "inverse")
+  _flags.add_extends(parser)

@@ -166,6 +166,11 @@ def goes_with(name: str, noise_model: str) -> bool:
   return name not in _RECORRUPTED or noise_model in recorruption.RECORRUPT
 
 
+def needs_learned(name: str) -> bool:
+  """Return whether a method is the learned mask, or goes by it."""
+  return name == LEARNED or name in _TOLD
+
+
 def given(learned: Learned) -> dict[str, Any]:
   """Return what a config changes to take the learned mask over, without learning it again."""
   return {"mask.source": "file", "mask.path": learned.folder}

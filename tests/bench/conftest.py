@@ -40,4 +40,4 @@ def fixture_arguments(tmp_path, monkeypatch):
       monkeypatch.setitem(changed, key, value)
   (tmp_path / "small.py").write_text(SMALL)
   return argparse.Namespace(config=str(tmp_path / "small.py"), folder=str(tmp_path / "runs"),
-                            output=str(tmp_path / "record.json"))
+                            output=str(tmp_path / "record.json"), extends=None)

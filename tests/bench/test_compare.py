@@ -92,8 +92,8 @@ def test_a_small_comparison_runs_and_is_not_repeated(tmp_path, arguments):
     assert by_method[name]["kept"] == kept
   assert len({row["measurement psnr"] for row in rows}) == 1  # one measurement for all
   recorrupted = by_method[_methods.RECORRUPTED_DENSE]
-  assert recorrupted["output"] == "guarded" and 0.05 < recorrupted["estimated sigma"] < 0.2
-  assert by_method[_methods.ENSEMBLE]["guarded psnr"] > 10 and "average psnr" not in by_method[_methods.ENSEMBLE]
+  assert recorrupted["output"] == "combined" and 0.05 < recorrupted["estimated sigma"] < 0.2
+  assert by_method[_methods.ENSEMBLE]["combined psnr"] > 10 and "average psnr" not in by_method[_methods.ENSEMBLE]
   assert (tmp_path / "runs" / "traces.png").is_file() and (tmp_path / "runs" / "traces.csv").is_file()
   assert {row["image"] for row in record["tuning"]} == {"rocket"}
   assert {row["image"] for row in record["tuned"]} == {"astronaut", "coffee"}
@@ -101,3 +101,9 @@ def test_a_small_comparison_runs_and_is_not_repeated(tmp_path, arguments):
   written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
   _compare.run_compare(arguments)
   assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
+  # Nothing at all is run where an earlier record holds everything.
+  arguments.extends, arguments.folder = arguments.output, str(tmp_path / "elsewhere")
+  _compare.run_compare(arguments)
+  again = json.loads((tmp_path / "record.json").read_text())
+  assert all(again[entry] == record[entry] for entry in ("rows", "table", "tuning", "tuned", "tuned table"))
+  assert not list((tmp_path / "elsewhere").rglob("*.json"))
