@@ -4,16 +4,16 @@
 
 Presets: `:answer` (3 images of 64 x 64 pixels, 3 seeds), `:small` (1 image, 1 seed), `:quick` (3 images, 1 seed,
 1,000 weight steps in place of 1,500), `:tuned` (quick, whose runs it takes over, and a second table with the learning
-rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU), `:default` (of `inverse` alone: the default
-against classical methods, no other network). Inverse problems have images of their
-own, 64 to 128 pixels wide, and three seeds in every preset.
+rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Of `inverse` alone: `:default` (the default, with
+and without a mask, against classical methods), `:ensemble` (four of the default, denoising) and `:operators` (the dense net with
+the plain objective, operators). Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in every preset.
 """
 
 from ml_collections import config_dict
 
 from oes_jax import runs
 
-PRESETS = ("quick", "answer", "small", "tuned", "full", "default")
+PRESETS = ("quick", "answer", "small", "tuned", "full", "default", "ensemble", "operators")
 # (top, left, height, width) of bundled images that no default of this project was chosen on: a photograph, a
 # microscope's field and a fundus photograph. 64 pixels make thousands of steps affordable.
 CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64, 64)),
@@ -29,8 +29,9 @@ TEXTURE_CROPS = (("brick", (100, 100, 64, 64)), ("grass", (100, 100, 64, 64)))
 COLOUR = (("rocket", (90, 260, 96, 96)), ("immunohistochemistry", (200, 200, 96, 96)),
           ("retina", (600, 600, 96, 96)))
 GREY = (("cell", (280, 200, 96, 96)), ("microaneurysms", (3, 3, 96, 96)))
-PROBLEMS = (
-    *((f"noise {sigma}", COLOUR, (("operator.name", "identity"), ("noise.sigma", sigma))) for sigma in (0.1, 0.05, 0.02)),
+DENOISING = tuple(
+    (f"noise {sigma}", COLOUR, (("operator.name", "identity"), ("noise.sigma", sigma))) for sigma in (0.1, 0.05, 0.02))
+OPERATORS = (
     ("half of the pixels, noise 0.05", COLOUR, (("operator.name", "inpainting"), ("noise.sigma", 0.05))),
     ("Gaussian blur of 1.6 pixels, noise 0.02", COLOUR, (("operator.name", "deblurring"), ("noise.sigma", 0.02))),
     ("4 x super-resolution, noise 0.02", COLOUR, (("operator.name", "super_resolution"), ("noise.sigma", 0.02))),
@@ -38,6 +39,7 @@ PROBLEMS = (
      (("operator.name", "mri"), ("noise.sigma", 0.03))),
     ("tomography, 60 angles, noise 0.03", (("ct_slice", (0, 0, 128, 128)), *GREY),
      (("operator.name", "tomography"), ("noise.sigma", 0.03))))
+PROBLEMS = (*DENOISING, *OPERATORS)
 # One of each kind, without the controls that tell apart why one is ahead.
 QUICK_METHODS = (
     "learned mask (OES)", "learned mask, kernels only", "dense (deep image prior)", "dense, plain mean",
@@ -49,6 +51,10 @@ QUICK_METHODS = (
 # Networks of the inverse problems.
 NETWORKS = ("learned mask (OES)", "dense (deep image prior)", "deep decoder, dense", "recorrupted, dense",
             "recorrupted, learned mask", "recorrupted, ensemble of 4")
+# Problems and networks of the presets of `inverse` alone.
+_OF_INVERSE = {"default": (PROBLEMS, ("recorrupted, dense", "recorrupted, learned mask")),
+               "ensemble": (DENOISING[:2], ("recorrupted, dense", "recorrupted, ensemble of 4")),
+               "operators": (OPERATORS, ("dense (deep image prior)",))}
 # Most masks of these collapse: there is no learning rate to find.
 _NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP")
 # For the full preset; few bundled images are as large.
@@ -73,7 +79,8 @@ def get_config(preset: str = "quick"):
     raise ValueError(f"preset {preset!r} is unknown; allowed: {', '.join(PRESETS)}.")
   config = runs.make_config(preset="paper" if preset == "full" else "oes")
   config.unlock()
-  config.experiment = f"benchmark-{'quick' if preset == 'tuned' else preset}"  # what one has run serves the other
+  shared = {"tuned": "quick", **dict.fromkeys(_OF_INVERSE, "default")}  # what one has run serves the other
+  config.experiment = f"benchmark-{shared.get(preset, preset)}"
   config.weights.guard = "variance"  # one more output; changes nothing else
   config.checkpoint.every_steps = 5000
   config.output.figures = False  # of every case; the benchmark's own are drawn
@@ -110,9 +117,9 @@ def get_config(preset: str = "quick"):
   benchmark.sigmas = (0.02, 0.1, 0.5)
   benchmark.texture_crops = TEXTURE_CROPS
   # Denoising and inverse problems, each with its images and what it changes in the config; their seeds and networks.
-  benchmark.problems = PROBLEMS
+  benchmark.problems, benchmark.networks = _OF_INVERSE.get(preset, (PROBLEMS, NETWORKS))
   benchmark.inverse_seeds = (0, 1, 2)
-  benchmark.networks = ("recorrupted, dense",) if preset == "default" else NETWORKS
+  benchmark.inverse_record = preset if preset in _OF_INVERSE else "inverse"
   if preset == "full":
     benchmark.update(FULL)
   return config.lock()

@@ -20,7 +20,7 @@ ALLOWED_LONG_FUNCTIONS = {
 CONFIG_READERS = ("oes_jax/runs/_presets.py", "oes_jax/runs/_settings.py", "oes_jax/sweeps/_cases.py")
 
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS, MOST_CONFIG_READERS = 250, 45, 10, 3
-LEAVES = ("random", "settings", "metrics", "noise", "recorruption", "sliding_dct", "intensity", "tiles",
+LEAVES = ("random", "settings", "metrics", "noise", "recorruption", "sliding_dct", "intensity", "tiles", "backends",
           "parallel")
 LIBRARY = (*LEAVES, "generators", "operators", "masks", "fitting")
 # "" is oes_jax/__init__.py, which loads anything lazily; only what stands right of it takes its names from there.

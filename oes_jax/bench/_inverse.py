@@ -87,6 +87,8 @@ def run_inverse(arguments) -> None:
     ValueError: an operator of the config's problems has no classical peers.
   """
   config, base, output = _cases.read_arguments(arguments, "inverse")
+  if not arguments.output:
+    output = f"runs/{config.experiment}/{config.benchmark.inverse_record}.json"  # of each preset its own
   for problem, _, pairs in config.benchmark.problems:
     if dict(pairs).get("operator.name") not in _ESTIMATES:
       raise ValueError(f"benchmark.problems: {problem!r} has operator.name={dict(pairs).get('operator.name')!r}; "

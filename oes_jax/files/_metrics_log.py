@@ -1,6 +1,7 @@
 """What a run puts on record of its steps: a line a step, and TensorBoard events."""
 
 import json
+import logging
 import os
 import pathlib
 from typing import Any, Iterator
@@ -14,8 +15,19 @@ class DamagedLog(Exception):
   """metrics.jsonl does not hold the steps that a checkpoint says were done."""
 
 
+def _open_events(folder: pathlib.Path, first_step: int):
+  """Return the writer of TensorBoard's events, or None, and say so, where tensorboardX is not installed."""
+  try:
+    import tensorboardX  # pylint: disable=import-outside-toplevel
+  except ModuleNotFoundError:
+    logging.warning("tensorboardX is not installed: no TensorBoard events are written; metrics.jsonl holds every step. For them: "
+                    "pip install tensorboardX")
+    return None
+  return tensorboardX.SummaryWriter(str(folder), purge_step=first_step)
+
+
 class MetricsLog:
-  """metrics.jsonl, a line a step, and TensorBoard events, a point a chunk.
+  """metrics.jsonl, a line a step, and TensorBoard events, a point a chunk (none without tensorboardX).
 
   Args:
     workdir: the folder that both go to.
@@ -24,16 +36,14 @@ class MetricsLog:
 
   Raises:
     DamagedLog: the file ends before the restored step, or is not a record of steps.
-    ImportError: tensorboardX is not installed.
   """
 
   def __init__(self, workdir: pathlib.Path, resume: tuple[str, int] | None):
-    import tensorboardX  # pylint: disable=import-outside-toplevel
     self._path = workdir / "metrics.jsonl"
     kept = [] if resume is None else list(self._lines_up_to(*resume))
     _atomic.write_atomically(self._path, "".join(kept).encode())
     self._file = open(self._path, "a", encoding="utf-8")
-    self._events = tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=len(kept) + 1)
+    self._events = _open_events(workdir / "tensorboard", len(kept) + 1)
     self._count = len(kept)
 
   def _lines_up_to(self, stage: str, step: int) -> Iterator[str]:
@@ -67,7 +77,8 @@ class MetricsLog:
     self._count += count
     if count:
       for name, column in record.items():
-        self._events.add_scalar(f"{stage}/{name}", float(column[-1]), self._count)
+        if self._events is not None:
+          self._events.add_scalar(f"{stage}/{name}", float(column[-1]), self._count)
 
   def sync(self) -> None:
     """Make the lines durable; called before the checkpoint that relies on them."""
@@ -78,7 +89,8 @@ class MetricsLog:
 
   def __exit__(self, *exception):
     self._file.close()
-    self._events.close()
+    if self._events is not None:
+      self._events.close()
 
 
 def _parse(line: str) -> dict[str, Any] | None:

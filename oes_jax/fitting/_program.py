@@ -16,9 +16,11 @@ class Cost(NamedTuple):
   Attributes:
     flops: floating-point operations of a step.
     peak_bytes: bytes of memory while a chunk runs, arguments included.
+    moved_bytes: bytes that a step reads and writes.
   """
   flops: float
   peak_bytes: float
+  moved_bytes: float
 
 
 class Program(NamedTuple):
@@ -136,4 +138,5 @@ def _cost(compiled) -> Cost:
   peak = nan if memory is None else (
       memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
       - memory.alias_size_in_bytes)
-  return Cost((compiled.cost_analysis() or {}).get("flops", nan), peak)
+  counted = compiled.cost_analysis() or {}
+  return Cost(counted.get("flops", nan), peak, counted.get("bytes accessed", nan))

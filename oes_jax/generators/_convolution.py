@@ -17,18 +17,15 @@ from typing import Literal
 from jax import lax
 import jax.numpy as jnp
 
-Implementation = Literal["gemm", "lax"]
+from oes_jax import backends
 
-# Which form of `convolve` is used where `conv="auto"`. CPU: measured 2026-11-24 (2 cores, one
-# dense step at 256x256 in a scan): gemm 100 ms, lax.conv outside a scan 156 ms and 5-20x that
-# inside one. GPU and TPU: not measured; gemm is the form that stays fast under vmap.
-AUTO_IMPLEMENTATION: dict[str, Implementation] = {"cpu": "gemm", "gpu": "gemm", "tpu": "gemm"}
+Implementation = Literal["gemm", "lax"]
 
 
 def resolve_implementation(name: str, backend: str) -> Implementation:
   """Turn the config value `conv` (gemm, lax or auto) into an implementation for `backend`."""
   if name == "auto":
-    return AUTO_IMPLEMENTATION.get(backend, "gemm")
+    return backends.choices_of(backend).conv
   if name not in CONVOLUTIONS:
     raise ValueError(f"conv={name!r} is unknown; allowed: auto, {', '.join(CONVOLUTIONS)}.")
   return name

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oes_jax import backends
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
@@ -22,9 +23,6 @@ from oes_jax.runs import _memory
 from oes_jax.runs import _size
 from oes_jax.runs._settings import Settings
 
-# A chunk is about this many pixels times steps: one to two seconds on 2 CPU cores, measured
-# 2026-11-24 (33 ms a dense step at 128x128). GPU and TPU: not measured, a guess of 50 times more.
-_CHUNK_WORK = {"cpu": 1_000_000, "gpu": 50_000_000, "tpu": 50_000_000}
 # Keys that may differ between the images of a batch; see `group_key`.
 _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
               "data.max_side", "fit.sigma", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source",
@@ -100,7 +98,7 @@ def stage_steps(settings: Settings) -> dict[str, int]:
 
 def steps_of_chunk(settings: Settings, shape) -> int:
   """Return the steps of a chunk of one image (H, W, C), so that it lasts a second or two."""
-  work = _CHUNK_WORK.get(jax.default_backend(), _CHUNK_WORK["gpu"])
+  work = backends.choices_of(jax.default_backend()).chunk_work
   return settings.compute.chunk_steps or int(np.clip(work // (shape[0] * shape[1]), 1, 1000))
 
 

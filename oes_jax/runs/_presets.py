@@ -4,8 +4,6 @@ import dataclasses
 import textwrap
 from typing import Any
 
-from ml_collections import config_dict
-
 from oes_jax import fitting
 from oes_jax import operators
 from oes_jax import settings
@@ -16,11 +14,12 @@ PRESETS = ("quick", "oes", "paper")
 
 def _default(field: dataclasses.Field) -> Any:
   """Return the default of a key; one that is None still knows its type, for changes on the command line."""
+  from ml_collections import config_dict  # configs alone need it  # pylint: disable=import-outside-toplevel
   return config_dict.placeholder(field.metadata["kind"]) if field.default is None else field.default
 
 
-def make_config(operator: str = "identity", preset: str = "quick", **changes: Any) -> config_dict.ConfigDict:
-  """Return a config of every key, locked: an unknown key raises and names the nearest known one.
+def make_config(operator: str = "identity", preset: str = "quick", **changes: Any):
+  """Return a config of every key, an ml_collections.ConfigDict, locked: an unknown key raises and names the nearest known one.
 
   Args:
     operator: the name of the forward operator; what its restorations need is set with it.
@@ -33,6 +32,7 @@ def make_config(operator: str = "identity", preset: str = "quick", **changes: An
     ValueError: the operator or the preset is unknown.
     KeyError, TypeError: a change names no key, or has another type.
   """
+  from ml_collections import config_dict  # pylint: disable=import-outside-toplevel
   if operator not in operators.FAMILIES:
     raise ValueError(f"operator.name={operator!r} is unknown; allowed: {', '.join(operators.FAMILIES)}.")
   if preset not in PRESETS:

@@ -6,14 +6,11 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 import jax
 
+from oes_jax import backends
 from oes_jax import parallel
 from oes_jax import runs
 from oes_jax.sweeps import _cases
 
-# Images that a device restores at once, where the memory suffices. CPU: measured 2026-11-25 on 2 cores,
-# a step of 1, 2 and 4 images at once costs alike per image from 64 to 160 pixels, and fewer
-# programs have to be compiled. GPU and TPU: not measured.
-_IMAGES_PER_DEVICE = {"cpu": 4, "gpu": 16, "tpu": 16}
 # What a process tells the others of a case that it has planned.
 _TOLD = ("name", "error", "done", "group", "shape", "padded", "need", "tile")
 
@@ -101,7 +98,7 @@ def images_at_once(cases: Sequence[_cases.Case], free: int) -> int:
   backend = jax.default_backend()
   sharing = jax.local_device_count() if backend == "cpu" else 1
   fitting = (free - once) // (per_image * sharing)
-  return max(1, min(_IMAGES_PER_DEVICE.get(backend, 1), fitting))
+  return max(1, min(backends.choices_of(backend).images_at_once, fitting))
 
 
 def cut_batches(plan: Sequence[_cases.Case], *, images_per_device: int | None, free: int,

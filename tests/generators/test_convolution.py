@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from oes_jax import backends
 from oes_jax.generators import _convolution as convolution
 
 IMPLEMENTATIONS = ("gemm", "lax")
@@ -242,7 +243,7 @@ def test_resolve_implementation(name, backend, expected):
 
 
 def test_resolve_implementation_follows_the_table(monkeypatch):
-  monkeypatch.setitem(convolution.AUTO_IMPLEMENTATION, "tpu", "lax")
+  monkeypatch.setitem(backends.BACKENDS, "tpu", backends.BACKENDS["tpu"]._replace(conv="lax"))
   assert convolution.resolve_implementation("auto", "tpu") == "lax"
   assert convolution.resolve_implementation("auto", "cpu") == "gemm"
 

@@ -1,0 +1,191 @@
+"""What is measured of an accelerator: parts that yield their rows one by one, so that a part that is stopped leaves what it had."""
+
+import functools
+import gzip
+import json
+import pathlib
+import subprocess
+import sys
+import time
+from typing import Any, Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from oes_jax import fitting
+from oes_jax import generators
+from oes_jax import masks
+from oes_jax import metrics
+from oes_jax.bench import _device_steps
+
+Row = dict[str, Any]
+# How a network computes, by name: options of a generator.
+PRECISIONS: dict[str, dict[str, Any]] = {
+    "tf32": {"precision": "default"}, "bfloat16": {"precision": "default", "dtype": "bfloat16"}, "float32": {"precision": "highest"}}
+# NVIDIA's data sheets of H100 SXM and H200 SXM, without sparsity: operations a second by precision, bytes a second.
+_LIMITS = {"H100": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 3.35e12),
+           "H200": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 4.8e12)}
+
+
+def _share_of_limit(per_second: float, cost: fitting.Cost, precision: str) -> Row:
+  for card, (operations, moved) in _LIMITS.items():
+    if card in jax.devices()[0].device_kind:
+      return {"share of operations": per_second * cost.flops / operations[precision],
+              "share of bandwidth": per_second * cost.moved_bytes / moved}
+  return {}
+
+
+def _torch_runner(size: int, small: bool, precision: str, channels) -> Callable[[], int]:
+  """Return the dense PyTorch step on the same device, in chunks."""
+  from oes_jax.bench.peers import torch_hourglass  # PyTorch is an extra  # pylint: disable=g-import-not-at-top
+  steps = torch_hourglass.fast_weight_steps(channels, size, precision)
+  length = 2 if small else 50
+  def run() -> int:
+    steps(length)
+    return length
+  return run
+
+
+def time_steps(small: bool, folder: pathlib.Path) -> Iterator[Row]:
+  """Steps a second of every stage, size, precision and form of convolution, beside PyTorch's dense step, in turn."""
+  del folder
+  if small:
+    plans = [(32, "tf32", "gemm"), (32, "bfloat16", "lax")]
+  else:
+    plans = [(512, "tf32", "gemm"), (512, "tf32", "lax"), (512, "bfloat16", "gemm"), (256, "tf32", "gemm"), (256, "tf32", "lax"),
+             (512, "bfloat16", "lax"), (256, "bfloat16", "gemm"), (1024, "tf32", "gemm"), (1024, "bfloat16", "gemm"),
+             (512, "float32", "gemm"), (1024, "tf32", "lax"), (256, "float32", "gemm")]
+  for size, precision, conv in plans:
+    place = {"size": size, "precision": precision, "conv": conv}
+    peer = {}
+    try:
+      peer = {"PyTorch dense": _torch_runner(size, small, precision, _device_steps.hourglass_of(size, small).spec["channels"])}
+    except (ImportError, RuntimeError) as error:
+      yield {**place, "stage": "PyTorch dense", "error": str(error)[:300]}
+    for kind in ("dense", "compacted", "mask", "recorrupted"):
+      try:
+        began = time.perf_counter()
+        timed = _device_steps.compile_steps(kind, size, small=small, conv=conv, **PRECISIONS[precision])
+        compiling = time.perf_counter() - began
+        found = _device_steps.steps_a_second({kind: _device_steps.runner_of(timed), **peer})
+      except RuntimeError as error:  # XLA's too: out of memory, a kernel that does not compile
+        yield {**place, "stage": kind, "error": str(error)[:300]}
+        continue
+      theirs = found.get("PyTorch dense")
+      yield {**place, "stage": kind, "steps a second": found[kind], "compile seconds": compiling,
+             "PyTorch dense, steps a second": theirs, "to PyTorch dense": found[kind] / theirs if theirs else None,
+             "gflop": timed.program.cost.flops / 1e9, "gigabytes moved": timed.program.cost.moved_bytes / 1e9,
+             "gigabytes held": timed.program.cost.peak_bytes / 1e9, **_share_of_limit(found[kind], timed.program.cost, precision)}
+
+
+def count_images(small: bool, folder: pathlib.Path) -> Iterator[Row]:
+  """Images an hour of the default's weight steps against how many run at once."""
+  del folder
+  settings = fitting.RECORRUPTED["weights.num_steps"]
+  for size, counts in ((32, (1, 2)),) if small else ((256, (1, 4, 16, 64)), (512, (1, 4, 16)), (256, (2, 8, 32)), (512, (8, 32))):
+    for kind in ("recorrupted", "compacted"):
+      for count in counts:
+        place = {"size": size, "stage": kind, "images at once": count}
+        try:
+          timed = _device_steps.compile_steps(kind, size, small=small, count=count)
+          found = _device_steps.steps_a_second({"": _device_steps.runner_of(timed)})[""]
+        except RuntimeError as error:
+          yield {**place, "error": str(error)[:300]}
+          continue
+        yield {**place, "steps": settings, "images an hour": 3600 * count * found / settings,
+               "gigabytes held": timed.program.cost.peak_bytes / 1e9}
+
+
+def check_equality(small: bool, folder: pathlib.Path) -> Iterator[Row]:
+  """Images and gradients of this device at the highest precision against those of the host's CPU, and of compaction."""
+  del folder
+  size = 16 if small else 64
+  cpu = jax.devices("cpu")[0]
+  def results(conv, kind):
+    make = generators.hourglass if kind == "hourglass" else generators.skip_hourglass
+    generator = make((size, size, 3), num_scales=2, channels=(8, 16), conv=conv, precision="highest")
+    params, _ = generator.init(jax.random.key(0))
+    net_input = generator.sample_input(jax.random.key(1))
+    image, back = jax.vjp(functools.partial(generator.apply, net_input=net_input), params)
+    return jax.device_get((image, back(jnp.ones_like(image))[0]))
+  def difference(one, other):
+    return max(float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 1e-6)) for a, b in zip(*map(jax.tree.leaves, (one, other))))
+  for kind in ("hourglass", "skip_hourglass"):
+    with jax.default_device(cpu):
+      reference = results("gemm", kind)
+    for conv in generators.CONVOLUTIONS:
+      found = difference(results(conv, kind), reference)
+      yield {"check": f"{kind}, {conv}: image and gradients against the CPU's", "largest relative difference": found,
+             "held": found < 1e-3}
+  generator = generators.hourglass((size, size, 3), num_scales=2, channels=(8, 16), precision="highest")
+  params, _ = generator.init(jax.random.key(0))
+  kept = masks.threshold(masks.synflow(generator.graph, params, 0.3), keep_fraction=0.3)
+  problem = fitting.Problem(jnp.full((size, size, 3), 0.5), net_input=generator.sample_input(jax.random.key(1)))
+  plan = fitting.plan_compaction(generator, kept, problem)
+  less, _, posed = fitting.compact(generator, plan, params, kept, problem)
+  masked = jax.device_get(generator.apply(masks.apply_mask(params, kept), problem.net_input))
+  found = difference(jax.device_get(generator.apply(less, posed.net_input)), masked)
+  yield {"check": "compacted image against the masked one", "largest relative difference": found, "held": found < 1e-4,
+         "psnr": float(metrics.psnr(jnp.asarray(masked), jnp.asarray(masked) + 1e-3))}
+
+
+def _main(workdir: pathlib.Path, config: str, *flags: str) -> Row:
+  """Run the program in a folder; return what its summary says."""
+  began = time.perf_counter()
+  done = subprocess.run([sys.executable, "-m", "oes_jax.main", f"--config={config}", f"--workdir={workdir}", *flags],
+                        capture_output=True, text=True, check=False)
+  if done.returncode:
+    raise RuntimeError(f"the program ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+  summary = json.loads((workdir / "summary.json").read_text(encoding="utf-8"))
+  return {"wall seconds": time.perf_counter() - began, "psnr": summary["quality"][summary["output_image"]]["psnr"],
+          "measurement psnr": summary["quality"]["measurement"]["psnr"], "seconds": summary["seconds"]}
+
+
+def run_default(small: bool, folder: pathlib.Path) -> Iterator[Row]:
+  """The default command, end to end: the first time and, with its programs compiled, again."""
+  flags = ("--config.data.max_side=32", "--config.generator.num_scales=2", "--config.weights.num_steps=20") if small else ()
+  for name in ("first", "again"):
+    yield {"run": name, **_main(folder / f"default_{name}", "configs/denoise.py", *flags)}
+
+
+def run_paper(small: bool, folder: pathlib.Path) -> Iterator[Row]:
+  """The published schedule at 512x512: projected from the timed steps, then 5 % of it run."""
+  steps = folder / "steps.json"
+  if steps.is_file():
+    timed = {row["stage"]: row["steps a second"] for row in reversed(json.loads(steps.read_text(encoding="utf-8"))["rows"])
+             if "steps a second" in row and row["size"] in (32, 512)}
+    if {"mask", "compacted"} <= timed.keys():
+      yield {"run": "projected", "minutes": (fitting.PAPER["mask.num_steps"] / timed["mask"]
+                                             + fitting.PAPER["weights.num_steps"] / timed["compacted"]) / 60}
+  share = 1e-4 if small else 0.05
+  flags = [f"--config.{key}={int(share * fitting.PAPER[key])}" for key in ("mask.num_steps", "weights.num_steps")]
+  flags += ["--config.data.source=astronaut", f"--config.data.max_side={32 if small else 512}"]
+  flags += ["--config.generator.num_scales=2"] if small else []
+  yield {"run": f"{100 * share:g} % of the steps", **_main(folder / "paper", "configs/denoise.py:paper", *flags)}
+
+
+def profile(small: bool, folder: pathlib.Path) -> Iterator[Row]:
+  """The ten dearest operations of a chunk of the default's steps, by the profiler."""
+  timed = _device_steps.compile_steps("recorrupted", 32 if small else 512, small=small)
+  run = _device_steps.runner_of(timed)
+  run()
+  with jax.profiler.trace(str(folder / "profile"), create_perfetto_trace=True):
+    count = run()
+  trace = max((folder / "profile").rglob("perfetto_trace.json.gz"), key=lambda path: path.stat().st_mtime)
+  events = json.loads(gzip.decompress(trace.read_bytes()))
+  events = events["traceEvents"] if isinstance(events, dict) else events
+  names = {event["pid"]: event["args"]["name"] for event in events if event.get("name") == "process_name"}
+  on_device = {pid for pid, name in names.items() if "/device" in name} or set(names)
+  total: dict[str, float] = {}
+  for event in events:
+    if event.get("ph") == "X" and event["pid"] in on_device:
+      total[event["name"]] = total.get(event["name"], 0) + event.get("dur", 0)
+  for name, microseconds in sorted(total.items(), key=lambda item: -item[1])[:10]:
+    yield {"operation": name, "milliseconds a step": microseconds / 1e3 / count}
+
+
+# Name: (the part, the share of the time that it may take). The most valuable first.
+PARTS: dict[str, tuple[Callable[[bool, pathlib.Path], Iterator[Row]], float]] = {
+    "default": (run_default, 0.2), "steps": (time_steps, 0.35), "images": (count_images, 0.2), "equality": (check_equality, 0.05),
+    "paper": (run_paper, 0.15), "profile": (profile, 0.05)}

@@ -1,0 +1,106 @@
+"""Compiled steps of one stage, and how many of them a device does in a second."""
+
+import statistics
+import time
+from typing import Any, Callable, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax import generators
+from oes_jax import masks
+from oes_jax import noise
+from oes_jax import parallel
+from oes_jax import random
+
+_ROUNDS = 3
+
+
+class Timed(NamedTuple):
+  """A compiled stage, its state before the first step, and the arguments of its chunks."""
+  program: fitting.Program
+  state: Any
+  args: tuple
+
+
+def hourglass_of(size: int, small: bool, **options: Any) -> generators.Generator:
+  """Return the hourglass of a square RGB image, with two scales where it is small, else the published six."""
+  return generators.hourglass((size, size, 3), num_scales=2 if small else 6, **options)
+
+
+def _pose(kind: str, size: int, small: bool, options: dict[str, Any]) -> tuple[generators.Generator, fitting.Problem]:
+  """Return the network of a kind of steps and a noisy image to explain."""
+  measurement = jnp.clip(0.5 + 0.1 * jax.random.normal(random.stream_key(0, "noise"), (size, size, 3)), 0, 1)
+  problem = fitting.Problem(measurement)
+  if kind == "recorrupted":
+    generator = generators.skip_hourglass(
+        (size, size, 3), num_scales=2 if small else 4, skip_channels=2, input_channels=3, **options)
+    problem = fitting.hold_out(fitting.Problem(
+        measurement, first_image=lambda values, seen: values, recorruption=fitting.Recorruption(noise.gaussian(0.1))),
+        random.stream_key(0, "held_out"))
+  else:
+    generator = hourglass_of(size, small, **options)
+    problem = problem.replace(net_input=generator.sample_input(random.stream_key(0, "net_input")))
+  return generator, problem
+
+
+def compile_steps(kind: str, size: int, *, small: bool, count: int = 1, **options: Any) -> Timed:
+  """Compile a stage of a noisy square RGB image.
+
+  Args:
+    kind: dense or compacted (weight steps of the hourglass, the latter with a mask that keeps 5 %), mask (mask steps) or
+      recorrupted (the default's weight steps).
+    size: side of the image, pixels.
+    small: whether the network is a small one.
+    count: number of images at once.
+    **options: options of the generator, such as conv.
+  """
+  generator, problem = _pose(kind, size, small, options)
+  params, logits = generator.init(random.stream_key(0, "params"))
+  kept = masks.dense_mask(params)
+  if kind == "compacted":
+    kept = masks.threshold(masks.synflow(generator.graph, params, 0.05), keep_fraction=0.05) if small else (
+        files.read_bundled_mask(generator, params)[0])
+    plan = fitting.plan_compaction(generator, kept, problem)
+    params, kept, problem = fitting.compact(generator, plan, params, kept, problem)
+  if kind == "mask":
+    stage = fitting.mask_stage(generator, fitting.LearnMask())
+    trainable, frozen = logits, (params, jnp.float32(0.05), jnp.float32(1e-7))
+  else:
+    guard = {"guard": "held_out"} if kind == "recorrupted" else {}
+    stage = fitting.weight_stage(generator, fitting.TrainWeights(**guard))
+    trainable, frozen = masks.apply_mask(params, kept), kept
+  key_data = jax.random.key_data(random.stream_key(0, stage.name))
+  def batch(tree):
+    return jax.tree.map(lambda leaf: jnp.stack([leaf] * count), tree)
+  trainable, frozen, problem, key_data = map(batch, (trainable, frozen, problem, key_data))
+  args = (frozen, problem, None, key_data)
+  mesh = parallel.image_mesh(jax.local_devices()[:1])
+  cpu = jax.default_backend() == "cpu"
+  program = fitting.compile_stage(stage._replace(num_steps=10 ** 9, evaluate=None), trainable, args, mesh=mesh,
+                                  length=2 if small else 50, use_scan=not (cpu and options.get("conv") == "lax"))
+  return Timed(program, program.init(trainable), args)
+
+
+def runner_of(timed: Timed) -> Callable[[], int]:
+  """Return a function that runs the next chunk to its end, and says how many steps it has."""
+  states = [timed.state]
+  def run() -> int:
+    states[0], record, _ = timed.program.chunk(states[0], timed.program.length, *timed.args)
+    jax.block_until_ready(record)
+    return timed.program.length
+  return run
+
+
+def steps_a_second(runners: dict[str, Callable[[], int]]) -> dict[str, float]:
+  """Time several in turn, after a round that warms up: the median of the rounds."""
+  found: dict[str, list[float]] = {name: [] for name in runners}
+  for number in range(_ROUNDS + 1):
+    for name, run in runners.items():
+      began = time.perf_counter()
+      count = run()
+      if number:
+        found[name].append(count / (time.perf_counter() - began))
+  return {name: statistics.median(values) for name, values in found.items()}
