@@ -29,15 +29,18 @@ def test_the_recorded_inverse_problems_follow_from_their_rows():
   assert failed[1] == "zero-filled" and failed[-1] == "3 of 3" and len(part) == len(table)
 
 
-def test_the_recorded_default_follows_from_its_rows_and_is_what_the_pages_say():
-  stored = json.loads((RECORDS / "default.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name, line, method, score", [
+    ("default", "| **default** |", _methods.RECORRUPTED_DENSE, _tables.returned),
+    ("ensemble", "| **the mean of four, `ensemble=4`** |", _methods.ENSEMBLE, _tables.returned),
+    ("operators", "| dense net, plain objective, stopped by ES-WMV |", _methods.DENSE, lambda row: row["guarded psnr"])])
+def test_what_the_readme_says_of_a_record_follows_from_its_rows(name, line, method, score):
+  stored = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
   config, rows = config_dict.ConfigDict(stored["config"]), stored["rows"]
   assert stored["table"] == files.format_markdown(_inverse.tabulate(config, rows, stored["methods"]))
-  said = [line for line in (RECORDS.parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
-          if line.startswith("| **default** |")]
+  said = [text for text in (RECORDS.parents[1] / "README.md").read_text(encoding="utf-8").splitlines() if text.startswith(line)]
   for problem, _, _ in config.benchmark.problems:
-    scores = [_tables.returned(row) for row in rows if (row["problem"], row["method"]) == (problem, _methods.RECORRUPTED_DENSE)]
-    assert len(scores) == 9 and any(f"{sum(scores) / 9:.2f} ±" in line for line in said)
+    scores = [score(row) for row in rows if (row["problem"], row["method"]) == (problem, method)]
+    assert len(scores) == 9 and any(f"{sum(scores) / 9:.2f} ±" in text for text in said)
 
 
 @pytest.mark.slow
