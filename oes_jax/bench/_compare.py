@@ -109,11 +109,13 @@ def _run(config, base: pathlib.Path, rates: dict[str, float],
   """
   keys = _cases.keys_of(config)
   open_keys = {name: _earlier.lacking(earlier, keys, name, rate) for name, rate in rates.items()}
-  learned = {}
-  if any(_methods.needs_learned(name) for name, lacking in open_keys.items() if lacking):
-    learned = _cases.restore_cases(config, base / "learned", _methods.LEARNED, {key: {} for key in keys})
+  needed = {key for name, lacking in open_keys.items() if _methods.needs_learned(name) for key in lacking}
+  learned = _cases.restore_cases(config, base / "learned", _methods.LEARNED, {key: {} for key in keys if key in needed})
   rows, traces = [], {}
   for name, rate in rates.items():
+    rows += _earlier.taken(earlier, keys, name, rate)
+    if not open_keys[name]:
+      continue
     restored = {key: summary for key, summary in learned.items() if key in open_keys[name]}
     if name != _methods.LEARNED or rate != config.weights.learning_rate:
       changes = _cases.changes_of(config, name, learned, {"weights.learning_rate": rate})
@@ -122,7 +124,6 @@ def _run(config, base: pathlib.Path, rates: dict[str, float],
                    for key, summary in learned.items()}
       changes = {key: change for key, change in changes.items() if key in open_keys[name]}
       restored = _ensembles.restore_method(config, lambda name: (base / _cases.folder_name(name), name), name, changes)
-    rows += _earlier.taken(earlier, keys, name, rate)
     rows += [_tables.row(name, *item) for item in restored.items()]
     if restored and open_keys[name] == keys and name not in _methods.ENSEMBLES:
       traces[name] = _mean_trace(restored)
@@ -190,7 +191,8 @@ def run_compare(arguments) -> None:
     for rate in config.benchmark.learning_rates:
       tuning += _run(other, base, dict.fromkeys(names, rate), of_tuning)[0]
     tuned = _run(config, base, _best_rates(tuning, len(_cases.keys_of(other))), of_tuned)[0]
-    _earlier.check_measurements(arguments.extends, tuned)
+    for found in (tuning, tuned):
+      _earlier.check_measurements(arguments.extends, found)
     tuned_table = tabulate_tuned(tuned, tuning, len(keys), names)
     print("\nlearning rate tuned on other images")
     _tables.show(base, "tuned", tuned, tuned_table)

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -29,13 +30,13 @@ def _version(package: str) -> str | None:
 
 
 def _driver() -> str | None:
-  """Return name, driver and memory of NVIDIA cards, as their tool tells; None: there is no such tool."""
+  """Return name, driver, memory and power limit of NVIDIA cards, as their tool tells; None: it does not."""
   try:
     told = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total,power.limit", "--format=csv,noheader"],
                           capture_output=True, text=True, check=False, timeout=60)
   except (FileNotFoundError, subprocess.TimeoutExpired):
     return None
-  return told.stdout.strip() or None
+  return told.stdout.strip() if told.returncode == 0 else None
 
 
 def _write(folder: pathlib.Path, part: str, rows: list[dict[str, Any]]) -> None:
@@ -62,17 +63,20 @@ def _supervise(part: str, small: bool, folder: pathlib.Path, seconds: float) -> 
   """Run a part in a process of its own, for some seconds at most; return its rows, and how it ended."""
   command = [sys.executable, "-m", "oes_jax.bench", "device", "--out", str(folder), "--part", part, *(["--small"] if small else [])]
   began = time.perf_counter()
-  log = folder / f"{part}.log"
+  log, path = folder / f"{part}.log", folder / f"{part}.json"
+  path.unlink(missing_ok=True)  # of an earlier call
   with open(log, "w", encoding="utf-8") as stream:
-    process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env={
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **os.environ})  # PyTorch needs some of the card's memory too
+    # PyTorch needs some of the card's memory too; and the last line of an error is to be the error.
+    process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True, env={
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_TRACEBACK_FILTERING": "off", **os.environ})
     try:
       state = "done" if process.wait(seconds) == 0 else "failed"
     except subprocess.TimeoutExpired:
-      process.kill()
-      process.wait()
       state = "out of time"
-  path = folder / f"{part}.json"
+    finally:
+      if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)  # the programs that it has started too
+        process.wait()
   rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
   said = [] if state == "done" else log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
   return {"part": part, "state": state, "seconds": time.perf_counter() - began, "rows": rows, **({"said": said} if said else {})}

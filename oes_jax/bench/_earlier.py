@@ -12,8 +12,12 @@ Rows = dict[tuple[str, str, str, int, float | None], dict[str, Any]]
 
 
 def _keys(config: dict[str, Any]) -> dict[str, Any]:
-  """Return the values of a plain config by dotted key; but for the benchmark's own, and the experiment's name."""
-  flat = {}
+  """Return the values of a plain config by dotted key, with each image's crop and each problem's images and changes; but for
+  the rest of the benchmark's own, and the experiment's name.
+  """
+  benchmark = config.get("benchmark", {})
+  flat = {f"crop of {image}": crop for image, crop in benchmark.get("crops", [])}
+  flat |= {f"problem {name!r}": [images, changes] for name, images, changes in benchmark.get("problems", [])}
   for section, value in config.items():
     if section not in ("benchmark", "experiment"):
       flat |= {f"{section}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {section: value}
@@ -21,29 +25,35 @@ def _keys(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(path: str | None, config, entry: str = "rows") -> Rows:
-  """Return the rows of a record by what they are the results of.
+  """Return the rows of a record by what they are the results of; each says from which day it is.
+
+  What a method does stands in no config: rows of a version of this program that did it otherwise are taken as they are.
 
   Args:
     path: the record's path; None: there is none, and nothing is returned.
     config: the config that the rows have to be of; keys that only one of the two has are not compared.
-    entry: the record's entry that holds the rows.
+    entry: the record's entry that holds the rows; a record may lack the others than "rows".
 
   Raises:
-    ValueError: the record is of another config, or has no such rows.
+    ValueError: the record is of another config, of another benchmark, or holds two results of one case.
     OSError: there is no such record.
   """
   if path is None:
     return {}
   record = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-  if entry not in record or "config" not in record:
-    raise ValueError(f"--extends={path!r} holds no {entry!r} with their config; allowed: a record of this benchmark and preset.")
+  rows = record.get(entry, []) if entry != "rows" else record.get("rows")
+  if rows is None or "config" not in record or not all({"method", "image", "seed"} <= row.keys() for row in rows):
+    raise ValueError(f"--extends={path!r} holds no {entry!r} of cases with their config; allowed: a record of this benchmark.")
   asked, had = _keys(runs.plain(config)), _keys(record["config"])
   for key in sorted(asked.keys() & had.keys()):
     if asked[key] != had[key]:
       raise ValueError(f"--extends={path!r} was made with {key}={had[key]!r}, and this config has {asked[key]!r}; allowed: "
                        "a record of this benchmark and preset.")
-  return {(row.get("problem", ""), row["method"], row["image"], row["seed"], row.get("learning rate")): row
-          for row in record[entry]}
+  found = {(row.get("problem", ""), row["method"], row["image"], row["seed"], row.get("learning rate")):
+           {"from": record["date"], **row} for row in rows}
+  if len(found) < len(rows):
+    raise ValueError(f"--extends={path!r} holds two results of one case; allowed: a record of this benchmark.")
+  return found
 
 
 def lacking(rows: Rows, keys: Sequence[_cases.Key], method: str, rate: float | None = None,
@@ -76,6 +86,8 @@ def check_measurements(path: str | None, rows: Sequence[dict[str, Any]]) -> None
   Raises:
     ValueError: two of them differ.
   """
+  if path is None:
+    return
   seen: dict[Any, float] = {}
   for row in rows:
     if row.get("measurement psnr") is not None:

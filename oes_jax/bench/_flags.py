@@ -44,7 +44,7 @@ def add_config(parser: argparse.ArgumentParser, name: str) -> None:
   """Add --config, a config of many methods, and --folder and --output, whose defaults follow from it."""
   parser.add_argument("--config", default="configs/benchmark.py:quick", metavar="FILE:PRESET")
   parser.add_argument("--folder", help=f"where the restorations run; default: runs/<experiment>/{name}")
-  parser.add_argument("--output", help=f"JSON record; default: runs/<experiment>/{name}.json")
+  parser.add_argument("--output", help=f"JSON record; default: runs/<experiment>/{name}.json, or the preset's own name")
 
 
 def add_extends(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from oes_jax.bench import _cases
 from oes_jax.bench import _earlier
 from oes_jax.bench import _ensembles
 from oes_jax.bench import _flags
-from oes_jax.bench import _methods
 from oes_jax.bench import _tables
+from oes_jax.bench.peers import denoisers
 from oes_jax.bench.peers import inverse
 from oes_jax import files
 from oes_jax import fitting
@@ -94,20 +94,21 @@ def run_inverse(arguments) -> None:
       raise ValueError(f"benchmark.problems: {problem!r} has operator.name={dict(pairs).get('operator.name')!r}; "
                        f"allowed: {', '.join(_ESTIMATES)}.")
   earlier = _earlier.read(arguments.extends, config)
-  rows, methods = [], {}
+  rows, methods, rate = [], {}, config.weights.learning_rate
   for problem, crops, pairs in config.benchmark.problems:
     mine, shared = _of_problem(config, crops), dict(pairs)
     networks = _cases.methods_for(config.benchmark.networks, shared.get("noise.model", config.noise.model))
     operator = shared["operator.name"]
-    keys, peers = _cases.keys_of(mine), (_ESTIMATES[operator], *inverse.PEERS[operator])
+    keys, had = _cases.keys_of(mine), {method for of, method, *_ in earlier if of == problem}  # BM3D may be missing now
+    peers = tuple(dict.fromkeys((_ESTIMATES[operator], *inverse.PEERS[operator], *sorted(had & denoisers.DENOISERS.keys()))))
     methods[problem] = [*peers, *networks]
     for name in peers:
       rows += _earlier.taken(earlier, keys, name, problem=problem)
     rows += [{"problem": problem, **row} for row in _peer_rows(
-        mine, {name: _earlier.lacking(earlier, keys, name, problem=problem) for name in peers}, shared)]
+        mine, {name: _earlier.lacking(earlier, keys, name, problem=problem)
+               for name in (_ESTIMATES[operator], *inverse.PEERS[operator])}, shared)]
     place = lambda name, problem=problem: (base / _cases.folder_name(f"{problem}-{name}"), f"{problem}: {name}")
     for name in networks:
-      rate = config.weights.learning_rate
       rows += _earlier.taken(earlier, keys, name, rate, problem)
       lacking = _earlier.lacking(earlier, keys, name, rate, problem)
       restored = _ensembles.restore_method(mine, place, name, {
@@ -117,9 +118,10 @@ def run_inverse(arguments) -> None:
         rows.append({"problem": problem, **row, "seconds": sum(row["seconds"].values())})
   _earlier.check_measurements(arguments.extends, rows)
   table = tabulate(config, rows, methods)
-  _tables.show(base, "inverse", rows, table)
+  name = config.benchmark.inverse_record
+  _tables.show(base, name, rows, table)
   _tables.record(output, config, rows, table, methods=methods)
-  files.save_matrix(base / "inverse.png", *_tables.averages(
+  files.save_matrix(base / f"{name}.png", *_tables.averages(
       rows, lambda row: row["method"], lambda row: row["problem"]), title="PSNR, dB")
 
 

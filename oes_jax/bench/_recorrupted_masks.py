@@ -7,6 +7,7 @@ import tqdm
 
 from oes_jax import files
 from oes_jax import fitting
+from oes_jax.bench import _cases
 from oes_jax.bench import _denoising
 from oes_jax.bench import _flags
 from oes_jax.bench import _methods
@@ -73,12 +74,12 @@ PARTS = (
 
 
 def _row(folder: pathlib.Path, summary: dict[str, Any]) -> dict[str, Any]:
-  """Return what one finished run is compared by; seconds are without compilation where the stage tells it."""
+  """Return what one finished run is compared by; seconds are without compilation, and without the scores of a criterion."""
   trace = files.read_metrics(folder / "metrics.jsonl")["weights"]["psnr_average"]
   best = max(range(len(trace)), key=trace.__getitem__)
   seconds = {stage: times.get("run", times["total"]) for stage, times in summary["seconds"].items()}
   return {"measurement psnr": summary["quality"]["measurement"]["psnr"],
-          **{f"{name} psnr": summary["quality"][name]["psnr"] for name in ("average", "guarded")},
+          "guarded psnr": summary["quality"]["guarded"]["psnr"],
           "guard step": summary["guard"]["step"], "best average psnr": float(trace[best]), "best average step": best + 1,
           "acting": summary["mask"]["acting"], "collapse": summary["mask"]["collapse"],
           "mask seconds": sum(value for stage, value in seconds.items() if stage != "weights"),
@@ -90,7 +91,7 @@ def at_seconds(row: dict[str, Any], seconds: float) -> float | None:
   """Return the PSNR of the averaged output some seconds after the start of the mask stage, in dB; None: before the first
   value of the trace. A run that has ended keeps its last output.
   """
-  count = int((seconds - row["mask seconds"]) / row["step seconds"]) // _EVERY
+  count = int((seconds - row["mask seconds"]) / row["step seconds"] + 1e-6) // _EVERY  # but for rounding
   return None if count < 1 else row["trace"][min(count, len(row["trace"])) - 1]
 
 
@@ -122,7 +123,7 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
       reached = sum(to_quality(row) is not None for row in mine)
       table.append([
           part if method == of_part[0]["method"] else "", method, _tables.spread(mine, "guarded psnr"),
-          _tables.mean(mine, "average psnr", 2), _tables.mean(mine, "best average psnr", 2), _tables.mean(mine, "best average step"),
+          _tables.mean(mine, lambda row: row["trace"][-1], 2), _tables.mean(mine, "best average psnr", 2), _tables.mean(mine, "best average step"),
           *(_tables.mean(mine, lambda row, share=share: at_seconds(row, share * time_of(row)), 2) for share in (1, 0.5)),
           _tables.mean(mine, to_quality, 1), _tables.share_of(len(mine) - reached, len(mine)) and f"{reached} of {len(mine)}",
           _tables.mean(mine, "mask seconds", 1), _tables.mean(mine, lambda row: 1000 * row["step seconds"], 1),
@@ -136,15 +137,14 @@ def run_recorrupted_masks(arguments) -> None:
            for method in part.methods]
   rows = []
   for part, image, seed, method in tqdm.tqdm(cases, desc="restorations", unit="run"):
-    folder = pathlib.Path(arguments.folder) / "".join(
-        letter if letter.isalnum() else "_" for letter in f"{part.name} {method} {image} {seed}")
+    folder = pathlib.Path(arguments.folder) / _cases.folder_name(f"{part.name} {method} {image} {seed}")
     summary = _denoising.run(folder, "oes", {
         "data.source": image, "data.crop": part.crops[image], "seed": seed, **_COMMON, **part.common, **part.methods[method]})
     rows.append({"part": part.name, "method": method, "image": image, "seed": seed, **_row(folder, summary)})
   table = tabulate(rows)
   print(files.format_table(table))
   _records.write_benchmark(arguments.output, {
-      "common": _COMMON, "rows": rows, "table": files.format_markdown(table)})
+      "common": _COMMON, "parts": [part._asdict() for part in PARTS], "rows": rows, "table": files.format_markdown(table)})
 
 
 def add_command(commands) -> None:

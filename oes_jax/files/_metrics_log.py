@@ -19,7 +19,9 @@ def _open_events(folder: pathlib.Path, first_step: int):
   """Return the writer of TensorBoard's events, or None, and say so, where tensorboardX is not installed."""
   try:
     import tensorboardX  # pylint: disable=import-outside-toplevel
-  except ModuleNotFoundError:
+  except ModuleNotFoundError as error:
+    if error.name != "tensorboardX":
+      raise
     logging.warning("tensorboardX is not installed: no TensorBoard events are written; metrics.jsonl holds every step. For them: "
                     "pip install tensorboardX")
     return None
@@ -75,10 +77,9 @@ class MetricsLog:
       self._file.write(json.dumps({"stage": stage, "step": first_step + i, **values}) + "\n")
     self._file.flush()
     self._count += count
-    if count:
+    if count and self._events is not None:
       for name, column in record.items():
-        if self._events is not None:
-          self._events.add_scalar(f"{stage}/{name}", float(column[-1]), self._count)
+        self._events.add_scalar(f"{stage}/{name}", float(column[-1]), self._count)
 
   def sync(self) -> None:
     """Make the lines durable; called before the checkpoint that relies on them."""

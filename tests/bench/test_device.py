@@ -4,6 +4,8 @@ import argparse
 import json
 import time
 
+import jax
+import numpy as np
 import pytest
 
 from oes_jax.bench import _device
@@ -43,9 +45,36 @@ def test_parts_end_in_time_and_failures_leave_the_others(tmp_path, monkeypatch):
   assert sum(share for _, share in _device_parts.PARTS.values()) == pytest.approx(1)
 
 
+def test_differences_are_of_all_arrays_together_and_a_nan_is_none():
+  tree = {"a": np.array([2.0, 0.0]), "b": np.array([1e-9])}
+  assert _device_parts.relative_difference({"a": np.array([2.0, 0.002]), "b": np.array([3e-9])}, tree) == pytest.approx(1e-3)
+  assert not _device_parts.relative_difference({"a": tree["a"], "b": np.array([np.nan])}, tree) < 1e-3
+
+
+def test_the_lines_of_a_trace_are_those_of_the_device(monkeypatch):
+  def named(kind, pid, tid, name):
+    return {"name": kind, "pid": pid, "tid": tid, "args": {"name": name}}
+  events = [named("process_name", 1, 0, "/device:GPU:0"), named("process_name", 2, 0, "/host:CPU"),
+            named("thread_name", 1, 7, "Stream #13(Compute)"), named("thread_name", 1, 8, "XLA Modules"),
+            named("thread_name", 2, 7, "python")]
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+  assert _device_parts._threads_of_operations(events) == {(1, 7)}
+  with pytest.raises(RuntimeError, match="no operations of the device; it has ...host:CPU"):
+    _device_parts._threads_of_operations(events[1:2])
+
+
+def test_the_pytorch_steps_lower_their_loss():
+  pytest.importorskip("torch")
+  from oes_jax.bench.peers import torch_hourglass  # pylint: disable=g-import-not-at-top
+  steps = torch_hourglass.fast_weight_steps((4, 8), 16, "float32")
+  first = steps(1)
+  assert steps(100) < first
+
+
 @pytest.mark.slow
 def test_a_part_is_ended_where_its_time_is_up(tmp_path):
   began = time.monotonic()
+  (tmp_path / "steps.json").write_text('{"rows": [{"of": "an earlier call"}]}')
   found = _device._supervise("steps", True, tmp_path, 0.5)
   assert found["state"] == "out of time" and found["rows"] == [] and time.monotonic() - began < 10
 
