@@ -4,16 +4,16 @@
 
 Presets: `:answer` (3 images of 64 x 64 pixels, 3 seeds), `:small` (1 image, 1 seed), `:quick` (3 images, 1 seed,
 1,000 weight steps in place of 1,500), `:tuned` (quick, whose runs it takes over, and a second table with the learning
-rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Of `inverse` alone: `:default` (the default, with
-and without a mask, against classical methods), `:ensemble` (four of the default, denoising) and `:operators` (the dense net with
-the plain objective, operators). Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in every preset.
+rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Of `inverse` alone: `:default` (the default
+against classical methods, no other network), `:mask` (with a learned mask), `:ensemble` (four of the default, denoising) and
+`:operators` (the dense net with the plain objective). Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in every preset.
 """
 
 from ml_collections import config_dict
 
 from oes_jax import runs
 
-PRESETS = ("quick", "answer", "small", "tuned", "full", "default", "ensemble", "operators")
+PRESETS = ("quick", "answer", "small", "tuned", "full", "default", "mask", "ensemble", "operators")
 # (top, left, height, width) of bundled images that no default of this project was chosen on: a photograph, a
 # microscope's field and a fundus photograph. 64 pixels make thousands of steps affordable.
 CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64, 64)),
@@ -52,11 +52,13 @@ QUICK_METHODS = (
 NETWORKS = ("learned mask (OES)", "dense (deep image prior)", "deep decoder, dense", "recorrupted, dense",
             "recorrupted, learned mask", "recorrupted, ensemble of 4")
 # Problems and networks of the presets of `inverse` alone.
-_OF_INVERSE = {"default": (PROBLEMS, ("recorrupted, dense", "recorrupted, learned mask")),
+_OF_INVERSE = {"default": (PROBLEMS, ("recorrupted, dense",)),
+               "mask": ((DENOISING[0], DENOISING[2], *OPERATORS), ("recorrupted, dense", "recorrupted, learned mask")),
                "ensemble": (DENOISING[:2], ("recorrupted, dense", "recorrupted, ensemble of 4")),
                "operators": (OPERATORS, ("dense (deep image prior)",))}
-# Most masks of these collapse: there is no learning rate to find.
-_NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP")
+# Most masks of these collapse: there is no learning rate to find; an ensemble has that of its members.
+_NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP",
+              "recorrupted, ensemble of 4")
 # For the full preset; few bundled images are as large.
 FULL = {"crops": (("astronaut", (0, 0, 512, 512)), ("immunohistochemistry", (0, 0, 512, 512)),
                   ("retina", (400, 400, 512, 512))),

@@ -17,7 +17,7 @@ import numpy as np
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
-from oes_jax.bench import _device_steps
+from oes_jax.bench import _timed_steps
 
 Row = dict[str, Any]
 # How a network computes, by name: options of a generator.
@@ -26,6 +26,11 @@ PRECISIONS: dict[str, dict[str, Any]] = {
 # NVIDIA's data sheets of H100 SXM and H200 SXM, without sparsity: operations a second by precision, bytes a second.
 _LIMITS = {"NVIDIA H100 80GB HBM3": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 3.35e12),
            "NVIDIA H200": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 4.8e12)}
+
+
+def _sizes(small: bool) -> dict[str, int]:
+  """Return the size of networks and chunks: the defaults, or those of a trial."""
+  return {"num_scales": 2, "length": 2} if small else {}
 
 
 def _share_of_limit(per_second: float, cost: fitting.Cost, precision: str) -> Row:
@@ -37,11 +42,11 @@ def _share_of_limit(per_second: float, cost: fitting.Cost, precision: str) -> Ro
           "share of bandwidth, by XLA's count": per_second * cost.moved_bytes / moved}
 
 
-def _torch_runner(size: int, small: bool, precision: str, channels) -> Callable[[], int]:
+def _torch_runner(size: int, precision: str, *, num_scales: int = 6, length: int = 50) -> Callable[[], int]:
   """Return the dense PyTorch step on the same device, in chunks."""
   from oes_jax.bench.peers import torch_hourglass  # PyTorch is an extra  # pylint: disable=g-import-not-at-top
-  steps = torch_hourglass.fast_weight_steps(channels, size, precision)
-  length = 2 if small else 50
+  widths = generators.hourglass((size, size, 3), num_scales=num_scales).spec["channels"]
+  steps = torch_hourglass.fast_weight_steps(widths, size, precision)
   def run() -> int:
     steps(length)
     return length
@@ -51,6 +56,7 @@ def _torch_runner(size: int, small: bool, precision: str, channels) -> Callable[
 def time_steps(small: bool, folder: pathlib.Path) -> Iterator[Row]:
   """Steps a second of every stage, size, precision and form of convolution, beside PyTorch's dense step, in turn."""
   del folder
+  sizes = _sizes(small)
   if small:
     plans = [(32, "tf32", "gemm"), (32, "bfloat16", "lax")]
   else:
@@ -61,15 +67,15 @@ def time_steps(small: bool, folder: pathlib.Path) -> Iterator[Row]:
     place = {"size": size, "precision": precision, "conv": conv}
     peer = {}
     try:
-      peer = {"PyTorch dense": _torch_runner(size, small, precision, _device_steps.hourglass_of(size, small).spec["channels"])}
+      peer = {"PyTorch dense": _torch_runner(size, precision, **sizes)}
     except (ImportError, RuntimeError) as error:
       yield {**place, "stage": "PyTorch dense", "error": str(error)[:300]}
     for kind in ("dense", "compacted", "mask", "recorrupted"):
       try:
         began = time.perf_counter()
-        timed = _device_steps.compile_steps(kind, size, small=small, conv=conv, **PRECISIONS[precision])
+        timed = _timed_steps.compile_steps(kind, size, conv=conv, **sizes, **PRECISIONS[precision])
         preparing = time.perf_counter() - began
-        found = _device_steps.steps_a_second({kind: _device_steps.runner_of(timed), **peer})
+        found = _timed_steps.steps_a_second({kind: _timed_steps.runner_of(timed), **peer})
       except RuntimeError as error:  # XLA's too: out of memory, a kernel that does not compile
         yield {**place, "stage": kind, "error": str(error)[:300]}
         continue
@@ -89,8 +95,8 @@ def count_images(small: bool, folder: pathlib.Path) -> Iterator[Row]:
       for count in counts:
         place = {"size": size, "stage": kind, "images at once": count}
         try:
-          timed = _device_steps.compile_steps(kind, size, small=small, count=count)
-          found = _device_steps.steps_a_second({"": _device_steps.runner_of(timed)})[""]
+          timed = _timed_steps.compile_steps(kind, size, count=count, **_sizes(small))
+          found = _timed_steps.steps_a_second({"": _timed_steps.runner_of(timed)})[""]
         except RuntimeError as error:
           yield {**place, "error": str(error)[:300]}
           continue
@@ -194,8 +200,8 @@ def _threads_of_operations(events: Sequence[Row]) -> set[tuple[int, int]]:
 
 def profile(small: bool, folder: pathlib.Path) -> Iterator[Row]:
   """The ten dearest operations of a chunk of the default's steps, by the profiler."""
-  timed = _device_steps.compile_steps("recorrupted", 32 if small else 512, small=small)
-  run = _device_steps.runner_of(timed)
+  timed = _timed_steps.compile_steps("recorrupted", 32 if small else 512, **_sizes(small))
+  run = _timed_steps.runner_of(timed)
   run()
   with jax.profiler.trace(str(folder / "profile"), create_perfetto_trace=True):
     count = run()

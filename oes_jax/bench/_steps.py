@@ -3,76 +3,17 @@
 import functools
 import statistics
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from oes_jax.bench import _flags
 from oes_jax.bench import _records
+from oes_jax.bench import _timed_steps
 from oes_jax import files
-from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
-from oes_jax import parallel
-from oes_jax import random
-
-
-class _Bench(NamedTuple):
-  """A default hourglass on a size x size RGB image of noise, and its initial trees."""
-  generator: generators.Generator
-  params: Any
-  mask_logits: Any
-  problem: fitting.Problem
-
-
-class _Timed(NamedTuple):
-  """A compiled stage, its state before the first step and the arguments of its chunks."""
-  program: fitting.Program
-  state: Any
-  args: tuple
-
-
-def _make_bench(size: int, conv: str, num_scales: int = 6) -> _Bench:
-  generator = generators.hourglass((size, size, 3), num_scales=num_scales, conv=conv)
-  params, mask_logits = generator.init(random.stream_key(0, "params"))
-  net_input = generator.sample_input(random.stream_key(0, "net_input"))
-  measurement = jax.random.uniform(random.stream_key(0, "noise"), (size, size, 3))
-  return _Bench(generator, params, mask_logits, fitting.Problem(measurement, net_input=net_input))
-
-
-def _make_stages(bench: _Bench, *, length: int, use_scan: bool, mask) -> dict[str, _Timed]:
-  """The stages whose steps are timed: dense, mask, and compacted where a mask is given."""
-  mesh = parallel.image_mesh(jax.local_devices()[:1])
-  def compiled(stage, trainable, frozen, problem):
-    key_data = jax.random.key_data(random.stream_key(0, stage.name))
-    trainable, *args = map(parallel.as_batch, (trainable, frozen, problem, key_data))
-    args = (*args[:2], None, args[2])
-    program = fitting.compile_stage(stage._replace(num_steps=10 ** 9), trainable, args, mesh=mesh, length=length,
-                                    use_scan=use_scan)
-    return _Timed(program, program.init(trainable), args)
-  def weights(params, kept, problem):
-    stage = fitting.weight_stage(bench.generator, fitting.TrainWeights(learning_rate=0.01))
-    return compiled(stage, masks.apply_mask(params, kept), kept, problem)
-  asked = fitting.LearnMask(temperature=0.2, learning_rate=0.01, schedule="constant")
-  stages = {
-      "dense": weights(bench.params, masks.dense_mask(bench.params), bench.problem),
-      "mask": compiled(fitting.mask_stage(bench.generator, asked), bench.mask_logits,
-                       (bench.params, jnp.float32(0.05), jnp.float32(1e-9)), bench.problem),
-  }
-  if mask is not None:
-    plan = fitting.plan_compaction(bench.generator, mask, bench.problem)
-    stages["compacted"] = weights(*fitting.compact(bench.generator, plan, bench.params, mask, bench.problem))
-  return stages
-
-
-def _rounds(stages: dict[str, Any], length: int) -> dict[str, Any]:
-  """Per stage, a function that runs its next `length` steps to their end."""
-  states = {name: stage.state for name, stage in stages.items()}
-  def steps(name):
-    states[name], record, _ = stages[name].program.chunk(states[name], length, *stages[name].args)
-    jax.block_until_ready(record)
-  return {name: functools.partial(steps, name) for name in stages}
 
 
 def _seconds(function) -> float:
@@ -93,13 +34,14 @@ def time_step(size: int, *, rounds: int, length: int, conv: str,
   """
   import torch  # only benchmarks need it  # pylint: disable=g-import-not-at-top
   from oes_jax.bench.peers import torch_hourglass as peer  # pylint: disable=g-import-not-at-top
-  bench = _make_bench(size, conv)
-  mask = _read_mask(mask_path, bench.generator, bench.params) if mask_path else None
-  stages = _make_stages(bench, length=length, use_scan=conv != "lax", mask=mask)
-  net = peer.torch_hourglass(tuple(bench.generator.spec["channels"]))
+  generator = generators.hourglass((size, size, 3))
+  kept = mask_path and _read_mask(mask_path, generator, jax.eval_shape(generator.init, jax.random.key(0))[0])
+  stages = {kind: _timed_steps.compile_steps(kind, size, length=length, kept=kept, conv=conv)
+            for kind in ("dense", "mask", *(["compacted"] if kept else []))}
+  net = peer.torch_hourglass(tuple(generator.spec["channels"]))
   theirs = peer.torch_weight_steps(net, 0.1 * torch.rand(1, 32, size, size),
                                     torch.rand(1, 3, size, size), 0.01)
-  timed = _rounds(stages, length)
+  timed = {name: _timed_steps.runner_of(stage) for name, stage in stages.items()}
   timed["pytorch"] = functools.partial(theirs, length)
   for run in timed.values():
     run()
@@ -117,8 +59,8 @@ def time_step(size: int, *, rounds: int, length: int, conv: str,
 def time_own_steps(size: int, *, num_scales: int, rounds: int = 5,
                    length: int = 20) -> dict[str, float]:
   """Return the median seconds of a dense and of a mask step, timed in turn."""
-  stages = _make_stages(_make_bench(size, "gemm", num_scales), length=length, use_scan=True, mask=None)
-  timed = _rounds(stages, length)
+  timed = {kind: _timed_steps.runner_of(_timed_steps.compile_steps(kind, size, num_scales=num_scales, length=length))
+           for kind in ("dense", "mask")}
   times = [{name: _seconds(run) / length for name, run in timed.items()} for _ in range(rounds + 1)]
   return {name: statistics.median(row[name] for row in times[1:]) for name in timed}  # one warms up
 

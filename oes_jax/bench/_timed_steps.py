@@ -25,44 +25,45 @@ class Timed(NamedTuple):
   args: tuple
 
 
-def hourglass_of(size: int, small: bool, **options: Any) -> generators.Generator:
-  """Return the hourglass of a square RGB image, with two scales where it is small, else the published six."""
-  return generators.hourglass((size, size, 3), num_scales=2 if small else 6, **options)
-
-
-def _pose(kind: str, size: int, small: bool, options: dict[str, Any]) -> tuple[generators.Generator, fitting.Problem]:
+def _pose(kind: str, size: int, num_scales: int,
+          options: dict[str, Any]) -> tuple[generators.Generator, fitting.Problem]:
   """Return the network of a kind of steps and a noisy image to explain."""
   measurement = jnp.clip(0.5 + 0.1 * jax.random.normal(random.stream_key(0, "noise"), (size, size, 3)), 0, 1)
   problem = fitting.Problem(measurement)
   if kind == "recorrupted":
     generator = generators.skip_hourglass(
-        (size, size, 3), num_scales=2 if small else 4, skip_channels=2, input_channels=3, **options)
+        (size, size, 3), num_scales=min(num_scales, 4), skip_channels=2, input_channels=3, **options)
     problem = fitting.hold_out(fitting.Problem(
         measurement, first_image=lambda values, seen: values, recorruption=fitting.Recorruption(noise.gaussian(0.1))),
         random.stream_key(0, "held_out"))
   else:
-    generator = hourglass_of(size, small, **options)
+    generator = generators.hourglass((size, size, 3), num_scales=num_scales, **options)
     problem = problem.replace(net_input=generator.sample_input(random.stream_key(0, "net_input")))
   return generator, problem
 
 
-def compile_steps(kind: str, size: int, *, small: bool, count: int = 1, **options: Any) -> Timed:
+def compile_steps(kind: str, size: int, *, num_scales: int = 6, length: int = 50, count: int = 1, kept=None,
+                  **options: Any) -> Timed:
   """Compile a stage of a noisy square RGB image.
 
   Args:
-    kind: dense or compacted (weight steps of the hourglass, the latter with a mask that keeps 5 %), mask (mask steps) or
-      recorrupted (the default's weight steps).
+    kind: dense or compacted (weight steps of the hourglass, the latter with a mask), mask (mask steps) or recorrupted (the
+      default's weight steps).
     size: side of the image, pixels.
-    small: whether the network is a small one.
+    num_scales: number of scales of the hourglass; the default's network has 4 at most.
+    length: steps of a chunk.
     count: number of images at once.
+    kept: mask of the kind compacted; None: the shipped one, or where none is shipped SynFlow's of 5 %.
     **options: options of the generator, such as conv.
   """
-  generator, problem = _pose(kind, size, small, options)
+  generator, problem = _pose(kind, size, num_scales, options)
   params, logits = generator.init(random.stream_key(0, "params"))
-  kept = masks.dense_mask(params)
+  if kind != "compacted":
+    kept = masks.dense_mask(params)
+  elif kept is None:
+    kept = files.read_bundled_mask(generator, params)[0] if num_scales in (5, 6) else (
+        masks.threshold(masks.synflow(generator.graph, params, 0.05), keep_fraction=0.05))
   if kind == "compacted":
-    kept = masks.threshold(masks.synflow(generator.graph, params, 0.05), keep_fraction=0.05) if small else (
-        files.read_bundled_mask(generator, params)[0])
     plan = fitting.plan_compaction(generator, kept, problem)
     params, kept, problem = fitting.compact(generator, plan, params, kept, problem)
   if kind == "mask":
@@ -80,7 +81,7 @@ def compile_steps(kind: str, size: int, *, small: bool, count: int = 1, **option
   mesh = parallel.image_mesh(jax.local_devices()[:1])
   cpu = jax.default_backend() == "cpu"
   program = fitting.compile_stage(stage._replace(num_steps=10 ** 9, evaluate=None), trainable, args, mesh=mesh,
-                                  length=2 if small else 50, use_scan=not (cpu and options.get("conv") == "lax"))
+                                  length=length, use_scan=not (cpu and options.get("conv") == "lax"))
   return Timed(program, program.init(trainable), args)
 
 
