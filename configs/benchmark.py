@@ -53,7 +53,7 @@ NETWORKS = ("learned mask (OES)", "dense (deep image prior)", "deep decoder, den
             "recorrupted, learned mask", "recorrupted, ensemble of 4")
 # Problems and networks of the presets of `inverse` alone.
 _OF_INVERSE = {"default": (PROBLEMS, ("recorrupted, dense",)),
-               "mask": ((DENOISING[0], DENOISING[2], *OPERATORS), ("recorrupted, dense", "recorrupted, learned mask")),
+               "mask": ((DENOISING[0], *OPERATORS), ("recorrupted, dense", "recorrupted, learned mask")),
                "ensemble": (DENOISING[:2], ("recorrupted, dense", "recorrupted, ensemble of 4")),
                "operators": (OPERATORS, ("dense (deep image prior)",))}
 # Most masks of these collapse: there is no learning rate to find; an ensemble has that of its members.
