@@ -38,6 +38,8 @@ def fixture_arguments(tmp_path, monkeypatch):
   for key, value in {"generator.num_scales": 1, "weights.num_steps": 60, "mask.num_steps": 20}.items():
     for changed in (fitting.RECORRUPTED, _methods.RECORRUPTED_MASK):
       monkeypatch.setitem(changed, key, value)
+  monkeypatch.setitem(fitting.RECORRUPTED_OPERATOR_PRESETS, "mri", {
+      **fitting.RECORRUPTED_OPERATOR_PRESETS["mri"], "generator.num_scales": 1, "weights.num_steps": 60})
   (tmp_path / "small.py").write_text(SMALL)
   return argparse.Namespace(config=str(tmp_path / "small.py"), folder=str(tmp_path / "runs"),
                             output=str(tmp_path / "record.json"), extends=None)
