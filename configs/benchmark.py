@@ -6,7 +6,8 @@ Presets: `:answer` (3 images of 64 x 64 pixels, 3 seeds), `:small` (1 image, 1 s
 1,000 weight steps in place of 1,500), `:tuned` (quick, whose runs it takes over, and a second table with the learning
 rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Of `inverse` alone: `:default` (the default
 against classical methods, no other network), `:mask` (with a learned mask), `:ensemble` (four of the default, denoising) and
-`:operators` (the dense net with the plain objective). Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in every preset.
+`:operators` (the dense net with the plain objective). Inverse problems have images of their own, 64 to 128 pixels wide, and
+three seeds in every preset.
 """
 
 from ml_collections import config_dict

@@ -133,13 +133,13 @@ def _run(config, base: pathlib.Path, rates: dict[str, float],
 def _score_denoisers(config, base: pathlib.Path, earlier: _earlier.Rows) -> list[dict[str, Any]]:
   """Score the classical denoisers, but for those whose rows an earlier record holds."""
   keys, rows = _cases.keys_of(config), []
-  names = list(dict.fromkeys((*(row["method"] for row in earlier.values() if row["method"] in denoisers.DENOISERS),
-                              *denoisers.available())))
-  for name in names:
+  for name in denoisers.DENOISERS:
     rows += _earlier.taken(earlier, keys, name)
-    lacking = _earlier.lacking(earlier, keys, name)
-    if lacking and name in denoisers.available():
-      rows += _denoiser_scores.score_cases(config, base / "classical", {key: {} for key in lacking}, [name])
+  together: dict[tuple[_cases.Key, ...], list[str]] = {}  # each case is read once for all that lack it
+  for name in denoisers.available():
+    together.setdefault(tuple(_earlier.lacking(earlier, keys, name)), []).append(name)
+  for lacking, names in together.items():
+    rows += _denoiser_scores.score_cases(config, base / "classical", {key: {} for key in lacking}, names)
   return rows
 
 
