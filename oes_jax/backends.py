@@ -25,5 +25,7 @@ BACKENDS = {"cpu": Backend("gemm", 1_000_000, 4), "gpu": _ACCELERATOR, "tpu": _A
 
 
 def choices_of(backend: str) -> Backend:
-  """Return the choices of a backend, a name that jax.default_backend() returns; of an unknown one those of an accelerator."""
-  return BACKENDS.get(backend, _ACCELERATOR)
+  """Return the choices of a backend, a name that jax.default_backend() returns; of an unknown one those of an accelerator, with
+  one image at once.
+  """
+  return BACKENDS.get(backend, _ACCELERATOR._replace(images_at_once=1))
