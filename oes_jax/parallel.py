@@ -72,6 +72,12 @@ def put(mesh: Mesh, tree: Any) -> Any:
       lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
 
 
+def shapes(mesh: Mesh, tree: Any) -> Any:
+  """Return the shapes of a batch of arrays or of shapes, laid out over the mesh."""
+  sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
 def rows(tree: Any) -> Any:
   """Return this process's rows of a batch as NumPy arrays; the inverse of `put`."""
   def collect(array):

@@ -13,6 +13,7 @@ from oes_jax.bench import _limits
 from oes_jax.bench import _noise
 from oes_jax.bench import _overlap
 from oes_jax.bench import _pages
+from oes_jax.bench import _pod
 from oes_jax.bench import _recorrupted_masks
 from oes_jax.bench import _schedule
 from oes_jax.bench import _shipped_mask
@@ -26,7 +27,7 @@ from oes_jax import runs
 # In the order of --help.
 _BENCHMARKS = (_steps, _schedule, _shipped_mask, _bundle, _time_to_quality, _compare, _transfer, _sparsity, _limits,
                _inverse, _noise, _density, _overlap, _spectrum, _pages, _batch,
-               _recorrupted_masks, _device)
+               _recorrupted_masks, _device, _pod)
 
 
 def main() -> None:

@@ -42,17 +42,15 @@ def _pose(kind: str, size: int, num_scales: int,
   return generator, problem
 
 
-def compile_steps(kind: str, size: int, *, num_scales: int = 6, length: int = 50, count: int = 1, kept=None,
-                  **options: Any) -> Timed:
-  """Compile a stage of a noisy square RGB image.
+def make_stage(kind: str, size: int, *, num_scales: int = 6, kept=None,
+               **options: Any) -> tuple[fitting.Stage, Any, tuple]:
+  """Return the stage of a noisy square RGB image, the tree that it starts from, and (frozen, problem, None, key data).
 
   Args:
     kind: dense or compacted (weight steps of the hourglass, the latter with a mask), mask (mask steps) or recorrupted (the
       default's weight steps).
     size: side of the image, pixels.
     num_scales: number of scales of the hourglass; the default's network has 4 at most.
-    length: steps of a chunk.
-    count: number of images at once.
     kept: mask of the kind compacted; None: the shipped one, or where none is shipped SynFlow's of 5 %.
     **options: options of the generator, such as conv.
   """
@@ -74,15 +72,43 @@ def compile_steps(kind: str, size: int, *, num_scales: int = 6, length: int = 50
     stage = fitting.weight_stage(generator, fitting.TrainWeights(**guard))
     trainable, frozen = masks.apply_mask(params, kept), kept
   key_data = jax.random.key_data(random.stream_key(0, stage.name))
-  def batch(tree):
-    return jax.tree.map(lambda leaf: jnp.stack([leaf] * count), tree)
-  trainable, frozen, problem, key_data = map(batch, (trainable, frozen, problem, key_data))
-  args = (frozen, problem, None, key_data)
+  return stage._replace(num_steps=10 ** 9, evaluate=None), trainable, (frozen, problem, None, key_data)
+
+
+def compile_steps(kind: str, size: int, *, length: int = 50, count: int = 1, **options: Any) -> Timed:
+  """Compile a stage of `make_stage` for this device.
+
+  Args:
+    kind: kind of steps.
+    size: side of the image, pixels.
+    length: steps of a chunk.
+    count: number of images at once.
+    **options: what `make_stage` takes beside.
+  """
+  stage, *trees = make_stage(kind, size, **options)
+  trainable, args = jax.tree.map(lambda leaf: jnp.stack([leaf] * count), trees)
   mesh = parallel.image_mesh(jax.local_devices()[:1])
   cpu = jax.default_backend() == "cpu"
-  program = fitting.compile_stage(stage._replace(num_steps=10 ** 9, evaluate=None), trainable, args, mesh=mesh,
-                                  length=length, use_scan=not (cpu and options.get("conv") == "lax"))
+  program = fitting.compile_stage(stage, trainable, args, mesh=mesh, length=length,
+                                  use_scan=not (cpu and options.get("conv") == "lax"))
   return Timed(program, program.init(trainable), args)
+
+
+def lower_steps(kind: str, size: int, mesh, *, length: int = 50, count: int = 1, **options: Any) -> jax.stages.Lowered:
+  """Lower a stage of `make_stage` for a mesh whose devices need not be there.
+
+  Args:
+    kind: kind of steps.
+    size: side of the image, pixels.
+    mesh: mesh of `parallel.image_mesh`.
+    length: steps of a chunk.
+    count: number of images at once on each device.
+    **options: what `make_stage` takes beside.
+  """
+  stage, *trees = make_stage(kind, size, **options)
+  batch = lambda leaf: jnp.broadcast_to(leaf, (count * mesh.size, *jnp.shape(leaf)))
+  shapes = jax.eval_shape(lambda trees: jax.tree.map(batch, trees), trees)
+  return fitting.lower_stage(stage, *shapes, mesh=mesh, length=length)
 
 
 def runner_of(timed: Timed) -> Callable[[], int]:

@@ -37,6 +37,8 @@ from oes_jax.fitting._presets import RECORRUPTED_OPERATOR_PRESETS
 from oes_jax.fitting._presets import RECORRUPTED_OPERATORS
 from oes_jax.fitting._program import compile_stage
 from oes_jax.fitting._program import Cost
+from oes_jax.fitting._program import cost_of
+from oes_jax.fitting._program import lower_stage
 from oes_jax.fitting._program import Program
 from oes_jax.fitting._recorruption import network_input
 from oes_jax.fitting._recorruption import Recorruption

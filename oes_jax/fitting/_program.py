@@ -61,6 +61,33 @@ class Program(NamedTuple):
       yield done, state, record, parallel.rows(sound)
 
 
+def _step_with(stage: _engine.Stage, score) -> Callable:
+  """Return a step of one image of a batch, whose key is laid out as its data."""
+  def step_with(state, frozen, problem, scored, key_data):
+    step = _engine.make_step(stage, None if scored is None else lambda image: score(scored, problem, image))
+    return step(state, frozen, problem, jax.random.wrap_key_data(key_data))
+  return step_with
+
+
+def lower_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, score=None) -> jax.stages.Lowered:
+  """Lower a chunk of steps in one loop over a batch of images, (num_steps, state, *args) -> (state, metrics, sound).
+
+  Nothing is computed, so that the mesh may be of devices that are not there (jax.experimental.topologies) and the trees
+  of shapes. Arguments are those of `compile_stage`, which compiles and describes it.
+  """
+  step = _step_with(stage, score)
+  def scanned(num_steps, before, *args):
+    state, record = _engine.run_steps(step, before, num_steps, length, *args)
+    state, sound = _keep_sound(before, state, record["loss"])
+    return state, record, sound
+  over = parallel.over_images(scanned, mesh, shared=1, donate=(1,))
+  return over.lower(np.int32(length), *parallel.shapes(mesh, (_initial_shapes(stage, trainable, mesh), *args)))
+
+
+def _initial_shapes(stage: _engine.Stage, trainable, mesh):
+  return jax.eval_shape(parallel.over_images(lambda tree: _engine.init_state(stage, tree), mesh), trainable)
+
+
 def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, score=None, use_scan: bool = True) -> Program:
   """Compile a stage over a batch of images.
 
@@ -71,7 +98,7 @@ def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, s
 
   Args:
     stage: stage of one image.
-    trainable: batch of trees to start from, for its shapes and layout.
+    trainable: batch of trees to start from, for its shapes.
     args: (frozen, problem, scored, key data), batches too; `scored` may be None. Unlike keys,
       jax.random.key_data can be laid out over processes.
     mesh: mesh of `parallel.image_mesh`.
@@ -81,11 +108,13 @@ def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, s
       it the steps are dispatched one by one.
   """
   init = parallel.over_images(lambda tree: _engine.init_state(stage, tree), mesh)
-  def step_with(state, frozen, problem, scored, key_data):
-    step = _engine.make_step(stage, None if scored is None else lambda image: score(scored, problem, image))
-    return step(state, frozen, problem, jax.random.wrap_key_data(key_data))
-  compiling = _compile_scanned if use_scan else _compile_dispatched
-  chunk, cost = compiling(step_with, init(trainable), args, mesh, length)
+  if use_scan:
+    lowered = lower_stage(stage, trainable, args, mesh=mesh, length=length, score=score)
+    compiled = lowered.compile()
+    chunk = lambda state, num_steps, *args: compiled(np.int32(num_steps), state, *args)
+    cost = cost_of(lowered, compiled)  # the body of a loop of unknown length is counted once
+  else:
+    chunk, cost = _compile_dispatched(_step_with(stage, score), init(trainable), args, mesh, length)
   def finished(state, frozen, problem, scored, key_data):
     del scored
     return _engine.finish(stage, state, frozen, problem, jax.random.wrap_key_data(key_data))
@@ -98,18 +127,6 @@ def compile_stage(stage: _engine.Stage, trainable, args, *, mesh, length: int, s
 def _unchanged(state, *args):
   del args
   return state
-
-
-def _compile_scanned(step, state, args, mesh, length):
-  def scanned(num_steps, before, *args):
-    state, record = _engine.run_steps(step, before, num_steps, length, *args)
-    state, sound = _keep_sound(before, state, record["loss"])
-    return state, record, sound
-  over = parallel.over_images(scanned, mesh, shared=1, donate=(1,))
-  lowered = over.lower(np.int32(length), state, *args)
-  compiled = lowered.compile()
-  chunk = lambda state, num_steps, *args: compiled(np.int32(num_steps), state, *args)
-  return chunk, _cost(lowered, compiled)  # the body of a loop of unknown length is counted once
 
 
 def _compile_dispatched(step, state, args, mesh, length):
@@ -125,7 +142,7 @@ def _compile_dispatched(step, state, args, mesh, length):
                           *records)
     state, sound = keep_sound(before, state, record["loss"])
     return state, record, sound
-  return dispatched, _cost(lowered, single)
+  return dispatched, cost_of(lowered, single)
 
 
 def _keep_sound(before: _engine.LoopState, state: _engine.LoopState, losses):
@@ -135,12 +152,13 @@ def _keep_sound(before: _engine.LoopState, state: _engine.LoopState, losses):
   return jax.tree.map(lambda old, new: jnp.where(sound, new, old), before, state), sound
 
 
-def _cost(lowered, compiled) -> Cost:
+def cost_of(lowered: jax.stages.Lowered, compiled: jax.stages.Compiled) -> Cost:
+  """Return the Cost of a step, of a chunk that was lowered and then compiled."""
   memory, nan = compiled.memory_analysis(), float("nan")
   peak = nan if memory is None else (
       memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
       - memory.alias_size_in_bytes)
   counted = compiled.cost_analysis() or {}
   # A GPU's matrix products are calls of libraries, which are counted before they have become that.
-  operations = counted if jax.default_backend() == "cpu" else lowered.cost_analysis() or {}
+  operations = lowered.cost_analysis() or {} if jax.default_backend() == "gpu" else counted
   return Cost(operations.get("flops", nan), peak, counted.get("bytes accessed", nan))

@@ -6,7 +6,7 @@ import logging
 import os
 import pathlib
 import shutil
-from typing import Any, Sequence
+from typing import Any, BinaryIO, Sequence
 
 import jax
 
@@ -16,17 +16,29 @@ from oes_jax.sweeps import _cases
 from oes_jax.sweeps import _plan
 
 RESULTS_FILE = "results.jsonl"
+_BLOCK = 4096  # bytes that are read at a time from the end; a line has some 600
 # Images of which a line holds the quality; a case need not have all of them.
 MEASURED = ("measurement", "last", "average", "guarded", "combined", "estimate")
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+  """Return where the last whole line of a file ends, in bytes; only what follows it is read."""
+  end = file.seek(0, os.SEEK_END)
+  while end:
+    start = max(0, end - _BLOCK)
+    file.seek(start)
+    found = file.read(end - start).rfind(b"\n")
+    if found >= 0:
+      return start + found + 1
+    end = start
+  return 0
 
 
 def append_result(folder: pathlib.Path, line: dict[str, Any]) -> None:
   """Add a line to results.jsonl, safe from other processes and from a kill at any moment."""
   with open(folder / RESULTS_FILE, "a+b") as file:
     fcntl.flock(file, fcntl.LOCK_EX)
-    file.seek(0)
-    content = file.read()
-    file.truncate(content.rfind(b"\n") + 1)  # a line that a kill has cut
+    file.truncate(_end_of_lines(file))  # a line that a kill has cut
     file.write(json.dumps(line).encode() + b"\n")
     file.flush()
     os.fsync(file.fileno())
