@@ -5,6 +5,7 @@ import logging
 
 import jax
 
+from oes_jax import backends
 from oes_jax import generators
 from oes_jax import operators
 from oes_jax import tiles
@@ -16,6 +17,11 @@ from oes_jax.runs._settings import Settings
 _TILE_SIDES = (2048, 1024, 512, 256)
 
 
+def _dtype_of(settings: Settings) -> str:
+  asked = settings.compute.dtype
+  return backends.choices_of(jax.default_backend()).dtype if asked == "auto" else asked
+
+
 def _generator_options(settings: Settings, shape, operator: operators.ForwardOperator,
                        num_scales: int | None = None) -> tuple:
   compute, asked = settings.compute, settings.generator
@@ -23,7 +29,8 @@ def _generator_options(settings: Settings, shape, operator: operators.ForwardOpe
   more = (("skip_channels", asked.skip_channels),) if asked.name == "skip_hourglass" else ()
   if asked.input == "measurement":
     more += (("input_channels", operators.count_first_image_channels(operator, shape)),)
-  return (asked.name, num_scales or asked.num_scales, asked.channels, more, conv, compute.precision, compute.dtype)
+  return (asked.name, num_scales or asked.num_scales, asked.channels, more, conv, compute.precision,
+          _dtype_of(settings))
 
 
 @functools.lru_cache(maxsize=256)
@@ -83,5 +90,5 @@ def need_of(generator: generators.Generator, shape, settings: Settings,
             operator: operators.ForwardOperator) -> _memory.Need:
   """Return the bytes that a run of a generator needs for a whole image (H, W, C)."""
   remembered = settings.weights.guard_window if settings.weights.guard == "variance" else 0
-  need = _memory.estimate_memory(generator, shape, shape, settings.compute.dtype, remembered)
+  need = _memory.estimate_memory(generator, shape, shape, _dtype_of(settings), remembered)
   return need._replace(per_image=need.per_image + operator.num_bytes)
