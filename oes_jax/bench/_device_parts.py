@@ -3,6 +3,7 @@
 import functools
 import gzip
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -23,6 +24,10 @@ Row = dict[str, Any]
 # How a network computes, by name: options of a generator.
 PRECISIONS: dict[str, dict[str, Any]] = {
     "tf32": {"precision": "default"}, "bfloat16": {"precision": "default", "dtype": "bfloat16"}, "float32": {"precision": "highest"}}
+# Flags of XLA that may spare a GPU the launching of kernels one by one, or choose others: the default captures parts of a step in CUDA
+# graphs; "+WHILE" whole loops; "=" nothing.
+_FLAGS = ("", "--xla_gpu_enable_command_buffer=", "--xla_gpu_enable_command_buffer=+WHILE",
+          "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL --xla_gpu_graph_min_graph_size=1", "--xla_gpu_enable_triton_gemm=false")
 # NVIDIA's data sheets of H100 SXM and H200 SXM, without sparsity: operations a second by precision, bytes a second.
 _LIMITS = {"NVIDIA H100 80GB HBM3": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 3.35e12),
            "NVIDIA H200": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 4.8e12)}
@@ -102,6 +107,28 @@ def count_images(small: bool, folder: pathlib.Path) -> Iterator[Row]:
           continue
         yield {**place, "steps": num_steps[kind], "images an hour": 3600 * count * found / num_steps[kind],
                "gigabytes held": timed.program.cost.peak_bytes / 1e9}
+
+
+def time_default_step(small: bool) -> float:
+  """Return the default's weight steps a second."""
+  timed = _timed_steps.compile_steps("recorrupted", 32 if small else 256, **_sizes(small))
+  return _timed_steps.steps_a_second({"": _timed_steps.runner_of(timed)})[""]
+
+
+def compare_flags(small: bool, folder: pathlib.Path) -> Iterator[Row]:
+  """Steps a second of the default's weight stage under flags of XLA, each in a process of its own."""
+  del folder
+  without = None
+  for flags in _FLAGS[:2] if small else _FLAGS:
+    done = subprocess.run(
+        [sys.executable, "-c", f"from oes_jax.bench import _device_parts as p; print(p.time_default_step({small}))"],
+        env={**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}, capture_output=True, text=True, check=False)
+    if done.returncode:
+      yield {"flags": flags, "error": done.stderr.strip()[-300:]}
+      continue
+    found = float(done.stdout.split()[-1])
+    without = without if flags else found
+    yield {"flags": flags or "none", "steps a second": found, "to none": found / without if without else None}
 
 
 def relative_difference(tree, reference) -> float:
@@ -219,5 +246,5 @@ def profile(small: bool, folder: pathlib.Path) -> Iterator[Row]:
 
 # Name: (the part, the share of the time that it may take). The most valuable first.
 PARTS: dict[str, tuple[Callable[[bool, pathlib.Path], Iterator[Row]], float]] = {
-    "default": (run_default, 0.2), "steps": (time_steps, 0.35), "images": (count_images, 0.2), "equality": (check_equality, 0.05),
-    "paper": (run_paper, 0.15), "profile": (profile, 0.05)}
+    "default": (run_default, 0.2), "steps": (time_steps, 0.3), "images": (count_images, 0.15), "equality": (check_equality, 0.05),
+    "paper": (run_paper, 0.15), "flags": (compare_flags, 0.1), "profile": (profile, 0.05)}

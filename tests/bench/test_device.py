@@ -41,7 +41,7 @@ def test_parts_end_in_time_and_failures_leave_the_others(tmp_path, monkeypatch):
   assert [part["part"] for part in record["parts"]] == list(_device_parts.PARTS)
   assert record["parts"][0]["state"] == "failed" and record["parts"][1]["table"].startswith("| size |")
   assert {"driver", "python", "versions", "device", "backend"} <= record.keys()
-  assert allowed["default"] == pytest.approx(20) and allowed["steps"] == pytest.approx(35 + 10)  # what one leaves the next has
+  assert allowed["default"] == pytest.approx(20) and allowed["steps"] == pytest.approx(30 + 10)  # what one leaves the next has
   assert sum(share for _, share in _device_parts.PARTS.values()) == pytest.approx(1)
 
 

@@ -23,11 +23,12 @@ TINY = {
 
 def _start(folder, share):
   """Start a share; one that is started again goes on with its log."""
+  kept = {name: value for name, value in os.environ.items() if name != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
   with open(folder.parent / f"share_{share}.log", "a", encoding="utf-8") as log:
     return subprocess.Popen(
         [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/sweep.py'}", f"--workdir={folder}",
          f"--shard={share}/{NUM_SHARES}", *(f"--config.{key}={value}" for key, value in TINY.items())],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=folder.parent, stdout=log, stderr=subprocess.STDOUT)
+        env={**kept, "PYTHONPATH": str(ROOT)}, cwd=folder.parent, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _lines(folder):
@@ -36,7 +37,12 @@ def _lines(folder):
 
 
 def _run(folder, draws=None):
-  """Run all shares to their end (1: some mask has collapsed); where there are draws, kill some share whenever a random number of cases more is done."""
+  """Run all shares to their end (1: some mask has collapsed); return how many were killed.
+
+  Args:
+    folder: the sweep's folder.
+    draws: random numbers: some share is killed soon after each of some numbers of cases is done; None: none is.
+  """
   folder.parent.mkdir(exist_ok=True)
   shares = {share: _start(folder, share) for share in range(NUM_SHARES)}
   kills = NUM_KILLS if draws else 0
