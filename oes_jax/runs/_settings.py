@@ -130,8 +130,8 @@ class ComputeSettings(settings.Settings):
       "default", "Matrix product precision: default, high or highest. On GPU and TPU the default is TF32 or bfloat16; "
       "on CPU all are float32.", choices=("default", "high", "highest"))
   dtype: str = settings.setting(
-      "float32", "Type of the factors and products of every convolution: float32, bfloat16 (half the traffic on GPU "
-      "and TPU) or auto (by backend). Weights, norms and the image stay float32.",
+      "float32", "Type of the factors and products of every convolution: float32, bfloat16 (for GPU "
+      "and TPU; not measured there) or auto (by backend). Weights, norms and the image stay float32.",
       choices=("auto", "float32", "bfloat16"))
   tile: int | None = settings.setting(
       None, "Largest side of a tile, in pixels. None: the whole image where its memory suffices, else the largest "
