@@ -4,6 +4,25 @@ import numpy as np
 from scipy import ndimage
 
 
+# Where a value lies so many times the range of all others away from them, it stands for no data.
+_FAR = 5
+
+
+def _find_fill(values: np.ndarray, smooth: np.ndarray) -> tuple[float, int] | None:
+  """Return (value, how many hold it) where the smallest or largest value fills a block and lies far from all others.
+
+  Args:
+    values: [H, W, C].
+    smooth: their 3 x 3 median, which isolated pixels do not reach.
+  """
+  for value, reached in ((values.min(), smooth.min()), (values.max(), smooth.max())):
+    rest = values[values != value].astype(np.float64)
+    spread = np.ptp(rest) if rest.size else 0.0
+    if value == reached and spread > 0 and np.min(np.abs(rest - float(value))) > _FAR * spread:
+      return value.item(), values.size - rest.size
+  return None
+
+
 def intensity_range(values: np.ndarray, override: tuple[float, float] | None = None):
   """Return (low, high), the values that map to 0 and 1, from the measurement alone.
 
@@ -12,7 +31,7 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
   the generator's sigmoid cannot reach 0 or 1.
 
   Raises:
-    ValueError: the data hold one value only, or `override` is not increasing.
+    ValueError: the data hold one value only, or one that fills a block far from all others, or `override` is not increasing.
   """
   if override is not None:
     low, high = (float(v) for v in override)
@@ -29,6 +48,11 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
     info = np.iinfo(values.dtype)
     return float(info.min), float(info.max)
   smooth = ndimage.median_filter(values.astype(np.float64), size=(3, 3, 1), mode="nearest")
+  fill = _find_fill(values, smooth)
+  if fill is not None:
+    raise ValueError(f"the measurement holds {fill[0]:g} in {fill[1]} places, far from all other values: it seems to stand for "
+                     "lost pixels, and would stretch the range. Restore with operator.name=inpainting and an operator.mask that "
+                     "is 0 there, or set range= if this is meant.")
   low, high = float(smooth.min()), float(smooth.max())
   if low == high:
     low, high = float(values.min()), float(values.max())

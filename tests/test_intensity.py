@@ -48,6 +48,27 @@ def test_from_unit_inverts_to_unit_of_other_floats(dtype):
   np.testing.assert_allclose(inverse, values, rtol=1e-14)
 
 
+@pytest.mark.parametrize("fill, dtype", [(-9999, np.float32), (-32768, np.int16), (1e20, np.float64)])
+def test_a_value_that_fills_a_block_far_from_all_others_is_refused(fill, dtype):
+  values = np.random.default_rng(0).normal(150, 20, (20, 24, 1)).astype(dtype)
+  expected = intensity.intensity_range(values)
+  hot = values.copy()
+  hot[5, 7] = fill
+  np.testing.assert_allclose(intensity.intensity_range(hot), expected, rtol=0.05)  # isolated ones do not count
+  values[:5, :7] = fill
+  with pytest.raises(ValueError, match=rf"holds {fill:g} in 35 places, far from all other values.*operator.mask.*range="
+                     .replace("+", r"\+")):
+    intensity.intensity_range(values)
+  assert intensity.intensity_range(values, (0, 300)) == (0, 300)
+
+
+@pytest.mark.parametrize("background", [0.0, 100.0])
+def test_a_background_of_one_value_is_no_fill(background):
+  values = np.random.default_rng(0).normal(150, 20, (20, 24, 1))
+  values[:5] = background
+  assert intensity.intensity_range(values)[1] > 150
+
+
 @pytest.mark.parametrize("limits, values, unit", [
     ((0., 255.), [0, 51, 255], [0., 0.2, 1.]),
     ((-10., 10.), [-10, 0, 5], [0., 0.5, 0.75]),

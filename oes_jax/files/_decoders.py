@@ -13,6 +13,7 @@ import png
 import tifffile
 
 from oes_jax.files import _dicom
+from oes_jax.files import _tiff_frames
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What the decoders were seen to raise for truncated, damaged or foreign content, or where a package is missing.
@@ -47,15 +48,16 @@ def _read_png_16(data: bytes):
 
 def _read_tiff(data: bytes, number: int | None):
   with tifffile.TiffFile(io.BytesIO(data)) as file:
-    if number is None and len(file.pages) != 1 or number is not None and number >= len(file.pages):
-      raise ValueError(f"it holds {len(file.pages)} pages; allowed: one of them, as NAME@0 and so on")
-    page = file.pages[number or 0]
+    count = _tiff_frames.count_frames(file)
+    if number is None and count != 1 or number is not None and number >= count:
+      raise ValueError(f"it holds {count} pages ({_tiff_frames.axes_of(file)}); allowed: one of them, as NAME@0 and so on")
+    page = file.pages[number or 0] if len(file.pages) > 1 else file.pages[0]
     colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
     if page.photometric not in colours:
       raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
                        "MINISBLACK or RGB")
-    values = page.asarray()
-    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
+    values = _tiff_frames.read_frame(file, number or 0)
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3 and count == len(file.pages):
       values = np.moveaxis(values, 0, -1)
     kinds = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
     alpha = (bool(page.extrasamples) and page.extrasamples[0] in kinds and values.ndim == 3

@@ -10,10 +10,10 @@ import numpy as np
 
 
 def read_arrays(path: str) -> tuple[dict[str, np.ndarray], str]:
-  """Return (arrays by name, sha256 of the file) of an NPZ file of finite values.
+  """Return (arrays by name, sha256 of the file) of an NPZ file.
 
   Raises:
-    ValueError: it does not exist, is no NPZ file, is damaged, or holds NaN, infinite values or no numbers.
+    ValueError: it does not exist, is no NPZ file, or is damaged.
   """
   if not pathlib.Path(path).is_file():
     raise ValueError(f"data.source={path!r} does not exist or is not a file.")
@@ -21,9 +21,6 @@ def read_arrays(path: str) -> tuple[dict[str, np.ndarray], str]:
   try:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
       arrays = {name: file[name] for name in file.files}
-    for name, array in arrays.items():
-      if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinite values")
   except (ValueError, TypeError, AttributeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile,
           zlib.error) as error:
     raise ValueError(f"data.source={path!r} cannot be read as a scan: {error}.") from error

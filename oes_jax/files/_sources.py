@@ -10,6 +10,7 @@ import tifffile
 
 from oes_jax.files import _dicom
 from oes_jax.files import _tfds
+from oes_jax.files import _tiff_frames
 
 # Images inside the scikit-image wheel: no download. See its data/README.txt for their licences.
 BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass",
@@ -37,7 +38,7 @@ def _pages_of(source: str) -> list[str]:
     return [source]
   try:
     with tifffile.TiffFile(source) as file:
-      count = len(file.pages)
+      count = _tiff_frames.count_frames(file)
   except (tifffile.TiffFileError, OSError, ValueError, struct.error):
     return [source]  # reading it says what is wrong
   return [source] if count == 1 else [f"{source}@{page}" for page in range(count)]

@@ -25,6 +25,7 @@ from oes_jax.operators._named import angles_of
 from oes_jax.operators._named import FAMILIES
 from oes_jax.operators._named import Family
 from oes_jax.operators._named import make_operator
+from oes_jax.operators._named import read_scan
 from oes_jax.operators._noise_level import estimate_noise_level
 from oes_jax.operators._noise_level import noise_warnings
 from oes_jax.operators._noise_level import NoiseLevel

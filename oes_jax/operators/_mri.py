@@ -156,10 +156,25 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
       noise_level=lambda op_params, values: outermost_noise(op_params[1], values), plug_and_play=(0.23, 0.4))
 
 
-def read_scan(arrays) -> _scan.Scan:
-  """Read kspace and coil_maps, complex [coils, H, W]; sampling [H, W] or [W], else what is not 0 in kspace.
+def _peaks_at_corners(space: np.ndarray) -> bool:
+  """Whether k-space [coils, H, W] has more energy in its corners than in as many samples around the middle."""
+  energy = np.sum(np.abs(space) ** 2, 0)
+  height, width = (max(1, side // 16) for side in energy.shape)
+  def middle(plane):
+    top, left = plane.shape[0] // 2, plane.shape[1] // 2
+    return plane[top - height:top + height, left - width:left + width].sum()
+  return bool(middle(np.fft.fftshift(energy)) > middle(energy))
 
-  The zero frequency lies in the middle, and transforms are orthonormal.
+
+def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan:
+  """Read kspace and coil_maps, complex [coils, H, W], whose transforms are orthonormal.
+
+  Where it is not 0, sampling [H, W] or [W] says what was measured; without it mask does; without both, what is not 0 in kspace.
+
+  Args:
+    arrays: {name: array}.
+    centred: whether the zero frequency lies in the middle of kspace; else it lies in its corner. Masks lie as kspace does.
+    coil_axis: axis of the coils in both arrays: 0, or -1 where they are [H, W, coils].
 
   Raises:
     ValueError: an array has another shape than these.
@@ -167,9 +182,24 @@ def read_scan(arrays) -> _scan.Scan:
   space, maps = arrays["kspace"], arrays["coil_maps"]
   if space.ndim != 3 or maps.shape != space.shape:
     raise ValueError(f"kspace is {space.shape}, coil_maps {maps.shape}; allowed: the same [coils, H, W]")
-  sampling = arrays.get("sampling", np.any(space != 0, 0))
+  space, maps, remarks = np.moveaxis(space, coil_axis, 0), np.moveaxis(maps, coil_axis, 0), []
+  coils, height, width = space.shape
+  if coils > min(height, width):
+    remarks.append(f"kspace is read as {coils} coils of {height}x{width} samples, more coils than samples along a side; "
+                   f"where it is [H, W, coils], set operator.coil_axis={-1 - coil_axis}")
+  sampling = arrays.get("sampling", arrays.get("mask"))
+  if "sampling" in arrays and "mask" in arrays:
+    remarks.append("mask of the scan is not read, as it has sampling")
+  if not centred:
+    space = np.fft.fftshift(space, (-2, -1))
+    sampling = None if sampling is None else np.fft.fftshift(sampling)
+  if _peaks_at_corners(space):
+    remarks.append("kspace has more energy in its corners than around its middle, where its zero frequency is taken to lie; "
+                   f"where it lies elsewhere, set operator.centred={not centred}")
+  if sampling is None:
+    sampling = np.any(space != 0, 0)
   values = np.stack([space.real, space.imag], -1).astype(np.float32)
-  return _scan.Scan(values, (*space.shape[1:], 2), {"coils": maps.astype(np.complex64), "sampling": sampling})
+  return _scan.Scan(values, (height, width, 2), {"coils": maps.astype(np.complex64), "sampling": sampling}, tuple(remarks))
 
 
 def first_magnitude(operator: _operator.ForwardOperator, op_params, values) -> np.ndarray:

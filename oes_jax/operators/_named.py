@@ -26,8 +26,9 @@ class Family(NamedTuple):
     loses_pixels: whether a mask, which a measured file needs, says which pixels are lost.
     sigma: standard deviation of the noise that is simulated where none is named.
     finer: function of the settings: pixels of the image along a side of a measured one.
-    read_scan: function {name: array} -> Scan of measured arrays, or None.
+    read_scan: function (OperatorSettings, {name: array}) -> Scan of measured arrays, or None; see `read_scan`.
     arrays: names of the arrays that it needs.
+    optional: names of those that it reads where they are there.
     file_setting: name of the setting that may also be an array or a file, or None.
     names: values of that setting that are no file.
   """
@@ -39,8 +40,9 @@ class Family(NamedTuple):
   loses_pixels: bool = False
   sigma: float = 0.1
   finer: Callable[[Any], int] = lambda settings: 1
-  read_scan: Callable[[Any], _scan.Scan] | None = None
+  read_scan: Callable[[Any, Any], _scan.Scan] | None = None
   arrays: tuple[str, ...] = ()
+  optional: tuple[str, ...] = ()
   file_setting: str | None = None
   names: tuple[str, ...] = ()
 
@@ -86,6 +88,32 @@ def make_operator(settings, image_shape: Sequence[int], *, arrays: Mapping[str, 
   return FAMILIES[settings.name].make(settings, tuple(image_shape), arrays or {})
 
 
+def read_scan(settings, arrays: Mapping[str, np.ndarray]) -> _scan.Scan:
+  """Return the scan that measured arrays are, of an operator that reads scans; what it does not read it remarks.
+
+  Args:
+    settings: OperatorSettings.
+    arrays: {name: array}.
+
+  Raises:
+    ValueError: an array is missing, holds NaN or infinite values or no numbers, or has another shape than it should.
+  """
+  family = FAMILIES[settings.name]
+  missing = [name for name in family.arrays if name not in arrays]
+  if missing:
+    raise ValueError(f"it has no array {missing[0]!r}; allowed: {', '.join(family.arrays)}")
+  read = {name: np.asarray(arrays[name]) for name in (*family.arrays, *family.optional) if name in arrays}
+  for name, array in read.items():
+    if array.dtype.kind not in "biufc":
+      raise ValueError(f"{name} holds {array.dtype} values; allowed: numbers")
+    if not np.isfinite(array).all():
+      raise ValueError(f"{name} holds NaN or infinite values; allowed: finite ones")
+  scan = family.read_scan(settings, read)
+  unread = sorted(set(arrays) - set(read))
+  remarks = (f"{', '.join(unread)} of the scan {'is' if len(unread) == 1 else 'are'} not read",) if unread else ()
+  return scan._replace(remarks=scan.remarks + remarks)
+
+
 _OF_SCANS = {"mri": _mri.mri, "tomography": _tomography.tomography}
 FAMILIES = {
     "identity": Family(lambda settings, shape, arrays: _operator.identity(shape), "the measurement itself",
@@ -102,10 +130,12 @@ FAMILIES = {
         lambda settings, shape, arrays: _mri.mri(
             shape, coils=_mri.simulated_coils(shape, settings.coils), acceleration=settings.acceleration,
             centre=settings.centre),
-        "zero-filled", is_complex=True, read_scan=_mri.read_scan, arrays=("kspace", "coil_maps")),
+        "zero-filled", is_complex=True, arrays=("kspace", "coil_maps"), optional=("sampling", "mask"),
+        read_scan=lambda settings, arrays: _mri.read_scan(arrays, centred=settings.centred, coil_axis=settings.coil_axis)),
     "tomography": Family(
         lambda settings, shape, arrays: _tomography.tomography(shape, angles=angles_of(settings)),
-        "filtered back-projection", read_scan=_tomography.read_scan, arrays=("sinogram", "angles", "shape")),
+        "filtered back-projection", arrays=("sinogram", "angles", "shape"),
+        read_scan=lambda settings, arrays: _tomography.read_scan(arrays, angle_unit=settings.angle_unit)),
     "fourier_rows": Family(lambda settings, shape, arrays: _compressed_sensing.fourier_rows(shape, share=settings.rows)),
     "gaussian_rows": Family(lambda settings, shape, arrays: _compressed_sensing.gaussian_rows(shape, share=settings.rows)),
 }

@@ -52,6 +52,12 @@ class OperatorSettings(settings.Settings):
   angles: int = settings.setting(
       60, "Angles of tomography, evenly over 180 degrees.", allowed="a whole number from 1 to 10,000",
       test=lambda v: 1 <= v <= 10_000)
+  angle_unit: str = settings.setting(
+      "degrees", "Unit of the angles of measured tomography: degrees or radians.", choices=("degrees", "radians"))
+  centred: bool = settings.setting(
+      True, "Whether the zero frequency lies in the middle of the measured k-space of mri; else it lies in its corner.")
+  coil_axis: int = settings.setting(
+      0, "Axis of the coils in the measured k-space and coil maps of mri.", allowed="0 or -1", test=lambda v: v in (0, -1))
   rows: float = settings.setting(
       0.3, "Measured values of fourier_rows and gaussian_rows to pixels.", allowed="a number in (0, 1]",
       test=lambda v: 0 < v <= 1)

@@ -135,8 +135,12 @@ def _pixel_in_detectors(offset, ray, sine, cosine, samples):
   return [sum(seen(offset + detector, jnp.round(ray) + sample) for sample in (-1, 0, 1)) for detector in (-1, 0, 1)]
 
 
-def read_scan(arrays) -> _scan.Scan:
-  """Read sinogram [detectors, angles] or [detectors, angles, C], angles [angles] in degrees, and shape (H, W).
+def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
+  """Read sinogram [detectors, angles] or [detectors, angles, C], angles [angles], and shape (H, W).
+
+  Args:
+    arrays: {name: array}.
+    angle_unit: unit of the angles, "degrees" or "radians".
 
   Raises:
     ValueError: an array has another shape than these.
@@ -151,4 +155,10 @@ def read_scan(arrays) -> _scan.Scan:
   if values.shape[:2] != (detectors, angles.size):
     raise ValueError(f"sinogram is {sinogram.shape}; allowed for an image of {height}x{width}, with {angles.size} "
                      f"angles: [{detectors}, {angles.size}], as radon(image, angles, circle=False) gives")
-  return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles})
+  remarks = ()
+  if angle_unit == "radians":
+    angles = np.degrees(angles)
+  elif angles.size >= 8 and 0 < np.ptp(angles) <= 2 * np.pi:
+    remarks = (f"{angles.size} angles lie within {np.ptp(angles):.3g} degrees; where they are in radians, set "
+               "operator.angle_unit=radians",)
+  return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles}, remarks)

@@ -29,38 +29,32 @@ def _read_scan(settings: Settings, given: Given) -> operators.Scan:
     raise ValueError(f"{given.name} is a dictionary, which operator={operator!r} does not read; allowed: an array.")
   if settings.operator.simulate:
     raise ValueError(f"operator.simulate=True does not go with {given.name}, the arrays of a scan; allowed: False.")
-  missing = [key for key in family.arrays if key not in given.measurement]
-  if missing:
-    raise ValueError(f"{given.name} has no array {missing[0]!r}; allowed for operator={operator!r}: "
-                     f"{', '.join(family.arrays)}.")
   arrays = {key: _given.as_array(value, f"{given.name}[{key!r}]", kinds="biufc")
-            for key, value in given.measurement.items()}
-  for key, array in arrays.items():
-    if not np.isfinite(array).all():
-      raise ValueError(f"{given.name}[{key!r}] holds NaN or infinite values; allowed: finite ones.")
+            for key, value in given.measurement.items() if key in (*family.arrays, *family.optional)}
   try:
-    return family.read_scan(arrays)
+    return operators.read_scan(settings.operator, {**given.measurement, **arrays})
   except (ValueError, TypeError, AttributeError) as error:
     raise ValueError(f"{given.name} cannot be read as a scan: {error}.") from error
 
 
 def _read(settings: Settings, given: Given, simulated: bool):
-  """Return (operator, picture, scan or None)."""
+  """Return (operator, picture, scan or None, remarks)."""
   own = given.operator
   if own is not None:
     if own.measures_image or simulated:
-      return own, _own_operator.read_picture(settings, given, simulated), None
-    return own, *_own_operator.read_scan(settings, given)
+      return own, _own_operator.read_picture(settings, given, simulated), None, ()
+    return own, *_own_operator.read_scan(settings, given), ()
   if isinstance(given.measurement, Mapping):
     scan = _read_scan(settings, given)
     operator = operators.make_operator(settings.operator, scan.image_shape, scan=scan)
-    return operator, _data.scan_picture(operator, scan), scan
+    return operator, _data.scan_picture(operator, scan), scan, scan.remarks
   arrays = {key: _plane(settings, key, array) for key, array in given.arrays.items()} or _build.read_planes(settings)
   lost = _build.family_of(settings).loses_pixels and "mask" in arrays and not simulated
   picture = _given.as_picture(given.measurement, given.name, finite=not lost,
                               hint="; or operator='inpainting' with a mask that is 0 where they are")
   picture = _build.fill_lost(settings, picture, arrays["mask"], given.name) if lost else picture
-  return _named_operator(settings, given.name, arrays, picture.values.shape, simulated), picture, None
+  remarks = _build.remark_mask(arrays["mask"]) if lost else ()
+  return _named_operator(settings, given.name, arrays, picture.values.shape, simulated), picture, None, remarks
 
 
 def _plane(settings: Settings, key: str, value: Any) -> np.ndarray:
@@ -141,7 +135,7 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   settings = settings._replace(data=dataclasses.replace(
       settings.data, source=given.name, truth=None if given.truth is None else f"truth{given.place}"))
   simulated = bool(settings.operator.simulate)
-  operator, picture, scan = _read(settings, given, simulated)
+  operator, picture, scan, remarks = _read(settings, given, simulated)
   limits = (0.0, 1.0)  # what an operator of the caller's acts on
   if given.operator is None or scan is None:
     limits = _data.choose_limits(settings, picture.values, given.name, is_complex=operator.is_complex)
@@ -149,7 +143,8 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   truth = picture.values if simulated else None
   if given.truth is not None:
     truth = _read_truth(given, picture, whole)
-  data = _data.Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, scan, given.loss)
+  data = _data.Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, scan, given.loss,
+                    remarks)
   _check(settings, given, data, whole)
   with _errors.named("mask", {"16x16 with 1 channel": f"16x16 with 1 channel ({given.name})",
                               "a smaller data.crop": f"a smaller {given.name}"}):

@@ -97,25 +97,36 @@ def loses_measured_pixels(settings: Settings, simulated: bool) -> bool:
   return family_of(settings).loses_pixels and not simulated and _file_of(settings) is not None
 
 
-def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray | None = None,
-              name: str | None = None) -> files.Picture:
+def remark_mask(mask: np.ndarray) -> tuple[str, ...]:
+  """Return lines that say what in a mask of lost pixels, [H, W], looks as if it was meant otherwise."""
+  count = np.unique(mask).size
+  if count <= 2:
+    return ()
+  low = (mask != 0) & (mask < mask.max() / 2)
+  return (f"operator.mask holds {count} values, of which all but 0 count as measured, those of {low.sum()} pixels below half of "
+          "the largest too; where it was compressed or smoothed, make it 0 and 1 first",)
+
+
+def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray, name: str | None = None) -> files.Picture:
   """Put the nearest measured pixel where a mask says that one is lost: a file may hold anything there.
 
   Args:
     settings: all settings.
     picture: image with lost pixels.
-    mask: [H, W], 0 where a pixel is lost; None: the file that operator.mask names.
+    mask: [H, W], 0 where a pixel is lost.
     name: what the image is called in messages; None: data.source.
 
   Raises:
-    ValueError: the mask has another shape, or a measured pixel is not finite.
+    ValueError: the mask has another shape, a measured pixel is not finite, or only the lost pixels differ.
   """
-  seen = (_read_plane(settings, "mask") if mask is None else mask) != 0
+  seen, named = mask != 0, f"={settings.operator.mask!r}" if settings.operator.mask else ""
   if seen.shape != picture.values.shape[:2] or not seen.any():
-    named = f"={settings.operator.mask!r}" if mask is None else ""
     raise ValueError(f"operator.mask{named} is {seen.shape} with {seen.sum()} measured pixels, the "
                      f"image {picture.values.shape[:2]}; allowed: its shape, not 0 everywhere.")
   measured = picture.values[seen]
+  if np.all(measured == measured[0]) and not np.all(picture.values[~seen] == measured[0]):
+    raise ValueError(f"operator.mask{named}: all measured pixels hold {measured[0].tolist()}, and the lost ones do not, so that "
+                     "it looks inverted; allowed: 0 where pixels are lost.")
   if not np.isfinite(measured).all():
     name = name or f"data.source={settings.data.source!r}"
     raise ValueError(f"{name} holds NaN or infinite values that are measured; allowed: finite ones, or 0 there in "
@@ -172,10 +183,7 @@ def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:
                      f"does not read; allowed: {allowed}.")
   arrays, digest = files.read_arrays(source)
   try:
-    missing = [name for name in family.arrays if name not in arrays]
-    if missing:
-      raise ValueError(f"it has no array {missing[0]!r}; allowed: {', '.join(family.arrays)}")
-    return family.read_scan(arrays), digest
+    return operators.read_scan(settings.operator, arrays), digest
   except (ValueError, TypeError, AttributeError) as error:
     raise ValueError(f"data.source={source!r} cannot be read as a scan: {error}.") from error
 

@@ -29,6 +29,7 @@ class Data:
     scan: arrays that were measured, or None where the picture was.
     loss: noise.Noise or function (predicted, measured) -> loss of every value, in place of the noise model's fit; or
       None.
+    remarks: lines that say what was not read, and what looks as if it was meant otherwise.
   """
   picture: files.Picture
   limits: tuple[float, float]
@@ -38,6 +39,7 @@ class Data:
   operator: operators.ForwardOperator
   scan: operators.Scan | None
   loss: Any = None
+  remarks: tuple[str, ...] = ()
 
   @property
   def sigma(self) -> float:
@@ -88,21 +90,25 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
   """Return (data, shape of the image, checksums of what was read)."""
   read = _build.read_scan(settings)
   simulated = _build.is_simulated(settings, files.is_bundled(settings.data.source))
-  lost = _build.loses_measured_pixels(settings, simulated)
+  lost, remarks = _build.loses_measured_pixels(settings, simulated), ()
   if read is not None:
+    remarks = read[0].remarks
     operator = _build.make_operator(settings, read[0].image_shape, False, read[0])
     picture = scan_picture(operator, *read)
   else:
     picture = files.read_picture(
         settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost)
-    picture = _build.fill_lost(settings, picture) if lost else picture
+    if lost:
+      mask = _build.read_planes(settings)["mask"]
+      picture, remarks = _build.fill_lost(settings, picture, mask), _build.remark_mask(mask)
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
                          is_complex=_build.family_of(settings).is_complex)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
   if read is None:
     operator = _build.make_operator(settings, whole, simulated)
-  data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0])
+  data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0],
+              remarks=remarks)
   return data, whole, {
       "source": picture.digest, "truth": truth_digest, "operator": _build.operator_digest(settings),
       "mask": files.mask_file_digest(settings.mask.source, settings.mask.path)}

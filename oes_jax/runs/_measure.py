@@ -67,6 +67,8 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
   """
   data, asked = job.data, job.settings.noise
   operator = data.operator
+  for text in data.remarks:
+    warn(f"{job.settings.data.source}: {text}")
   truth = None if data.truth is None else fitting.to_image(operator, np.asarray(
       intensity.to_unit(data.truth, data.limits), jnp.result_type(float)))
   op_params = op_params_of(job.settings, operator)

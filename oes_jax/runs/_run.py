@@ -138,7 +138,7 @@ def tile_job(job: Job, number: int, measurement: _measure.Measurement, place) ->
       job.data.picture, values=np.asarray(measurement.values[place]), alpha=None, squeezed=False, suffix=".npy")
   truth = None if measurement.truth is None else np.asarray(measurement.truth[place])
   data = dataclasses.replace(job.data, picture=picture, truth=truth, limits=(0.0, 1.0), simulated=False,
-                             operator=operators.identity(job.shape))
+                             operator=operators.identity(job.shape), remarks=())
   settings = job.settings
   if measurement.noise_level is not None:
     settings = settings._replace(fit=dataclasses.replace(settings.fit, sigma=measurement.noise_level.sigma))
@@ -154,7 +154,14 @@ def _describe_measurement(job: Job) -> str:
     return f"{name}, simulated {model} noise, {strength or 'none'}"
   sigma = _estimate_sigma(job) if model == "gaussian" else None
   own = "" if sigma is None else f"; its own seems to be about {sigma:.3f} of the range"
-  return f"{name}, no noise added{own}"
+  return f"{name}{_describe_lost(job)}, no noise added{own}"
+
+
+def _describe_lost(job: Job) -> str:
+  """Say how many pixels are lost, of an image that loses some."""
+  operator = job.data.operator
+  seen = operator.seen(_measure.op_params_of(job.settings, operator)) if operator.measures_image else None
+  return "" if seen is None else f", {100 * (1 - np.mean(seen)):.3g} % of the pixels lost"
 
 
 def _estimate_sigma(job: Job) -> float | None:

@@ -97,6 +97,22 @@ def test_collection_without_a_clear_content_names_the_source(folder, source, rea
     sources.list_sources(source)
 
 
+@pytest.mark.parametrize("axes, shape", [("ZYX", (3, 6, 5)), ("TZCYX", (2, 3, 2, 6, 5)), ("ZYXS", (3, 6, 5, 3))])
+def test_the_planes_of_a_tiff_file_with_a_single_page_are_images_too(tmp_path, axes, shape):
+  stack = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8 if axes.endswith("S") else np.uint16)
+  path = str(tmp_path / "stack.tif")
+  tifffile.imwrite(path, stack, imagej=True, truncate=True, metadata={"axes": axes})
+  with tifffile.TiffFile(path) as file:
+    assert len(file.pages) == 1
+  planes = stack.reshape(-1, *shape[-3:] if axes.endswith("S") else shape[-2:])
+  assert sources.list_sources(path) == [f"{path}@{number}" for number in range(len(planes))]
+  for number, plane in enumerate(planes):
+    values = pictures.read_picture(f"{path}@{number}").values
+    np.testing.assert_array_equal(values if axes.endswith("S") else values[..., 0], plane)
+  with pytest.raises(ValueError, match=rf"holds {len(planes)} pages \(.*Y 6, X 5.*\); allowed: one of them"):
+    pictures.read_picture(path)
+
+
 def test_the_pages_of_a_tiff_file_are_images_of_their_own(tmp_path):
   pages = np.random.default_rng(0).integers(0, 2 ** 16, (3, 6, 5)).astype(np.uint16)
   path = str(tmp_path / "stack.tif")
@@ -108,5 +124,5 @@ def test_the_pages_of_a_tiff_file_are_images_of_their_own(tmp_path):
   for number, source in enumerate(sources.list_sources(path)):
     np.testing.assert_array_equal(pictures.read_picture(source).values[..., 0], pages[number])
   for source in (f"{path}@3", path):
-    with pytest.raises(ValueError, match="holds 3 pages; allowed: one of them, as NAME@0"):
+    with pytest.raises(ValueError, match="holds 3 pages .*; allowed: one of them, as NAME@0"):
       pictures.read_picture(source)

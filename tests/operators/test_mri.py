@@ -1,5 +1,7 @@
 """Magnetic resonance imaging: energy, lines, complex images and scans."""
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,6 +53,41 @@ def test_a_scan_is_read_and_its_first_magnitude_is_the_image(rng):
   assert operators.mri(scan.image_shape, **scan.given).init(rng)[1].mean() == 0.5
   with pytest.raises(ValueError, match=r"kspace is \(3, 12, 16\), coil_maps \(2, 12, 16\)"):
     _mri.read_scan({"kspace": space, "coil_maps": COILS[:2]})
+
+
+def _layouts():
+  image = np.exp(1j * operators.smooth_phase((12, 16))) * np.linspace(1, 2, 16)
+  space = np.asarray(operators.centred_fft(COILS * image))
+  last = lambda array: np.moveaxis(array, 0, -1)
+  lines = np.arange(16) % 2
+  corner = np.fft.ifftshift(space, (-2, -1))
+  return space, {
+      "as it is": ({"kspace": space, "coil_maps": COILS}, {}),
+      "coils last": ({"kspace": last(space), "coil_maps": last(COILS)}, {"coil_axis": -1}),
+      "corner": ({"kspace": corner, "coil_maps": COILS}, {"centred": False}),
+      "corner, mask": ({"kspace": corner, "coil_maps": COILS, "mask": np.fft.ifftshift(lines)}, {"centred": False}),
+      "mask": ({"kspace": space, "coil_maps": COILS, "mask": lines}, {})}
+
+
+@pytest.mark.parametrize("name", list(_layouts()[1]))
+def test_a_scan_in_any_layout_is_read_as_the_setting_says(rng, name):
+  space, layouts = _layouts()
+  arrays, options = layouts[name]
+  scan = _mri.read_scan(arrays, **options)
+  assert scan.remarks == ()
+  np.testing.assert_array_equal(operators.to_complex(jnp.asarray(scan.values)), space.astype(np.complex64))
+  assert operators.mri(scan.image_shape, **scan.given).init(rng)[1].mean() == (0.5 if "mask" in name else 1)
+
+
+@pytest.mark.parametrize("name, said", [("corner", "more energy in its corners.* set operator.centred=False"),
+                                        ("coils last", "12 coils of 16x3 samples.* set operator.coil_axis=-1")])
+def test_a_scan_that_looks_as_if_it_had_another_layout_is_remarked(name, said):
+  assert re.search(said, _mri.read_scan(_layouts()[1][name][0]).remarks[0])
+
+
+def test_of_two_masks_of_a_scan_one_is_said_not_to_be_read():
+  arrays = {**_layouts()[1]["mask"][0], "sampling": np.ones(16)}
+  assert _mri.read_scan(arrays).remarks == ("mask of the scan is not read, as it has sampling",)
 
 
 @pytest.mark.parametrize("make, said", [

@@ -60,9 +60,22 @@ def test_a_kernel_of_an_array_is_normalised_and_checked(rng):
 
 def test_a_scan_makes_its_own_operator(rng):
   coils = operators.simulated_coils((16, 16), 2)
-  scan = operators.FAMILIES["mri"].read_scan({"kspace": 2 * coils, "coil_maps": coils})
-  operator = operators.make_operator(operators.OperatorSettings(name="mri", coils=4), scan.image_shape, scan=scan)
+  settings = operators.OperatorSettings(name="mri", coils=4)
+  scan = operators.read_scan(settings, {"kspace": 2 * coils, "coil_maps": coils})
+  operator = operators.make_operator(settings, scan.image_shape, scan=scan)
   assert operators.shape_of(operator, operator.init(rng)) == (2, 16, 16, 2)
+
+
+def test_arrays_that_a_scan_does_not_need_are_named_and_faulty_ones_refused():
+  settings, coils = operators.OperatorSettings(name="mri"), operators.simulated_coils((16, 16), 2)
+  arrays = {"kspace": np.fft.fftshift(np.fft.fft2(coils)), "coil_maps": coils, "acquisition": np.array("T2"), "id": np.ones(3)}
+  assert operators.read_scan(settings, arrays).remarks == ("acquisition, id of the scan are not read",)
+  for name, value, said in [("kspace", np.array("T2"), "kspace holds <U2 values; allowed: numbers"),
+                            ("coil_maps", np.nan * coils, "coil_maps holds NaN or infinite values")]:
+    with pytest.raises(ValueError, match=said):
+      operators.read_scan(settings, {**arrays, name: value})
+  with pytest.raises(ValueError, match="it has no array 'coil_maps'; allowed: kspace, coil_maps"):
+    operators.read_scan(settings, {"kspace": coils})
 
 
 def test_an_unknown_name_is_refused():

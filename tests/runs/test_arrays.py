@@ -56,9 +56,9 @@ def test_scans_are_read_from_dictionaries():
   mri = {"operator.name": "mri"}
   job = _job({"kspace": coils, "coil_maps": coils}, mri)
   assert job.shape == (20, 24, 2) and job.data.scan is not None
-  with pytest.raises(ValueError, match="^measurement has no array 'coil_maps'; allowed for operator='mri'"):
+  with pytest.raises(ValueError, match="^measurement cannot be read as a scan: it has no array 'coil_maps'; allowed: kspace"):
     _job({"kspace": coils}, mri)
-  with pytest.raises(ValueError, match=r"^measurement\['kspace'\] holds NaN"):
+  with pytest.raises(ValueError, match="^measurement cannot be read as a scan: kspace holds NaN"):
     _job({"kspace": np.nan * coils, "coil_maps": coils}, mri)
   with pytest.raises(ValueError, match="^measurement is a dictionary, which operator='identity' does not read"):
     _job({"kspace": coils})
@@ -123,3 +123,11 @@ def test_what_is_said_of_an_array_names_no_file(caplog):
 def test_an_operator_of_ones_own_is_given_what_it_measures_and_no_integers():
   with pytest.raises(ValueError, match="uint8 values, which nothing scales"):
     oes_jax.restore(np.full((16, 18, 1), 100, np.uint8), operator=lambda image: image, progress=False)
+
+
+def test_what_of_a_scan_is_not_read_is_warned_of_once():
+  coils = operators.simulated_coils((16, 16), 2)
+  scan = {"kspace": np.fft.fftshift(np.fft.fft2(coils)), "coil_maps": coils, "patient": "anonymous"}
+  job, said = _job(scan, {"operator.name": "mri"}), []
+  runs.measure(job, said.append)
+  assert said.count("measurement: patient of the scan is not read") == 1

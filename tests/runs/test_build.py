@@ -61,6 +61,25 @@ def test_a_files_lost_pixels_are_not_fitted(tmp_path):
   np.testing.assert_array_equal(*losses)
 
 
+def test_masks_that_were_compressed_are_warned_of_and_inverted_ones_refused(tmp_path):
+  seen = np.ones((20, 24), bool)
+  seen[5:9, 3:20] = False
+  pixels = np.where(seen, np.linspace(1000, 1100, 24), 1050)
+  np.save(tmp_path / "image.npy", pixels)
+  def remarks(mask):
+    np.save(tmp_path / "mask.npy", mask)
+    return runs.inspect(_config(**{
+        "data.source": str(tmp_path / "image.npy"), "data.crop": None, "operator.name": "inpainting",
+        "operator.mask": str(tmp_path / "mask.npy")})).data.remarks
+  assert remarks(seen) == remarks(255 * seen) == ()
+  smooth = np.where(seen, 255, 0)
+  smooth[5, 3:13] = np.arange(1, 11)
+  said, = remarks(smooth)
+  assert "operator.mask holds 12 values, of which all but 0 count as measured, those of 10 pixels below half" in said
+  with pytest.raises(ValueError, match=r"operator.mask=.*mask.npy'.* it looks inverted; allowed: 0 where pixels are lost"):
+    remarks(~seen)
+
+
 def test_what_a_file_holds_at_lost_pixels_does_not_set_its_range(tmp_path):
   rng = np.random.default_rng(0)
   mask = rng.random((20, 24)) < 0.6
