@@ -33,6 +33,7 @@ class Picture:
     bundled: whether it is a clean photograph of scikit-image, or a slice of pydicom.
     template: the content of the file where a restored image is written under its header (DICOM), else None.
     pixel_size: height and width of a pixel, in those of the file.
+    channel_axis: axis of the channels in an .npy file, -1 or 0.
   """
   values: np.ndarray
   alpha: np.ndarray | None
@@ -42,6 +43,7 @@ class Picture:
   bundled: bool
   template: bytes | None = None
   pixel_size: tuple[float, float] = (1, 1)
+  channel_axis: int = -1
 
 
 class _Stored(NamedTuple):
@@ -133,7 +135,7 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
 
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
-                 max_side: int | None = None, key: str = "data.source", finite: bool = True) -> Picture:
+                 max_side: int | None = None, key: str = "data.source", finite: bool = True, channel_axis: int = -1) -> Picture:
   """Read a bundled image by name, a PNG, JPEG, TIFF, NPY or DICOM file, or an item of a data set.
 
   Args:
@@ -144,6 +146,7 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
       None for the stored size.
     key: config key of the source, for error messages.
     finite: whether NaN and infinite values are refused.
+    channel_axis: axis of the channels of an NPY file, -1 or 0.
 
   Raises:
     ValueError: the image is missing, damaged, not an image, or has non-finite pixels; or the crop
@@ -159,7 +162,8 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
     stored = _read_file(source, key)
   _check_values(stored.values, source, key, finite)
   squeezed = stored.values.ndim == 2
-  values = stored.values[..., None] if squeezed else stored.values
+  channel_axis = channel_axis if stored.suffix == ".npy" else -1
+  values = stored.values[..., None] if squeezed else np.moveaxis(stored.values, channel_axis, -1)
   if crop is not None:
     values = _crop(values, crop)
   full = values.shape[:2]
@@ -168,7 +172,8 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   return Picture(values=values[..., :-1] if stored.alpha else values,
                  alpha=values[..., -1] if stored.alpha else None,
                  squeezed=squeezed, suffix=stored.suffix, digest=stored.digest, bundled=bundled,
-                 template=stored.template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]))
+                 template=stored.template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]),
+                 channel_axis=channel_axis)
 
 
 def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) -> pathlib.Path:
@@ -190,7 +195,7 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) ->
     suffix = ".tiff"
   path = path_stem.with_name(path_stem.name + suffix)
   if suffix == ".npy":
-    np.save(path, array)
+    np.save(path, array if like.squeezed else np.moveaxis(array, -1, like.channel_axis))
   elif suffix == ".dcm":
     _dicom.write_dicom(path, array, like.template, tuple(
         size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape)))

@@ -54,6 +54,7 @@ def _read(settings: Settings, given: Given, simulated: bool):
                               hint="; or operator='inpainting' with a mask that is 0 where they are")
   picture = _build.fill_lost(settings, picture, arrays["mask"], given.name) if lost else picture
   remarks = _build.remark_mask(arrays["mask"]) if lost else ()
+  remarks += _data.remark_channels(picture, "pass numpy.moveaxis of it, with the channels last")
   return _named_operator(settings, given.name, arrays, picture.values.shape, simulated), picture, None, remarks
 
 

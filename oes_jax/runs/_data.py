@@ -54,7 +54,8 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
     return picture.values if simulated else None, None
   finer = shape[0] // picture.values.shape[0]  # of a measured coarse image
   crop = settings.data.crop and tuple(finer * place for place in settings.data.crop)
-  clean = files.read_picture(source, crop, max_side=settings.data.max_side, key="data.truth")
+  clean = files.read_picture(source, crop, max_side=settings.data.max_side, key="data.truth",
+                             channel_axis=settings.data.channel_axis)
   if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
     raise ValueError(f"data.truth={source!r} is {clean.values.dtype} {clean.values.shape}, "
                      f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
@@ -66,6 +67,20 @@ def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, dige
   image = fitting.scan_estimate(operator, operator.init(np.random.default_rng(0)), scan)
   return files.Picture(values=image, alpha=None, squeezed=image.shape[-1] == 1, suffix=".npy", digest=digest,
                        bundled=False)
+
+
+def remark_channels(picture: files.Picture, remedy: str) -> tuple[str, ...]:
+  """Return a line that says how an image was read which has more channels than pixels along a side.
+
+  Args:
+    picture: the image.
+    remedy: what to do where its channels go first.
+  """
+  height, width, channels = picture.values.shape
+  if channels <= min(height, width):
+    return ()
+  return (f"it is read as {height}x{width} pixels with {channels} channels, more than pixels along a side; where channels go "
+          f"first, {remedy}",)
 
 
 def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool) -> tuple[float, float]:
@@ -97,10 +112,12 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     picture = scan_picture(operator, *read)
   else:
     picture = files.read_picture(
-        settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost)
+        settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost,
+        channel_axis=settings.data.channel_axis)
+    remarks = remark_channels(picture, "set data.channel_axis=0")
     if lost:
       mask = _build.read_planes(settings)["mask"]
-      picture, remarks = _build.fill_lost(settings, picture, mask), _build.remark_mask(mask)
+      picture, remarks = _build.fill_lost(settings, picture, mask), remarks + _build.remark_mask(mask)
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
                          is_complex=_build.family_of(settings).is_complex)
   whole = _build.image_shape(settings, picture.values.shape, simulated)

@@ -10,6 +10,10 @@ from oes_jax import noise
 from oes_jax import operators
 
 
+# What arrays with labels or units have (xarray, pandas, pint, unyt, astropy), and plain ones do not.
+_MORE_THAN_NUMBERS = ("dims", "columns", "units", "unit")
+
+
 class Given(NamedTuple):
   """What is given in memory.
 
@@ -47,12 +51,26 @@ def check_objects(given: Given) -> None:
                      "measured) -> loss of every value.")
 
 
+def _check_container(value: Any, name: str) -> None:
+  """Raise a ValueError where an array holds more than its numbers, which a plain array would lose."""
+  kind = f"{name} is a {type(value).__module__}.{type(value).__name__}"
+  if isinstance(value, np.ma.MaskedArray):
+    if np.ma.is_masked(value):
+      raise ValueError(f"{kind} of which {np.ma.count_masked(value)} values are masked; allowed: a plain array, with "
+                       "operator='inpainting' and a mask that is 0 there.")
+  elif isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap) or any(
+      hasattr(value, attribute) for attribute in _MORE_THAN_NUMBERS):
+    raise ValueError(f"{kind}, whose units, labels or axes would be lost; allowed: numpy.asarray of it, where its numbers are "
+                     "meant, rows and columns first and channels last.")
+
+
 def as_array(value: Any, name: str, *, kinds: str = "biuf") -> np.ndarray:
   """Return an argument as an array.
 
   Raises:
-    ValueError: it is no array, or its values are of another kind.
+    ValueError: it is no array, its values are of another kind, or it holds more than its numbers.
   """
+  _check_container(value, name)
   try:
     array = np.asarray(value)
   except ValueError as error:  # rows of several lengths

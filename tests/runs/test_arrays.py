@@ -131,3 +131,30 @@ def test_what_of_a_scan_is_not_read_is_warned_of_once():
   job, said = _job(scan, {"operator.name": "mri"}), []
   runs.measure(job, said.append)
   assert said.count("measurement: patient of the scan is not read") == 1
+
+
+class _Labelled:
+  """An array with names of its axes, as xarray's."""
+  dims = ("y", "x")
+
+  def __array__(self, dtype=None, copy=None):
+    return np.asarray(IMAGE, dtype)
+
+
+class _WithUnit(np.ndarray):
+  """An array with a unit, as astropy's."""
+
+
+@pytest.mark.parametrize("value, said", [
+    (np.ma.masked_less(IMAGE, 0.3), r"^measurement is a numpy.ma.MaskedArray of which \d+ values are masked.*inpainting"),
+    (_Labelled(), "^measurement is a .*_Labelled, whose units, labels or axes would be lost; allowed: numpy.asarray"),
+    (IMAGE.view(_WithUnit), "^measurement is a .*_WithUnit, whose units, labels or axes would be lost")])
+def test_an_array_that_holds_more_than_its_numbers_is_refused(value, said):
+  with pytest.raises(ValueError, match=said):
+    _job(value)
+
+
+def test_arrays_of_any_library_without_more_than_numbers_are_taken(tmp_path):
+  np.save(tmp_path / "image.npy", IMAGE)
+  for value in (np.ma.array(IMAGE), jnp.asarray(IMAGE), np.load(tmp_path / "image.npy", mmap_mode="r"), IMAGE.tolist()):
+    np.testing.assert_allclose(_job(value).data.picture.values[..., 0], IMAGE, rtol=1e-6)

@@ -61,6 +61,24 @@ def test_a_files_lost_pixels_are_not_fitted(tmp_path):
   np.testing.assert_array_equal(*losses)
 
 
+def test_channels_that_go_first_are_warned_of_and_read_and_written_as_the_setting_says(tmp_path):
+  values = np.random.default_rng(0).normal(100, 10, (30, 20, 24)).astype(np.float32)
+  np.save(tmp_path / "image.npy", values)
+  def read(axis):
+    return runs.inspect(_config(**{"data.source": str(tmp_path / "image.npy"), "data.crop": None, "operator.name": "identity",
+                                   "data.channel_axis": axis}), str(tmp_path / "run")).data
+  np.save(tmp_path / "image.npy", values.transpose(1, 2, 0)[:, :, :20])
+  assert read(-1).remarks == ()
+  np.save(tmp_path / "image.npy", values[:20])  # 20 rows, 20 columns, 24 channels
+  said, = read(-1).remarks
+  assert said.startswith("it is read as 20x20 pixels with 24 channels") and said.endswith("set data.channel_axis=0")
+  np.save(tmp_path / "image.npy", values[:5])
+  first = read(0)
+  assert first.remarks == () and first.picture.values.shape == (20, 24, 5)
+  path = files.write_picture(tmp_path / "restored", first.picture.values, first.picture)
+  np.testing.assert_array_equal(np.load(path), values[:5])
+
+
 def test_masks_that_were_compressed_are_warned_of_and_inverted_ones_refused(tmp_path):
   seen = np.ones((20, 24), bool)
   seen[5:9, 3:20] = False
