@@ -1,9 +1,6 @@
 """The content of an image file as an array of the stored values."""
 
 import io
-import struct
-import tokenize
-import zlib
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -12,14 +9,11 @@ from PIL import UnidentifiedImageError
 import png
 import tifffile
 
+from oes_jax.files import _boundary
 from oes_jax.files import _dicom
+from oes_jax.files import _npy
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What the decoders were seen to raise for truncated, damaged or foreign content, or where a package is missing.
-DECODER_ERRORS = (ValueError, OSError, EOFError, LookupError, SyntaxError, TypeError,
-                  AttributeError, ArithmeticError, MemoryError, RuntimeError, ImportError, struct.error,
-                  zlib.error, tokenize.TokenError, png.Error, PillowImage.DecompressionBombError,
-                  tifffile.TiffFileError)
 
 
 def _read_pillow(data: bytes):
@@ -40,6 +34,7 @@ def _read_pillow(data: bytes):
 def _read_png_16(data: bytes):
   """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
   width, height, rows, info = png.Reader(bytes=data).asDirect()
+  _boundary.check_size(width * height * info["planes"] * 2)
   values = np.vstack([np.asarray(row, np.uint16) for row in rows])
   values = values.reshape(height, width, info["planes"])
   return values[..., 0] if info["planes"] == 1 else values, info["alpha"]
@@ -54,6 +49,7 @@ def _read_tiff(data: bytes, number: int | None):
     if page.photometric not in colours:
       raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
                        "MINISBLACK or RGB")
+    _boundary.check_size(page.nbytes)
     values = page.asarray()
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
       values = np.moveaxis(values, 0, -1)
@@ -73,10 +69,11 @@ def decode(data: bytes, suffix: str, page: int | None = None) -> tuple[np.ndarra
     page: number of a page of a TIFF file, from 0; None for its only one.
 
   Raises:
-    one of DECODER_ERRORS: it cannot be decoded.
+    ValueError: it is not of an allowed kind, or larger than the free memory.
+    Exception: whatever the decoder of the format raises for a damaged file; read behind `_boundary.reading`.
   """
   if suffix == ".npy":
-    return np.load(io.BytesIO(data), allow_pickle=False), False
+    return _npy.read_npy(io.BytesIO(data), len(data)), False
   if suffix in (".tif", ".tiff"):
     return _read_tiff(data, page)
   if suffix == ".dcm":
