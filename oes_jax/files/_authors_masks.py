@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from oes_jax.files import _boundary
+from oes_jax.files import _free_memory
 from oes_jax import generators
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -124,7 +125,7 @@ def read_flat_mask(path: str) -> np.ndarray:
   }
   with open(path, "rb") as file, _boundary.reading(
       f"mask.path={path!r} is not a mask of the authors of OES", UnsafeMaskFile):
-    _boundary.check_size(os.fstat(file.fileno()).st_size)
+    _free_memory.check_size(os.fstat(file.fileno()).st_size)
     flat = _load(io.BytesIO(file.read()), names)
     if not (isinstance(flat, np.ndarray) and flat.dtype == bool):
       raise UnsafeMaskFile(f"it holds {type(flat).__name__}, not a flat bool tensor")

@@ -8,8 +8,6 @@ thousand images then ended with a traceback because of one flipped byte. So this
 import contextlib
 from typing import Iterator
 
-import psutil
-
 
 @contextlib.contextmanager
 def reading(fault: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
@@ -29,17 +27,3 @@ def reading(fault: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
   except Exception as error:  # pylint: disable=broad-exception-caught
     reason = str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
     raise kind(f"{fault}: {reason}.") from error
-
-
-def check_size(num_bytes: int) -> None:
-  """Refuse what a header declares and the memory cannot hold, before it is decoded.
-
-  Args:
-    num_bytes: number of bytes of the decoded values, 0 or more.
-
-  Raises:
-    ValueError: it is more than the machine's free memory.
-  """
-  free = psutil.virtual_memory().available
-  if num_bytes > free:
-    raise ValueError(f"it says that it holds {num_bytes} bytes; allowed: at most the {free} that are free")

@@ -9,8 +9,8 @@ from PIL import UnidentifiedImageError
 import png
 import tifffile
 
-from oes_jax.files import _boundary
 from oes_jax.files import _dicom
+from oes_jax.files import _free_memory
 from oes_jax.files import _npy
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -34,7 +34,7 @@ def _read_pillow(data: bytes):
 def _read_png_16(data: bytes):
   """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
   width, height, rows, info = png.Reader(bytes=data).asDirect()
-  _boundary.check_size(width * height * info["planes"] * 2)
+  _free_memory.check_size(width * height * info["planes"] * 2)
   values = np.vstack([np.asarray(row, np.uint16) for row in rows])
   values = values.reshape(height, width, info["planes"])
   return values[..., 0] if info["planes"] == 1 else values, info["alpha"]
@@ -49,7 +49,7 @@ def _read_tiff(data: bytes, number: int | None):
     if page.photometric not in colours:
       raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
                        "MINISBLACK or RGB")
-    _boundary.check_size(page.nbytes)
+    _free_memory.check_size(page.nbytes)
     values = page.asarray()
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
       values = np.moveaxis(values, 0, -1)

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from oes_jax.files import _boundary
+from oes_jax.files import _free_memory
 
 # Version 3 differs in the names of structured types alone, which are no images and no measurements.
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -29,6 +29,6 @@ def read_npy(stream: BinaryIO, num_bytes: int) -> np.ndarray:
   needed, present = math.prod(shape) * dtype.itemsize, num_bytes - stream.tell()
   if not 0 <= needed <= present and not dtype.hasobject:  # pickled objects have a refusal of their own
     raise ValueError(f"its header says shape {shape} of {dtype}, which are {needed} bytes; {present} follow")
-  _boundary.check_size(needed)
+  _free_memory.check_size(needed)
   stream.seek(0)
   return np.lib.format.read_array(stream, allow_pickle=False)

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 
 from oes_jax.files import _boundary
+from oes_jax.files import _free_memory
 from oes_jax.files import _npy
 
 # What NumPy writes. A header of the others can ask for gigabytes of memory before a byte is decoded.
@@ -30,7 +31,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
 def _read_archive(data: bytes) -> dict[str, np.ndarray]:
   with zipfile.ZipFile(io.BytesIO(data)) as archive:
     members = archive.infolist()
-    _boundary.check_size(sum(member.file_size for member in members))
+    _free_memory.check_size(sum(member.file_size for member in members))
     arrays = {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
   for name, array in arrays.items():
     if not np.isfinite(array).all():

@@ -2,7 +2,6 @@
 
 import pathlib
 import struct
-import types
 
 import numpy as np
 import picture_files
@@ -34,24 +33,6 @@ def test_what_ends_the_program_passes(error):
   with pytest.raises(error):
     with boundary.reading("fault"):
       raise error
-
-
-def test_no_more_than_the_free_memory_may_be_declared(monkeypatch):
-  monkeypatch.setattr(boundary.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=10))
-  boundary.check_size(10)
-  with pytest.raises(ValueError, match="11 bytes; allowed: at most the 10 that are free"):
-    boundary.check_size(11)
-
-
-@pytest.mark.parametrize("name", ["png 16-bit RGB", "tiff uint16 RGB", "tiff deflated", "npy float64 2-D"])
-def test_a_declared_size_is_compared_before_anything_is_decoded(tmp_path, monkeypatch, name):
-  suffix, data, values, _ = picture_files.FILES[name]
-  path = picture_files.write(tmp_path, suffix, data)
-  monkeypatch.setattr(boundary.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=values.nbytes))
-  pictures.read_picture(path)
-  monkeypatch.setattr(boundary.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=values.nbytes - 1))
-  with pytest.raises(ValueError, match=f"data.source='{path}' cannot be read as an image: .* {values.nbytes} bytes; allowed"):
-    pictures.read_picture(path)
 
 
 def _flipped(data: bytes, rng: np.random.Generator) -> bytes:

@@ -109,7 +109,7 @@ BAD_FILES = {
     "truncated tiff": (".tif", picture_files.FILES["tiff uint8 RGB"][1][:-20]),
     "truncated deflated tiff": (".tif", picture_files.FILES["tiff deflated"][1][:-20]),
     "tiff of six bytes": (".tif", picture_files.FILES["tiff uint8 RGB"][1][:6]),
-    "tiff without pages": (".tif", b"II*\x00\x08\x00\x00\x00" + bytes(16)),
+    "tiff without pages": (".tif", b"II*\x00" + b"\xff" * 20),
     "tiff of a trillion pixels": (".tif", picture_files.tiff(np.zeros((5, 7), np.uint8)).replace(
         struct.pack("<HHII", 256, 4, 1, 7), struct.pack("<HHII", 256, 4, 1, 2 ** 31)).replace(
             struct.pack("<HHII", 257, 4, 1, 5), struct.pack("<HHII", 257, 4, 1, 2 ** 31))),

@@ -3,13 +3,12 @@
 import hashlib
 import io
 import struct
-import types
 import zipfile
 
 import numpy as np
 import pytest
 
-from oes_jax.files import _boundary as boundary
+from oes_jax.files import _free_memory as memory
 from oes_jax.files import _scans as scans
 
 
@@ -76,7 +75,7 @@ def test_a_hostile_archive_names_the_source(tmp_path, write, reason):
 
 def test_an_archive_larger_than_the_free_memory_is_not_decompressed(tmp_path, monkeypatch):
   np.savez_compressed(tmp_path / "scan.npz", a=np.zeros(10_000))
-  monkeypatch.setattr(boundary.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=79_999))
+  monkeypatch.setattr(memory, "free_memory", lambda: 79_999)
   with pytest.raises(ValueError, match="scan.npz.*80128 bytes; allowed: at most the 79999 that are free"):
     scans.read_arrays(str(tmp_path / "scan.npz"))
 
