@@ -1,6 +1,7 @@
 """The content of an image file as an array of the stored values."""
 
 import io
+import zlib
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -31,10 +32,22 @@ def _read_pillow(data: bytes):
   return np.asarray(image), alpha
 
 
+def _check_inflated(data: bytes, most: int) -> None:
+  """Refuse a PNG whose pixels inflate to more than `most` bytes: pypng would inflate and unfilter all of them."""
+  inflate = zlib.decompressobj()
+  for kind, body in png.Reader(bytes=data).chunks():
+    if kind == b"IDAT":
+      most -= len(inflate.decompress(body, most + 1))
+      if most < 0:
+        raise ValueError("its data are more than the pixels that its header says")
+
+
 def _read_png_16(data: bytes):
   """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
   width, height, rows, info = png.Reader(bytes=data).asDirect()
-  _free_memory.check_size(width * height * info["planes"] * 2)
+  num_bytes = width * height * info["planes"] * 2
+  _free_memory.check_size(num_bytes)
+  _check_inflated(data, num_bytes + 2 * height + 8)  # a byte a row is its filter; interlaced there are fewer than 2 H + 8
   values = np.vstack([np.asarray(row, np.uint16) for row in rows])
   values = values.reshape(height, width, info["planes"])
   return values[..., 0] if info["planes"] == 1 else values, info["alpha"]

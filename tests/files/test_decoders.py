@@ -74,12 +74,12 @@ class Hostile:
     return open, ("WITNESS", "w")
 
 
-def png_with_size(width, height, depth=8):
+def png_with_size(width, height, depth=8, num_bytes=9):
   """A PNG whose header claims a size that its data do not have."""
   def chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
   header = struct.pack(">2I5B", width, height, depth, 2, 0, 0, 0)
-  return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9)))
+  return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(num_bytes)))
           + chunk(b"IEND", b""))
 
 
@@ -114,6 +114,7 @@ BAD_FILES = {
         struct.pack("<HHII", 256, 4, 1, 7), struct.pack("<HHII", 256, 4, 1, 2 ** 31)).replace(
             struct.pack("<HHII", 257, 4, 1, 5), struct.pack("<HHII", 257, 4, 1, 2 ** 31))),
     "16-bit png of a billion rows": (".png", png_with_size(60_000, 60_000, depth=16)),
+    "16-bit png that inflates to 100 MB": (".png", png_with_size(50, 50, depth=16, num_bytes=100_000_000)),
     "text named .tif": (".tif", b"this is not an image, but a line of text\n"),
     "multi-page tiff": (".tif", picture_files.tiff(np.zeros((3, HEIGHT, WIDTH), np.uint8), photometric="minisblack")),
     "empty tiff": (".tiff", b""),
