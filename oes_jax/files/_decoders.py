@@ -1,6 +1,8 @@
 """The content of an image file as an array of the stored values."""
 
 import io
+import math
+from typing import Iterable
 import zlib
 
 import numpy as np
@@ -15,6 +17,7 @@ from oes_jax.files import _free_memory
 from oes_jax.files import _npy
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PADDING = 2 ** 20  # bytes after the pixels of a strip or tile of a TIFF, which some programs write
 
 
 def _read_pillow(data: bytes):
@@ -32,14 +35,13 @@ def _read_pillow(data: bytes):
   return np.asarray(image), alpha
 
 
-def _check_inflated(data: bytes, most: int) -> None:
-  """Refuse a PNG whose pixels inflate to more than `most` bytes: pypng would inflate and unfilter all of them."""
+def _check_inflated(parts: Iterable[bytes], most: int) -> None:
+  """Refuse a stream of zlib, in parts, that inflates to more than `most` bytes: decoders inflate all that there is."""
   inflate = zlib.decompressobj()
-  for kind, body in png.Reader(bytes=data).chunks():
-    if kind == b"IDAT":
-      most -= len(inflate.decompress(body, most + 1))
-      if most < 0:
-        raise ValueError("its data are more than the pixels that its header says")
+  for part in parts:
+    most -= len(inflate.decompress(part, most + 1))
+    if most < 0:
+      raise ValueError("its data are more than the pixels that its header says")
 
 
 def _read_png_16(data: bytes):
@@ -47,7 +49,8 @@ def _read_png_16(data: bytes):
   width, height, rows, info = png.Reader(bytes=data).asDirect()
   num_bytes = width * height * info["planes"] * 2
   _free_memory.check_size(num_bytes)
-  _check_inflated(data, num_bytes + 2 * height + 8)  # a byte a row is its filter; interlaced there are fewer than 2 H + 8
+  parts = (body for kind, body in png.Reader(bytes=data).chunks() if kind == b"IDAT")
+  _check_inflated(parts, num_bytes + 2 * height + 8)  # a byte a row is its filter; interlaced there are fewer than 2 H + 8
   values = np.vstack([np.asarray(row, np.uint16) for row in rows])
   values = values.reshape(height, width, info["planes"])
   return values[..., 0] if info["planes"] == 1 else values, info["alpha"]
@@ -63,6 +66,9 @@ def _read_tiff(data: bytes, number: int | None):
       raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
                        "MINISBLACK or RGB")
     _free_memory.check_size(page.nbytes)
+    if page.compression in (tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE):
+      for offset, count in zip(page.dataoffsets, page.databytecounts):
+        _check_inflated([data[offset:offset + count]], math.prod(page.chunks) * page.dtype.itemsize + _PADDING)
     values = page.asarray()
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
       values = np.moveaxis(values, 0, -1)

@@ -1,6 +1,7 @@
 """Decoders: files give their stored values, and every bad file is a ValueError."""
 
 import hashlib
+import io
 import pickle
 import struct
 import zlib
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image as PillowImage
 import picture_files
 import pytest
+import tifffile
 
 from oes_jax.files import _dicom as dicom
 from oes_jax.files import _pictures as pictures
@@ -83,6 +85,17 @@ def png_with_size(width, height, depth=8, num_bytes=9):
           + chunk(b"IEND", b""))
 
 
+def tiff_that_inflates(num_bytes):
+  """A TIFF whose only strip is compressed and holds more bytes than its pixels."""
+  data, strip = picture_files.tiff(np.zeros((64, 64), np.uint8), compression="zlib"), zlib.compress(bytes(num_bytes))
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    (start,), (length,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
+  for tag, before, now in ((273, start, len(data)), (279, length, len(strip))):
+    assert data.count(entry := struct.pack("<HHII", tag, 4, 1, before)) == 1
+    data = data.replace(entry, struct.pack("<HHII", tag, 4, 1, now))
+  return data + strip
+
+
 def npy_with_header(header):
   header = header.encode() + b"\n"
   return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
@@ -115,6 +128,7 @@ BAD_FILES = {
             struct.pack("<HHII", 257, 4, 1, 5), struct.pack("<HHII", 257, 4, 1, 2 ** 31))),
     "16-bit png of a billion rows": (".png", png_with_size(60_000, 60_000, depth=16)),
     "16-bit png that inflates to 100 MB": (".png", png_with_size(50, 50, depth=16, num_bytes=100_000_000)),
+    "tiff that inflates to 100 MB": (".tif", tiff_that_inflates(100_000_000)),
     "text named .tif": (".tif", b"this is not an image, but a line of text\n"),
     "multi-page tiff": (".tif", picture_files.tiff(np.zeros((3, HEIGHT, WIDTH), np.uint8), photometric="minisblack")),
     "empty tiff": (".tiff", b""),
