@@ -19,6 +19,9 @@ ALLOWED_LONG_FUNCTIONS = {
 # The modules, three at most, that read sections of a config.
 CONFIG_READERS = ("oes_jax/runs/_presets.py", "oes_jax/runs/_settings.py", "oes_jax/sweeps/_cases.py")
 
+# The only file that catches every exception: those of the libraries that decode files.
+BROAD_CATCHER = "oes_jax/files/_boundary.py"
+
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS, MOST_CONFIG_READERS = 250, 45, 10, 3
 LEAVES = ("random", "settings", "metrics", "noise", "recorruption", "sliding_dct", "intensity", "tiles", "backends",
           "parallel")
@@ -398,8 +401,21 @@ def one_word_a_thing(package: dict[str, Module], allowed: Allowed) -> list[str]:
   return found
 
 
+def narrow_excepts(package: dict[str, Module], allowed: Allowed) -> list[str]:
+  """An except clause names what it expects; only the boundary to the decoders catches every exception."""
+  del allowed
+  found = []
+  for module in package.values():
+    for node in module.nodes:
+      if isinstance(node, ast.ExceptHandler) and module.path != BROAD_CATCHER:
+        caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+        if any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in caught):
+          found.append(module.at(node.lineno, f"catches every exception; allowed in {BROAD_CATCHER}"))
+  return found
+
+
 RULES = (layers, public_names, cycles, no_configs, pure_library, config_readers, file_lengths, third_parties, no_pyplot,
-         telling_names, one_word_a_thing, function_sizes)
+         telling_names, one_word_a_thing, function_sizes, narrow_excepts)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -432,6 +448,7 @@ HOUSE = {
                             "def restore(optimizer):\n  optimizer.update(masks.top_k().value, masks.__doc__)\n"
                             "  return tqdm.tqdm\n"),
     "files/__init__.py": "from oes_jax.files._pictures import read\n",
+    "files/_boundary.py": "def reading():\n  try:\n    pass\n  except Exception as error:\n    raise ValueError from error\n",
     "files/_dicom.py": "import pydicom\n\ndef _decode(path):\n  return open(path), pydicom\n",
     "files/_pictures.py": ("from matplotlib import figure\nimport orbax.checkpoint as ocp\n"
                            "from oes_jax import fitting\nfrom oes_jax.files import _dicom\n\ndef read(config):\n"
@@ -532,6 +549,9 @@ PLANTS = [
     (telling_names, "fitting/_restoration.py", "from skimage import restoration\n", 1),
     (one_word_a_thing, "runs/_x.py", "\nclass Member:\n  pass\n", 2),
     (one_word_a_thing, "masks/_x.py", "import collections\nPrior = collections.namedtuple('Prior', 'mean')\n", 2),
+    (narrow_excepts, "files/_x.py", "try:\n  pass\nexcept Exception:\n  pass\n", 3),
+    (narrow_excepts, "runs/_x.py", "try:\n  pass\nexcept (OSError, BaseException) as error:\n  raise ValueError from error\n", 3),
+    (narrow_excepts, "masks/_x.py", "try:\n  pass\nexcept:\n  raise\n", 3),
     (function_sizes, "runs/_x.py", "class Run:\n  def f(self):\n" + "    pass\n" * 45, 2),
     (function_sizes, "runs/_x.py", "def f(a, b, c, d, e, *f, g, h, i, j, **k):\n  pass\n", 1),
 ]

@@ -14,6 +14,7 @@ from oes_jax.files._figures import save_matrix
 from oes_jax.files._figures import save_spectra
 from oes_jax.files._figures import save_traces
 from oes_jax.files._figures import save_uncertainty
+from oes_jax.files._free_memory import free_memory
 from oes_jax.files._masks import bundled_path
 from oes_jax.files._masks import find_bundled_mask
 from oes_jax.files._masks import load_mask

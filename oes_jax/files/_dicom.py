@@ -15,14 +15,12 @@ def read_dicom(data: bytes) -> np.ndarray:
   """Return the stored values, [H, W] or [H, W, 3], before rescale and window; colours are RGB.
 
   Raises:
-    ValueError: it is no DICOM file, or holds several frames, a palette, or what could not be written again.
-    RuntimeError: its compression cannot be decoded.
+    ValueError: it holds several frames, or a palette.
+    Exception: whatever pydicom raises where it is no DICOM file, is damaged, cannot be decoded or could not be written
+      again; read behind `_boundary.reading`.
   """
   import pydicom  # pylint: disable=import-outside-toplevel
-  try:
-    dataset = pydicom.dcmread(io.BytesIO(data))
-  except pydicom.errors.InvalidDicomError as error:
-    raise ValueError(str(error)) from error
+  dataset = pydicom.dcmread(io.BytesIO(data))
   if int(getattr(dataset, "NumberOfFrames", 1)) != 1:
     raise ValueError(f"it holds {dataset.NumberOfFrames} frames; allowed: one frame a file")
   if dataset.PhotometricInterpretation == "PALETTE COLOR":

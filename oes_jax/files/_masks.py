@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 
 from oes_jax.files import _atomic
 from oes_jax.files import _authors_masks
+from oes_jax.files import _boundary
 from oes_jax import generators
 
 FOLDER = pathlib.Path(__file__).parent / "bundled_masks"
@@ -64,10 +65,10 @@ def load_mask(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
   if not (_atomic.has_valid_manifest(folder) and (folder / "metadata").is_dir()):
     raise ValueError(f"mask.path={str(folder)!r} holds no complete mask; allowed: the mask/ folder "
                      "of a finished mask stage, or a mask pickle (.pkl) of the authors of OES.")
-  with _own_checkpointer() as checkpointer:
+  with _boundary.reading(f"mask.path={str(folder)!r} cannot be read as a mask"), _own_checkpointer() as checkpointer:
     stored = checkpointer.restore(folder.absolute(), args=ocp.args.Composite(
         mask=ocp.args.StandardRestore(), metadata=ocp.args.JsonRestore()))
-  return jax.tree.map(np.asarray, stored.mask), stored.metadata
+    return jax.tree.map(np.asarray, stored.mask), stored.metadata
 
 
 def _described(tree) -> list[list[Any]]:

@@ -13,6 +13,7 @@ import skimage.data
 import skimage.transform
 import tifffile
 
+from oes_jax.files import _boundary
 from oes_jax.files import _decoders
 from oes_jax.files import _dicom
 from oes_jax.files import _sources
@@ -76,11 +77,9 @@ def _read_file(source: str, key: str) -> _Stored:
                      f"{', '.join(_sources.SUFFIXES)}, or one of {', '.join(_sources.BUNDLED_NAMES)}.")
   if not os.path.isfile(path):  # pathlib's raises where a name is too long
     raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
-  try:
+  with _boundary.reading(f"{key}={str(path)!r} cannot be read as an image"):
     data = path.read_bytes()
     values, alpha = _decoders.decode(data, suffix, page)
-  except _decoders.DECODER_ERRORS as error:
-    raise ValueError(f"{key}={str(path)!r} cannot be read as an image: {error}.") from error
   return _Stored(values, alpha, hashlib.sha256(data).hexdigest(),
                  ".png" if suffix in (".jpg", ".jpeg") else suffix,  # JPEG would damage the result
                  data if suffix == ".dcm" else None)
@@ -88,11 +87,9 @@ def _read_file(source: str, key: str) -> _Stored:
 
 def _read_bundled(name: str, key: str) -> _Stored:
   if name in _dicom.DICOM_SLICES:
-    try:
+    with _boundary.reading(f"{key}={name!r} cannot be read as an image"):
       data = _dicom.read_slice(name)
       return _Stored(_dicom.read_dicom(data), False, name, ".dcm", data)
-    except ImportError as error:
-      raise ValueError(f"{key}={name!r} cannot be read as an image: {error}.") from error
   photograph, (top, left, height, width) = _sources.BUNDLED_CROPS.get(name, (name, (0, 0, None, None)))
   values = getattr(skimage.data, photograph)()
   return _Stored(values if height is None else values[top:top + height, left:left + width], False, name, ".png")

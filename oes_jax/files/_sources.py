@@ -4,10 +4,10 @@ import collections
 import glob
 import os
 import re
-import struct
 
 import tifffile
 
+from oes_jax.files import _boundary
 from oes_jax.files import _dicom
 from oes_jax.files import _tfds
 from oes_jax.files import _tiff_frames
@@ -37,11 +37,11 @@ def _pages_of(source: str) -> list[str]:
   if not source.lower().endswith((".tif", ".tiff")) or not os.path.isfile(source):
     return [source]
   try:
-    with tifffile.TiffFile(source) as file:
+    with _boundary.reading(f"data.source={source!r} cannot be listed"), tifffile.TiffFile(source) as file:
       count = _tiff_frames.count_frames(file)
-  except (tifffile.TiffFileError, OSError, ValueError, struct.error):
+  except ValueError:
     return [source]  # reading it says what is wrong
-  return [source] if count == 1 else [f"{source}@{page}" for page in range(count)]
+  return [source] if count < 2 else [f"{source}@{page}" for page in range(count)]
 
 
 def is_bundled(source: str) -> bool:

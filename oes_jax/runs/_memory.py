@@ -1,13 +1,13 @@
 """Memory of a run: what it will need, told before it starts, and what there is."""
 
 import math
-import pathlib
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import psutil
 
+from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
 
@@ -21,7 +21,6 @@ _COPIES = 10
 _PROGRAM = 1_900_000_000
 # Reading, blending, scoring and drawing the whole image, per value: 64 bytes measured at 1024x1024.
 _WHOLE_IMAGE = 70
-_CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 
 
 def _num_bytes(tree) -> int:
@@ -66,11 +65,5 @@ def available_memory() -> int:
   stats = jax.local_devices()[0].memory_stats()
   if stats and "bytes_limit" in stats:
     return stats["bytes_limit"] - stats["bytes_in_use"]
-  free = psutil.virtual_memory().available
-  limit = _CONTROL_GROUP / "memory.max"
-  if limit.is_file() and (value := limit.read_text().strip()) != "max":
-    counts = dict(line.split() for line in (_CONTROL_GROUP / "memory.stat").read_text().splitlines())
-    used = int((_CONTROL_GROUP / "memory.current").read_text())
-    free = min(free, int(value) - used + int(counts["active_file"]) + int(counts["inactive_file"]))
   held = psutil.Process().memory_info()
-  return free + held.rss - getattr(held, "shared", 0)  # libraries' pages count as free already
+  return files.free_memory() + held.rss - getattr(held, "shared", 0)  # libraries' pages count as free already

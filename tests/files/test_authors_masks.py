@@ -146,6 +146,13 @@ HOSTILE = {
     "a dict": pickle.dumps({"mask": VALUES}),
     "an array": pickle.dumps(np.ones(3, bool)),
     "json": json.dumps(VALUES).encode(),
+    "a key nested with itself": b"\x80\x02}K\x01K\x01\x86" + b"2\x86" * 60 + b"K\x01s.",  # hashed 2 ** 60 times
+    "a frozen set of itself": b"\x80\x04}(K\x01\x91" + b"2(h\x00\x91" * 60 + b"K\x01s.",
+    "a key fetched from the memo": b"\x80\x02}q\x00K\x01\x85q\x01h\x01\x86K\x01s.",
+    "a deep key": b"\x80\x02}(K\x01" + b"\x85" * 300_000 + b"K\x01u.",  # hashed by as many calls in C
+    "a deep key inside the storage": mask_pickle(VALUES, system=b"\x80\x02}(K\x01" + b"\x85" * 300_000 + b"K\x01u."),
+    "deep lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
+    "a memo of all memory": b"\x80\x02Nr\xff\xff\xff\xff.",
     "zeros": bytes(100),
     "empty": b"",
 }
@@ -209,7 +216,7 @@ def test_memo_index_that_would_take_all_memory_is_refused(in_tmp, little_memory)
 
 def test_refusal_names_the_file_and_the_reason(in_tmp):
   path = write(in_tmp, HOSTILE["os.system"])
-  with pytest.raises(authors_masks.UnsafeMaskFile, match=r"mask\.pkl is not a mask.*asks for os\.system"):
+  with pytest.raises(authors_masks.UnsafeMaskFile, match=r"mask\.path=.*mask\.pkl' is not a mask.*asks for os\.system"):
     authors_masks.read_flat_mask(path)
 
 

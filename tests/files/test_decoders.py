@@ -1,6 +1,7 @@
 """Decoders: files give their stored values, and every bad file is a ValueError."""
 
 import hashlib
+import io
 import pickle
 import struct
 import zlib
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image as PillowImage
 import picture_files
 import pytest
+import tifffile
 
 from oes_jax.files import _dicom as dicom
 from oes_jax.files import _pictures as pictures
@@ -74,13 +76,24 @@ class Hostile:
     return open, ("WITNESS", "w")
 
 
-def png_with_size(width, height):
+def png_with_size(width, height, depth=8, num_bytes=9):
   """A PNG whose header claims a size that its data do not have."""
   def chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-  header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
-  return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9)))
+  header = struct.pack(">2I5B", width, height, depth, 2, 0, 0, 0)
+  return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(num_bytes)))
           + chunk(b"IEND", b""))
+
+
+def tiff_that_inflates(num_bytes):
+  """A TIFF whose only strip is compressed and holds more bytes than its pixels."""
+  data, strip = picture_files.tiff(np.zeros((64, 64), np.uint8), compression="zlib"), zlib.compress(bytes(num_bytes))
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    (start,), (length,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
+  for tag, before, now in ((273, start, len(data)), (279, length, len(strip))):
+    assert data.count(entry := struct.pack("<HHII", tag, 4, 1, before)) == 1
+    data = data.replace(entry, struct.pack("<HHII", tag, 4, 1, now))
+  return data + strip
 
 
 def npy_with_header(header):
@@ -109,6 +122,13 @@ BAD_FILES = {
     "truncated tiff": (".tif", picture_files.FILES["tiff uint8 RGB"][1][:-20]),
     "truncated deflated tiff": (".tif", picture_files.FILES["tiff deflated"][1][:-20]),
     "tiff of six bytes": (".tif", picture_files.FILES["tiff uint8 RGB"][1][:6]),
+    "tiff without pages": (".tif", b"II*\x00" + b"\xff" * 20),
+    "tiff of a trillion pixels": (".tif", picture_files.tiff(np.zeros((5, 7), np.uint8)).replace(
+        struct.pack("<HHII", 256, 4, 1, 7), struct.pack("<HHII", 256, 4, 1, 2 ** 31)).replace(
+            struct.pack("<HHII", 257, 4, 1, 5), struct.pack("<HHII", 257, 4, 1, 2 ** 31))),
+    "16-bit png of a billion rows": (".png", png_with_size(60_000, 60_000, depth=16)),
+    "16-bit png that inflates to 100 MB": (".png", png_with_size(50, 50, depth=16, num_bytes=100_000_000)),
+    "tiff that inflates to 100 MB": (".tif", tiff_that_inflates(100_000_000)),
     "text named .tif": (".tif", b"this is not an image, but a line of text\n"),
     "multi-page tiff": (".tif", picture_files.tiff(np.zeros((3, HEIGHT, WIDTH), np.uint8), photometric="minisblack")),
     "empty tiff": (".tiff", b""),
@@ -130,11 +150,17 @@ BAD_FILES = {
     "npy with a damaged header": (".npy", npy_with_header("{'descr': '<f8', 'shape': (3, ")),
     "npy larger than any memory": (".npy", npy_with_header(
         "{'descr': '<f8', 'fortran_order': False, 'shape': (16777216, 4194304), }")),
+    "npz named .npy": (".npy", picture_files.file_bytes(lambda buffer: np.savez(buffer, a=np.zeros((4, 4))))),
+    "npy of version 3": (".npy", b"\x93NUMPY\x03\x00" + bytes(200)),
+    "npy larger than the file": (".npy", picture_files.npy(np.zeros((4, 5))).replace(b"(4, 5)", b"(9, 9)")),
     "text named .npy": (".npy", b"this is not an image, but a line of text\n"),
     "empty npy": (".npy", b""),
     "text named .dcm": (".dcm", b"this is not an image, but a line of text\n"),
     "empty dicom": (".dcm", b""),
     "truncated dicom": (".dcm", dicom.read_slice("mr_slice")[:3000]),
+    "dicom with a flipped length": (".dcm", dicom.read_slice("mr_slice").replace(b"UL\x04\x00", b"UL\x05\x00", 1)),
+    "dicom of many rows": (".dcm", dicom.read_slice("mr_slice").replace(
+        b"\x28\x00\x10\x00US\x02\x00", b"\x28\x00\x10\x00US\x00\x00", 1)),
     "dicom cut in its header": (".dcm", dicom.read_slice("mr_slice")[:200]),
     "another format": (".bmp", b"BM"),
     "no suffix": ("", b""),

@@ -96,6 +96,16 @@ def test_a_damaged_mask_is_refused(tmp_path):
     stored_masks.load_mask(tmp_path / "mask")
 
 
+def test_a_mask_with_a_manifest_that_cannot_be_read_names_its_key(tmp_path):
+  stored_masks.save_mask(tmp_path / "mask", {"b": np.ones(3)}, {})
+  for path in (tmp_path / "mask").rglob("*"):
+    if path.is_file():
+      path.write_bytes(b"x")
+  stored_masks._atomic.write_manifest(tmp_path / "mask")
+  with pytest.raises(ValueError, match="mask.path=.*cannot be read as a mask"):
+    stored_masks.load_mask(tmp_path / "mask")
+
+
 def test_the_digest_is_that_of_the_masks_file(tmp_path):
   assert stored_masks.mask_file_digest("learn", None) is None
   bundled = stored_masks.mask_file_digest("bundled", None)

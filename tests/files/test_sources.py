@@ -113,6 +113,13 @@ def test_the_planes_of_a_tiff_file_with_a_single_page_are_images_too(tmp_path, a
     pictures.read_picture(path)
 
 
+@pytest.mark.parametrize("data", [b"", b"II*\x00", b"II*\x00" + b"\xff" * 20], ids=["empty", "cut", "no pages"])
+def test_a_damaged_tiff_file_stays_listed_beside_the_others(tmp_path, data):
+  (tmp_path / "damaged.tif").write_bytes(data)
+  tifffile.imwrite(tmp_path / "single.tif", np.zeros((6, 5), np.uint8))
+  assert sources.list_sources(str(tmp_path)) == [str(tmp_path / "damaged.tif"), str(tmp_path / "single.tif")]
+
+
 def test_the_pages_of_a_tiff_file_are_images_of_their_own(tmp_path):
   pages = np.random.default_rng(0).integers(0, 2 ** 16, (3, 6, 5)).astype(np.uint16)
   path = str(tmp_path / "stack.tif")

@@ -146,12 +146,12 @@ def test_list_may_hold_items_and_data_sets(data_dir):
 
 def test_data_set_is_opened_once(data_dir, monkeypatch):
   from tensorflow_datasets.core import read_only_builder
-  opened, original = [], read_only_builder.builder_from_files
-  monkeypatch.setattr(read_only_builder, "builder_from_files",
-                      lambda *args, **kwargs: opened.append(args) or original(*args, **kwargs))
+  opened, original = [], read_only_builder.builder_from_directory
+  monkeypatch.setattr(read_only_builder, "builder_from_directory",
+                      lambda folder, **kwargs: opened.append(folder.name) or original(folder, **kwargs))
   for source in sources.list_sources("tfds:small/rgb"):
     pictures.read_picture(source)
-  assert opened == [("small/rgb",)]
+  assert opened == ["1.0.0"]
 
 
 def test_data_set_needs_no_tensorflow(prepared):
@@ -218,6 +218,8 @@ DAMAGES = {  # name: (file, how, exception of tfds)
     "empty feature": ("features.json", lambda path: edit_json(
         path, lambda content: of_image(content).pop("image")), TypeError),
     "no shard": (SHARD, pathlib.Path.unlink, RuntimeError),
+    "more items than bytes": ("dataset_info.json", lambda path: edit_json(
+        path, lambda content: content["splits"][0].update(shardLengths=["1000000000000"])), ValueError),
     "short shard": (SHARD, lambda path: path.write_bytes(b"short"), RuntimeError),
     "changed record": (SHARD, lambda path: path.write_bytes(
         path.read_bytes().replace(b"\x89PNG", b"\x89PNX")), RuntimeError),
@@ -234,6 +236,62 @@ def test_damaged_data_set_names_the_source(prepared, tmp_path, monkeypatch, name
   with pytest.raises(ValueError, match="data.source='tfds:small/grey#train@0'") as caught:
     pictures.read_picture("tfds:small/grey#train@0")
   assert isinstance(caught.value.__cause__, error)
+
+
+EVIL = "evil_features.payload.Evil"
+SPEC = {"pythonClassName": EVIL, "featuresDict": {"features": {}}}
+OLD_SPEC = {"type": EVIL, "content": {}}
+FEATURES_DICT = "tensorflow_datasets.core.features.features_dict.FeaturesDict"
+PROTO = {"type": FEATURES_DICT, "proto_cls": "tensorflow_datasets.FeaturesDict"}
+HOSTILE_FEATURES = {  # name: (file, what it becomes)
+    "top": ("features.json", lambda content: SPEC),
+    "nested": ("features.json", lambda content: content["featuresDict"]["features"].update(x=SPEC)),
+    "key of the proto": ("features.json", lambda content: {"python_class_name": EVIL, "featuresDict": {"features": {}}}),
+    "legacy": ("features.json", lambda content: OLD_SPEC),
+    "nested legacy": ("features.json", lambda content: {"type": FEATURES_DICT, "content": {"x": OLD_SPEC}}),
+    "legacy string": ("features.json", lambda content: {
+        **PROTO, "content": json.dumps({"features": {"x": SPEC}})}),
+    "string of JSON": ("features.json", lambda content: {
+        "pythonClassName": FEATURES_DICT, "jsonFeature": {"json": json.dumps({"x": OLD_SPEC})}}),
+    "dataset_info": ("dataset_info.json", lambda content: content.update(features=SPEC)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FEATURES)
+def test_a_class_of_another_package_is_refused_before_it_is_imported(prepared, tmp_path, monkeypatch, name):
+  file, change = HOSTILE_FEATURES[name]
+  shutil.copytree(prepared / "small/grey/1.0.0", tmp_path / "small/grey/1.0.0")
+  path = tmp_path / "small/grey/1.0.0" / file
+  content = json.loads(path.read_text())
+  path.write_text(json.dumps(change(content) or content))
+  (tmp_path / "evil_features").mkdir()
+  (tmp_path / "evil_features/payload.py").write_text(f"open({str(tmp_path / 'WITNESS')!r}, 'w').close()")
+  monkeypatch.syspath_prepend(tmp_path)
+  use(monkeypatch, tmp_path)
+  with pytest.raises(ValueError, match=f"data.source='tfds:small/grey'.*Python class '{EVIL}'.*allowed: classes of"):
+    sources.list_sources("tfds:small/grey")
+  assert "evil_features" not in sys.modules and not (tmp_path / "WITNESS").exists()
+
+
+@pytest.mark.parametrize("name", HOSTILE_FEATURES)
+def test_the_witness_of_a_hostile_data_set_appears_without_the_check(prepared, tmp_path, monkeypatch, name):
+  monkeypatch.setattr(tfds_items, "_check_classes", lambda folder: None)
+  with pytest.raises(BaseException):  # the check alone is what the test above sees
+    test_a_class_of_another_package_is_refused_before_it_is_imported(prepared, tmp_path, monkeypatch, name)
+  sys.modules.pop("evil_features", None)
+  sys.modules.pop("evil_features.payload", None)
+  assert (tmp_path / "WITNESS").exists()
+
+
+def test_a_folder_that_metadata_sends_tfds_to_is_checked_too(prepared, tmp_path, monkeypatch):
+  shutil.copytree(prepared / "small/grey/1.0.0", tmp_path / "elsewhere/1.0.0")
+  edit_json(tmp_path / "elsewhere/1.0.0/features.json", lambda content: content.update(pythonClassName=EVIL))
+  (tmp_path / "small").mkdir()
+  (tmp_path / "small/.config").mkdir()
+  (tmp_path / "small/.config/metadata.json").write_text('{"default_config_name": "../elsewhere"}')
+  use(monkeypatch, tmp_path)
+  with pytest.raises(ValueError, match=f"data.source='tfds:small'.*Python class '{EVIL}'"):
+    sources.list_sources("tfds:small")
 
 
 def test_missing_package_names_the_source(monkeypatch):

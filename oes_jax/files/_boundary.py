@@ -1,0 +1,29 @@
+"""The boundary to the libraries that decode files: whatever they raise leaves it as one kind of error.
+
+A damaged or hostile file makes a decoder raise anything: struct.error, IndexError, tokenize.TokenError, a class of the
+library's own, RecursionError or MemoryError. A list of them, kept by hand, was always short of one, and a sweep of a
+thousand images then ended with a traceback because of one flipped byte. So this file, alone, catches `Exception`.
+"""
+
+import contextlib
+from typing import Iterator
+
+
+@contextlib.contextmanager
+def reading(fault: str, kind: type[ValueError] = ValueError) -> Iterator[None]:
+  """Turn every exception that is raised inside into a ValueError of one line that says what could not be read.
+
+  What ends the program (KeyboardInterrupt, SystemExit) passes.
+
+  Args:
+    fault: first half of the message, without a full stop: the config key, its value and what it is not.
+    kind: class of the error.
+
+  Raises:
+    ValueError: of class `kind`; the reason follows the fault, and its cause is what was raised.
+  """
+  try:
+    yield
+  except Exception as error:  # pylint: disable=broad-exception-caught
+    reason = str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+    raise kind(f"{fault}: {reason}.") from error
