@@ -218,8 +218,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   Raises:
     ValueError: an argument is not allowed; the message names it.
     fitting.Diverged: the loss became NaN or infinite, in memory; it carries what the other images gave.
-    runs.Failed, runs.Busy, runs.Interrupted: in a workdir: it cannot go on, another process works in it, or SIGTERM or
-      SIGINT was received in the main thread; what was computed is kept.
+    runs.Failed, runs.Busy, runs.Interrupted: in a workdir: it cannot go on, another process works in it, or SIGINT,
+      SIGTERM or SIGHUP was received in the main thread, as a KeyboardInterrupt; what was computed is kept.
 
   Example:
     >>> import numpy as np, oes_jax

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -17,6 +18,8 @@ import oes_jax
 from oes_jax import api
 from oes_jax import generators
 from oes_jax import operators
+from oes_jax import runs
+from oes_jax.sweeps import _array_folder
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
         "weights.num_steps": 4, "compute.compilation_cache": ""}
@@ -67,6 +70,24 @@ def test_an_array_comes_back_in_its_layout_type_and_range(kept):
   for other in (measurement + 1, measurement.astype(np.float32)):
     with pytest.raises(ValueError, match="holds another measurement; allowed: a new"):
       oes_jax.restore(other, settings=TINY, workdir=str(folder))
+
+
+def test_ctrl_c_ends_a_loop_over_workdirs_that_goes_on_after_exceptions(kept, monkeypatch):
+  measurement, folder, _ = kept
+  calls, read = [], _array_folder._read
+  def interrupted(*args):  # too late to stop this restoration
+    calls.append(os.kill(os.getpid(), signal.SIGINT))
+    return read(*args)
+  monkeypatch.setattr(_array_folder, "_read", interrupted)
+  before = signal.getsignal(signal.SIGINT)
+  with pytest.raises(KeyboardInterrupt) as caught:
+    for _ in range(2):
+      try:
+        oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(folder))
+      except Exception:  # pylint: disable=broad-except
+        pass
+  assert isinstance(caught.value, runs.Interrupted) and len(calls) == 1
+  assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_without_a_workdir_it_is_the_same(kept):

@@ -31,6 +31,8 @@ from oes_jax.runs._outputs import write_images
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
 from oes_jax.runs._processes import Busy
+from oes_jax.runs._processes import drop_output_that_nobody_takes
+from oes_jax.runs._processes import end_at_once_by_ctrl_c
 from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock
 from oes_jax.runs._processes import Signals

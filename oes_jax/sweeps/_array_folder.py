@@ -69,14 +69,22 @@ def restore_in_folder(config, folder: pathlib.Path, signals: runs.Signals,
   Raises:
     ValueError: the config or an array is faulty.
     runs.Failed: a restoration could not go on; what was computed is kept.
-    runs.Interrupted: a signal was received; what was computed is kept.
+    runs.Interrupted: a signal was received, perhaps too late to stop this restoration; what was computed is kept.
     runs.Busy: another process works in the folder.
   """
   place = folder / "run"
-  if not _cases.is_many(config):
+  if _cases.is_many(config):
+    restored = _restore_ensemble(config, place, signals)
+  else:
     with _named(names or {}):
       job = runs.prepare(config, str(place))
-    return _read(place, [place], runs.run_job(job, signals))
+    restored = _read(place, [place], runs.run_job(job, signals))
+  if signals.received:  # it ends the caller's loop too
+    raise runs.Interrupted(signals.received)
+  return restored
+
+
+def _restore_ensemble(config, place: pathlib.Path, signals: runs.Signals) -> fitting.Restoration:
   place, complete = _sweep.run_all(config, str(place), signals=signals)
   if not complete:
     raise runs.Failed(f"not every member of the ensemble was restored; see {place / 'results.jsonl'}")
