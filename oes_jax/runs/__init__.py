@@ -10,6 +10,7 @@ from oes_jax.runs._folder import digest_of
 from oes_jax.runs._folder import find_workdir
 from oes_jax.runs._folder import plain
 from oes_jax.runs._folder import without
+from oes_jax.runs._given import as_array
 from oes_jax.runs._given import Given
 from oes_jax.runs._in_memory import restore_in_memory
 from oes_jax.runs._in_memory import SEED_STRIDE
