@@ -21,6 +21,7 @@ _ARGUMENTS = {"data.source": "measurement", "data.truth": "truth"}
 _REPLACED = {"operator": ("operator.",), "generator": ("generator.", "compute.tile"), "mask": ("mask.",),
              "weights": ("weights.",)}
 _NOT_REPLACED = ("operator.simulate", "generator.input")
+_ARRAYS = ("operator.mask", "operator.kernel")  # settings that may be arrays
 
 
 def _set(config, key: str, value: Any) -> None:
@@ -66,8 +67,8 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], obj
   for key, value in changes.items():
     if key in _ARGUMENTS:
       raise ValueError(f"{key!r} is what the argument {_ARGUMENTS[key]} gives; allowed in settings: every other key.")
-    if np.ndim(value) > 0 and not isinstance(value, (str, tuple, list)):
-      if key not in ("operator.mask", "operator.kernel"):
+    if np.ndim(value) > 0 and (key in _ARRAYS or not isinstance(value, (tuple, list))):
+      if key not in _ARRAYS:
         raise ValueError(f"{key} is an array; allowed: arrays of operator.mask and operator.kernel alone.")
       arrays[key.rpartition(".")[2]] = np.asarray(value)
     else:
@@ -163,8 +164,7 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, pla
       base = folder / f"{number:04d}" if place else folder
       config, given = _make_config(operator, told)
       written = {sweeps.write_array(base, name, plane): f"operator.{name}" for name, plane in given.items()}
-      for path, key in written.items():
-        _set(config, key, path)
+      config.update_from_flattened_dict({key: path for path, key in written.items()})
       for key, name, value in (("data.source", "measurement", array), ("data.truth", "truth", clean)):
         if value is not None:
           path = sweeps.write_array(base, name, value)
@@ -218,8 +218,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   Raises:
     ValueError: an argument is not allowed; the message names it.
     fitting.Diverged: the loss became NaN or infinite, in memory; it carries what the other images gave.
-    runs.Failed, runs.Busy, runs.Interrupted: in a workdir: it cannot go on, another process works in it, or SIGTERM or
-      SIGINT was received in the main thread; what was computed is kept.
+    runs.Failed, runs.Busy, runs.Interrupted: in a workdir: it cannot go on, another process works in it, or SIGINT,
+      SIGTERM or SIGHUP was received in the main thread, as a KeyboardInterrupt; what was computed is kept.
 
   Example:
     >>> import numpy as np, oes_jax

@@ -112,4 +112,6 @@ def main(argv):
 
 
 if __name__ == "__main__":
+  runs.drop_output_that_nobody_takes()
+  runs.end_at_once_by_ctrl_c()
   app.run(main, flags_parser=_parse_flags)

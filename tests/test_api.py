@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -17,6 +18,8 @@ import oes_jax
 from oes_jax import api
 from oes_jax import generators
 from oes_jax import operators
+from oes_jax import runs
+from oes_jax.sweeps import _array_folder
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
         "weights.num_steps": 4, "compute.compilation_cache": ""}
@@ -67,6 +70,24 @@ def test_an_array_comes_back_in_its_layout_type_and_range(kept):
   for other in (measurement + 1, measurement.astype(np.float32)):
     with pytest.raises(ValueError, match="holds another measurement; allowed: a new"):
       oes_jax.restore(other, settings=TINY, workdir=str(folder))
+
+
+def test_ctrl_c_ends_a_loop_over_workdirs_that_goes_on_after_exceptions(kept, monkeypatch):
+  measurement, folder, _ = kept
+  calls, read = [], _array_folder._read
+  def interrupted(*args):  # too late to stop this restoration
+    calls.append(os.kill(os.getpid(), signal.SIGINT))
+    return read(*args)
+  monkeypatch.setattr(_array_folder, "_read", interrupted)
+  before = signal.getsignal(signal.SIGINT)
+  with pytest.raises(KeyboardInterrupt) as caught:
+    for _ in range(2):
+      try:
+        oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(folder))
+      except Exception:  # pylint: disable=broad-except
+        pass
+  assert isinstance(caught.value, runs.Interrupted) and len(calls) == 1
+  assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_without_a_workdir_it_is_the_same(kept):
@@ -253,8 +274,12 @@ NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
     ({"truth": _image((16, 18), int)}, "truth holds int64 values; allowed: float32"),
     ({"truth": NAN}, "truth holds .* NaN"),
     ({"measurement": NAN}, "^measurement holds .* NaN or infinite values; allowed: .*; or operator='inpainting'"),
-    ({"measurement": [_image((16, 18)), "text"]}, r"^measurement\[1\] is a str"),
+    ({"measurement": [_image((16, 18)), "text"]}, r"^measurement\[1\]='text' is a str"),
     ({"measurement": []}, "0 measurements"),
+    ({"measurement": "camera.png"}, "^measurement='camera.png' is a str; allowed: an array, as numpy.load or"),
+    ({"truth": pathlib.Path("clean.png")}, r"^truth=PosixPath\('clean.png'\) is a PosixPath; allowed: an array"),
+    ({"measurement": np.ones((16, 18)).tolist()}, r"^measurement\[0\] has shape \(18,\).*nested list.*np.asarray makes it"),
+    ({"operator": {"name": "inpainting", "mask": [[0, 1], [1, 1]]}}, r"^operator.mask is \(2, 2\) with 3 measured"),
     ({"measurement": [_image((16, 18))], "truth": [_image((16, 18))] * 2}, "1 measurements and 2 truths"),
     ({"measurement": [_image((16, 18))] * 2, "truth": [None, _image((3, 3))]}, r"^truth\[1\] has shape"),
     ({"measurement": np.ones((20, 20))}, "^measurement holds the single value 1.0.*data.range="),
@@ -275,13 +300,24 @@ def test_faults_name_the_argument(options, said):
 
 
 @pytest.mark.parametrize("options, said", [
+    ({"measurement": NAN}, "not every member .*restored: measurement holds .* NaN"),
+    ({"truth": _image((3, 3))}, r"restored: truth is float32 \(3, 3, 1\), the image is to be")])
+def test_an_ensemble_in_a_folder_says_which_argument_is_at_fault(tmp_path, options, said):
+  with pytest.raises(runs.Failed, match=said):
+    oes_jax.restore(**{"measurement": _image((16, 18)), "settings": TINY, "workdir": tmp_path, "ensemble": 2, **options})
+
+
+@pytest.mark.parametrize("options, said", [
     ({"truth": _image((3, 3))}, r"^truth is float32 \(3, 3, 1\), the image is to be"),
     ({"measurement": NAN}, "^measurement holds .* NaN"),
     ({"measurement": np.ones((20, 20))}, "^measurement holds the single"),
-    ({"measurement": np.array([None])}, "^measurement holds object values"),
+    ({"measurement": np.array([None])}, "^measurement is a ndarray of object values"),
+    ({"measurement": "camera.png"}, "^measurement='camera.png' is a str; allowed: an array"),
     ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "measurement": NAN}, "^measurement holds NaN"),
     ({"operator": {"name": "inpainting", "mask": np.ones((3, 3))}}, r"^operator.mask is \(3, 3\) with 9 measured"),
     ({"measurement": {"kspace": np.ones(3), "coil_maps": np.ones(3)}, "operator": "mri"}, "^measurement cannot be"),
+    ({"measurement": {"kspace": "scan.npz", "coil_maps": np.ones(3)}, "operator": "mri"},
+     r"^measurement\['kspace'\]='scan.npz' is a str"),
     ({"mask": None, "settings": {}}, "^mask is an object of your own, which a workdir cannot keep"),
     ({"operator": lambda image: image, "settings": {}}, "^operator is an object of your own")])
 def test_faults_name_the_argument_in_a_folder_too(tmp_path, options, said):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -45,6 +46,34 @@ def test_command_line_faults_are_one_line(tmp_path, flags, said):
   assert process.returncode == 2
   assert output.startswith("error: ") and said in output and output.count("\n") == 1, output
   assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_the_state_is_saved_where_the_reader_of_the_output_has_gone_first(tmp_path, number):
+  process = _command(*_FLAGS, "--config.mask.num_steps=100000", "--config.checkpoint.every_steps=100000",
+                     "--config.compute.compilation_cache=", "--workdir=out", cwd=tmp_path)
+  log = tmp_path / "out" / "metrics.jsonl"
+  while process.poll() is None and not (log.exists() and log.read_text().count("\n")):
+    time.sleep(0.05)
+  process.stdout.close()
+  process.send_signal(number)
+  assert process.wait() == 128 + number
+  steps = [int(path.name) for path in (tmp_path / "out" / "checkpoints").iterdir()]
+  assert steps == [log.read_text().count("\n")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("redirected", ["| head -n 1", "2>&1 | head -n 1", "2>&-", ">&-"])
+def test_a_run_ends_where_its_output_does_not_arrive(tmp_path, redirected):
+  environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+  script = f'set -o pipefail; "$0" -m oes_jax.main "$@" {redirected}'
+  done = subprocess.run(
+      ["bash", "-c", script, sys.executable, f"--config={ROOT / 'configs/denoise.py'}:oes", *_FLAGS,
+       "--config.compute.compilation_cache=", "--config.sweep.seeds=(0,1)", "--config.compute.images_per_device=1",
+       "--workdir=out"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
+  assert len(list((tmp_path / "out").glob("cases/*/summary.json"))) == 2
 
 
 @pytest.mark.slow

@@ -44,4 +44,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+  runs.drop_output_that_nobody_takes()
+  runs.end_at_once_by_ctrl_c()
   main()

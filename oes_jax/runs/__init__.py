@@ -10,6 +10,7 @@ from oes_jax.runs._folder import digest_of
 from oes_jax.runs._folder import find_workdir
 from oes_jax.runs._folder import plain
 from oes_jax.runs._folder import without
+from oes_jax.runs._given import as_array
 from oes_jax.runs._given import Given
 from oes_jax.runs._in_memory import restore_in_memory
 from oes_jax.runs._in_memory import SEED_STRIDE
@@ -31,6 +32,8 @@ from oes_jax.runs._outputs import write_images
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
 from oes_jax.runs._processes import Busy
+from oes_jax.runs._processes import drop_output_that_nobody_takes
+from oes_jax.runs._processes import end_at_once_by_ctrl_c
 from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock
 from oes_jax.runs._processes import Signals

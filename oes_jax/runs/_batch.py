@@ -230,7 +230,7 @@ def restore_batch(batch: Batch) -> list[Outcome]:
     The Outcome of each row of this process.
 
   Raises:
-    Interrupted: SIGTERM or SIGINT was received; the state is saved.
+    Interrupted: a signal was received; the state is saved.
     OSError: a folder can no longer be written.
   """
   work = _Work(batch)

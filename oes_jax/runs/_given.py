@@ -1,5 +1,6 @@
 """What is given in memory: arrays and objects, each checked alone."""
 
+import os
 from typing import Any, Mapping, NamedTuple
 
 import numpy as np
@@ -52,7 +53,10 @@ def check_objects(given: Given) -> None:
 
 
 def _check_container(value: Any, name: str) -> None:
-  """Raise a ValueError where an array holds more than its numbers, which a plain array would lose."""
+  """Raise a ValueError where a path is given for an array, or one that holds more than its numbers, which would be lost."""
+  if isinstance(value, (str, bytes, os.PathLike)):
+    raise ValueError(f"{name}={value!r} is a {type(value).__name__}; allowed: an array, as numpy.load or skimage.io.imread "
+                     "reads it.")
   kind = f"{name} is a {type(value).__module__}.{type(value).__name__}"
   if isinstance(value, np.ma.MaskedArray):
     if np.ma.is_masked(value):
@@ -87,7 +91,9 @@ def as_picture(value: Any, name: str, *, finite: bool = True, hint: str = "") ->
   """Return an array [H, W] or [H, W, C] as a picture."""
   values = as_array(value, name)
   if values.ndim not in (2, 3):
-    raise ValueError(f"{name} has shape {values.shape}; allowed: [H, W] or [H, W, C].")
+    nested = "; a nested list is taken for a list of measurements, and np.asarray makes it one"
+    raise ValueError(f"{name} has shape {values.shape}; allowed: [H, W] or [H, W, C]"
+                     f"{nested if values.ndim == 1 and isinstance(value, (list, tuple)) else ''}.")
   if finite and not np.isfinite(values).all():
     raise ValueError(f"{name} holds {np.size(values) - np.isfinite(values).sum()} NaN or infinite values; allowed: "
                      f"finite ones{hint}.")

@@ -65,7 +65,7 @@ def run_job(job: Job, signals: _processes.Signals | None = None) -> dict[str, An
 
   Args:
     job: a claimed job.
-    signals: signals to serve between chunks; None serves none, and Ctrl-C is a KeyboardInterrupt.
+    signals: signals to serve between chunks; None serves none, and Ctrl-C is a plain KeyboardInterrupt.
 
   Raises:
     Interrupted: after a signal, with the state saved. Else as `run`.

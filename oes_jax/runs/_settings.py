@@ -119,7 +119,7 @@ class OutputSettings(settings.Settings):
 class CheckpointSettings(settings.Settings):
   """Settings of the checkpoints."""
   every_steps: int = settings.setting(
-      500, "Steps between checkpoints; one is also written at each stage's end and on SIGTERM or SIGINT.",
+      500, "Steps between checkpoints; one is also written at each stage's end and on a signal.",
       allowed="1 or more", test=lambda v: v >= 1)
 
 

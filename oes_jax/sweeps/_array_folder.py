@@ -1,11 +1,10 @@
 """Arrays restored in a folder that is kept: written into it, and run there so that an interruption can be resumed."""
 
-import contextlib
 import io
 import json
 import pathlib
 import re
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from oes_jax import files
 from oes_jax import fitting
 from oes_jax import runs
 from oes_jax.sweeps import _cases
+from oes_jax.sweeps import _results
 from oes_jax.sweeps import _sweep
 
 
@@ -28,9 +28,8 @@ def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
     ValueError: it holds no numbers, or another array of that name lies there.
   """
   several = isinstance(given, Mapping)
-  kinds = {np.asarray(array).dtype for array in (given.values() if several else [given])}
-  if any(kind.kind not in "biufc" for kind in kinds):
-    raise ValueError(f"{name} holds {', '.join(map(str, kinds))} values; allowed: numbers or booleans.")
+  for called, array in ({f"{name}[{key!r}]": given[key] for key in given} if several else {name: given}).items():
+    runs.as_array(array, called, kinds="biufc")
   path, stream = folder / "arrays" / f"{name}.{'npz' if several else 'npy'}", io.BytesIO()
   if several:
     np.savez(stream, **{key: np.asarray(given[key]) for key in sorted(given)})
@@ -44,16 +43,11 @@ def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
   return str(path)
 
 
-@contextlib.contextmanager
-def _named(paths: Mapping[str, str]) -> Iterator[None]:
-  """Let a ValueError name the arguments {path: name} that were written to files, not the files."""
-  try:
-    yield
-  except ValueError as error:
-    message = str(error)
-    for path, name in paths.items():
-      message = re.sub(rf"[\w.]+={re.escape(repr(path))}", lambda _, name=name: name, message)
-    raise ValueError(message) from error
+def _rename(message: str, names: Mapping[str, str]) -> str:
+  """Return a message that names the arguments {path: name} that were written to files, not the files."""
+  for path, name in names.items():
+    message = re.sub(rf"[\w.]+={re.escape(repr(path))}", lambda _, name=name: name, message)
+  return message
 
 
 def restore_in_folder(config, folder: pathlib.Path, signals: runs.Signals,
@@ -69,17 +63,29 @@ def restore_in_folder(config, folder: pathlib.Path, signals: runs.Signals,
   Raises:
     ValueError: the config or an array is faulty.
     runs.Failed: a restoration could not go on; what was computed is kept.
-    runs.Interrupted: a signal was received; what was computed is kept.
+    runs.Interrupted: a signal was received, perhaps too late to stop this restoration; what was computed is kept.
     runs.Busy: another process works in the folder.
   """
   place = folder / "run"
-  if not _cases.is_many(config):
-    with _named(names or {}):
+  if _cases.is_many(config):
+    restored = _restore_ensemble(config, place, signals, names or {})
+  else:
+    try:
       job = runs.prepare(config, str(place))
-    return _read(place, [place], runs.run_job(job, signals))
+    except ValueError as error:
+      raise ValueError(_rename(str(error), names or {})) from error
+    restored = _read(place, [place], runs.run_job(job, signals))
+  if signals.received:  # it ends the caller's loop too
+    raise runs.Interrupted(signals.received)
+  return restored
+
+
+def _restore_ensemble(config, place: pathlib.Path, signals: runs.Signals, names: Mapping[str, str]) -> fitting.Restoration:
   place, complete = _sweep.run_all(config, str(place), signals=signals)
   if not complete:
-    raise runs.Failed(f"not every member of the ensemble was restored; see {place / 'results.jsonl'}")
+    failures = [one["failure"] for one in _results.read_results(place).values() if one["failure"]]
+    why = _rename(failures[0], names) if failures else "another process works in the folder."
+    raise runs.Failed(f"not every member of the ensemble was restored: {why} See {place / 'results.jsonl'}")
   ensemble, = (place / "ensembles").iterdir()
   read = lambda path: json.loads((path / "summary.json").read_text(encoding="utf-8"))
   averaged, asked = read(ensemble), runs.check_config(config).output.image

@@ -151,14 +151,14 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1),
     config: a config that asks for many restorations, as `is_many` tells.
     workdir: the sweep's folder, which several shares may use at once; None: runs/<experiment>-<hash>.
     shard: (i, n): of the measurements, those whose number is i modulo n are restored.
-    signals: signals to serve between chunks; None serves none, and Ctrl-C is a KeyboardInterrupt.
+    signals: signals to serve between chunks; None serves none, and Ctrl-C is a plain KeyboardInterrupt.
 
   Returns:
     (folder, whether all cases of this call ended with a result).
 
   Raises:
     ValueError: the config or the folder is faulty; nothing was written.
-    runs.Interrupted: SIGTERM or SIGINT was received; the state is saved.
+    runs.Interrupted: a signal was received; the state is saved.
     runs.Busy: another process has a batch that the processes of one program need.
     OSError: the folder can no longer be written.
   """

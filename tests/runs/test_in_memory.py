@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from oes_jax import operators
 from oes_jax import runs
 from runs import tiny_run
 
@@ -78,3 +79,30 @@ def test_tiles_are_blended(asked):
 def test_a_collapsed_mask_is_announced():
   with pytest.warns(UserWarning, match="COLLAPSED"):
     _restore([_image()], mask__keep_fraction=0.01)
+
+
+def _float64_cases():
+  """Every operator with both objectives, and the scans that are given in float32; the quickest of a scan is not slow."""
+  slow = lambda *values: pytest.param(*values, marks=pytest.mark.slow)
+  coils, rng = operators.simulated_coils((24, 32), 2), np.random.default_rng(0)
+  scans = {"mri": {"kspace": np.asarray(operators.centred_fft(coils * rng.random((24, 32), np.float32))), "coil_maps": coils},
+           "tomography": {"sinogram": 10 * rng.random((46, 6), np.float32),
+                          "angles": np.arange(0.0, 180, 30), "shape": np.array([24, 32])}}
+  yield "mri", scans["mri"], {}
+  yield slow("tomography", scans["tomography"], {})
+  for name, scan in scans.items():
+    yield slow(name, scan, tiny_run.RECORRUPTED)
+  for name in operators.FAMILIES:
+    for changes in ({}, tiny_run.RECORRUPTED):
+      yield slow(name, None, changes)
+
+
+@pytest.mark.parametrize("name, scan, changes", list(_float64_cases()))
+def test_every_operator_restores_in_float64(x64, name, scan, changes):
+  settings = runs.check_config(tiny_run.config(tiny_run.TINY_MEASURED, **{
+      "operator.name": name, "operator.simulate": scan is None, "operator.angles": 6, "data.crop": None,
+      "mask.source": "random", "mask.num_steps": 2, "weights.num_steps": 5, "fit.sigma": 0.1 if changes else None, **changes}))
+  job = runs.job_of_arrays(settings, runs.Given(_image() if scan is None else scan))
+  restored, = runs.restore_in_memory([job], progress=False)
+  assert restored.image.shape == (24, 32) and np.isfinite(restored.traces["weights"]["loss"]).all()
+  assert restored.traces["weights"]["loss"].dtype == np.float64
