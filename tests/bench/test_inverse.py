@@ -43,6 +43,7 @@ def test_tables_of_the_presets_follow_from_their_rows(name):
 @pytest.mark.parametrize("name, line, method, score", [
     ("default", "| **default** |", _methods.RECORRUPTED_DENSE, _tables.returned),
     ("ensemble", "| **the mean of four, `ensemble=4`** |", _methods.ENSEMBLE, _tables.returned),
+    ("operators", "| `:oes` |", _methods.LEARNED, lambda row: row["average psnr"]),
     ("operators", "| dense net, plain objective, stopped by ES-WMV |", _methods.DENSE, lambda row: row["guarded psnr"])])
 def test_what_the_readme_says_of_a_record_follows_from_its_rows(name, line, method, score):
   stored = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))

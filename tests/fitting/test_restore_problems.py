@@ -121,7 +121,7 @@ def test_it_is_what_the_two_functions_of_one_image_give(network):
 
 
 @pytest.mark.parametrize("name, path", [
-    ("decoder", ("norm_01",)), pytest.param("fed", ("encoder_01", "norm_a"), marks=pytest.mark.slow)])
+    pytest.param(*case, marks=pytest.mark.slow) for case in (("decoder", ("norm_01",)), ("fed", ("encoder_01", "norm_a")))])
 def test_compaction_and_chunks_change_nothing(x64, request, name, path):
   generator = request.getfixturevalue(name)
   given = jax.tree.map(np.array, jax.device_get(masks.threshold(

@@ -120,7 +120,7 @@ def _filled(graph, plan, index):
 
 
 @pytest.mark.parametrize("name", HOURGLASSES)
-@pytest.mark.parametrize("multiple", [1, 4, 8])
+@pytest.mark.parametrize("multiple", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_widths_are_rounded_up_and_filled_with_zeros(name, multiple):
   generator, params, mask, _ = _problem(name, (6, 8), keep_fraction=0.3, seed=5)
   graph = generator.graph

@@ -78,7 +78,7 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
 
 
 @pytest.mark.parametrize("measurement, given, said", [
-    ("text", {}, "measurement is a str of <U4 values"), (np.zeros((0, 4)), {}, r"measurement has shape \(0, 4\)"),
+    ("text", {}, "measurement='text' is a str; allowed: an array"), (np.zeros((0, 4)), {}, r"measurement has shape \(0, 4\)"),
     (np.zeros(9), {}, r"measurement has shape \(9,\); allowed: \[H, W\] or"),
     (IMAGE * 1j, {}, "measurement is a ndarray of complex64 values"),
     (IMAGE, {"truth": IMAGE[:16]}, r"truth has shape \(16, 24\); allowed: that of the image, \(20, 24, 1\)"),

@@ -82,21 +82,17 @@ def test_a_collapsed_mask_is_announced():
 
 
 def _float64_cases():
-  """Every operator with both objectives, and the scans that are given in float32; the quickest of a scan is not slow."""
-  slow = lambda *values: pytest.param(*values, marks=pytest.mark.slow)
+  """Every operator with both objectives, and the scans that are given in float32."""
   coils, rng = operators.simulated_coils((24, 32), 2), np.random.default_rng(0)
   scans = {"mri": {"kspace": np.asarray(operators.centred_fft(coils * rng.random((24, 32), np.float32))), "coil_maps": coils},
            "tomography": {"sinogram": 10 * rng.random((46, 6), np.float32),
                           "angles": np.arange(0.0, 180, 30), "shape": np.array([24, 32])}}
-  yield "mri", scans["mri"], {}
-  yield slow("tomography", scans["tomography"], {})
-  for name, scan in scans.items():
-    yield slow(name, scan, tiny_run.RECORRUPTED)
-  for name in operators.FAMILIES:
-    for changes in ({}, tiny_run.RECORRUPTED):
-      yield slow(name, None, changes)
+  for changes in ({}, tiny_run.RECORRUPTED):
+    yield from ((name, scan, changes) for name, scan in scans.items())
+    yield from ((name, None, changes) for name in operators.FAMILIES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, scan, changes", list(_float64_cases()))
 def test_every_operator_restores_in_float64(x64, name, scan, changes):
   settings = runs.check_config(tiny_run.config(tiny_run.TINY_MEASURED, **{
