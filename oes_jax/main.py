@@ -26,6 +26,7 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _SUMMARISE = flags.DEFINE_bool(
     "summarise", False, "Print and write the table of many cases so far, and restore nothing.")
 flags.mark_flags_as_required(["config"])
+_PATHS = ("data.source", "data.truth", "operator.mask", "operator.kernel", "mask.path")
 _HELP = ("help", "helpshort", "helpfull", "?")
 
 
@@ -55,6 +56,15 @@ def _parse_flags(argv):
     _fail(f"unknown config key {said} --help lists every key.", 2)
   except (flags.Error, TypeError, ValueError, OSError) as error:
     _fail(error, 2)
+
+
+def _expand_home(config) -> None:
+  """Put the home folder for ~ in the paths of a config: shells leave it alone behind a =."""
+  for key in _PATHS:
+    section, name = key.split(".")
+    value = config.get(section, {}).get(name)
+    if isinstance(value, str):
+      config[section][name] = ",".join(map(os.path.expanduser, value.split(",")))
 
 
 def _run_many(config) -> None:
@@ -97,6 +107,7 @@ def main(argv):
     _fail(f"unexpected argument {argv[1]!r}; flags begin with --.", 2)
   logging.set_verbosity(logging.WARNING)  # Orbax reports every file it writes
   config = _CONFIG.value
+  _expand_home(config)
   try:
     if _DISTRIBUTED.value:
       if _SHARD.value is not None:

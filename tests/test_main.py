@@ -9,6 +9,9 @@ import time
 
 import numpy as np
 import pytest
+
+from configs import default
+from oes_jax import main
 from runs import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -46,6 +49,15 @@ def test_command_line_faults_are_one_line(tmp_path, flags, said):
   assert process.returncode == 2
   assert output.startswith("error: ") and said in output and output.count("\n") == 1, output
   assert list(tmp_path.iterdir()) == []
+
+
+def test_the_home_folder_stands_for_a_tilde_in_paths(monkeypatch):
+  monkeypatch.setenv("HOME", "/home/me")
+  config = default.get_config()
+  config.data.source, config.operator.mask = "~/a.png,camera,~/b.png", "a~b.png"
+  main._expand_home(config)
+  assert (config.data.source, config.operator.mask, config.data.truth) == (
+      "/home/me/a.png,camera,/home/me/b.png", "a~b.png", None)
 
 
 @pytest.mark.slow

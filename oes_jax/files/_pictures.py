@@ -68,7 +68,7 @@ def _read_file(source: str, key: str) -> _Stored:
   """Read an image file; any fault is a ValueError."""
   name, page = _sources.split_page(source)
   path = pathlib.Path(name)
-  suffix = path.suffix.lower()
+  suffix = _sources.suffix_of(name)
   if suffix not in _sources.SUFFIXES:
     if path.name != str(path) and not path.exists():
       raise ValueError(f"{key}={str(path)!r} does not exist; allowed: an image file, a folder of them, a "

@@ -24,6 +24,24 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 _TIFF_PAGE = re.compile(r"(?P<path>.*\.tiff?)@(?P<page>\d+)", re.IGNORECASE)
 
 
+_DICOM_MAGIC = slice(128, 132)
+
+
+def suffix_of(path: str) -> str:
+  """Return the suffix that tells how a file is read, in small letters; of DICOM files as scanners name them ".dcm".
+
+  A file whose own suffix says nothing is looked into, as far as that is possible.
+  """
+  suffix = os.path.splitext(path)[1].lower()
+  if suffix in (*SUFFIXES, ".npz") or not os.path.isfile(path):
+    return suffix
+  try:
+    with open(path, "rb") as file:
+      return ".dcm" if file.read(_DICOM_MAGIC.stop)[_DICOM_MAGIC] == b"DICM" else suffix
+  except OSError:  # reading it says what is wrong
+    return suffix
+
+
 def split_page(source: str) -> tuple[str, int | None]:
   """Return (path, page) of a page of a TIFF file, PATH@PAGE; (source, None) of anything else."""
   match = _TIFF_PAGE.fullmatch(source)
@@ -66,7 +84,7 @@ def _list_files(pattern: str) -> list[str]:
   """Return the image files of a pattern by name, a TIFF file of several pages as its pages."""
   suffixes = (*SUFFIXES, ".npz") if pattern.lower().endswith(".npz") else SUFFIXES
   found = sorted(path for path in set(glob.glob(pattern, recursive=True))
-                 if path.lower().endswith(suffixes) and not os.path.isdir(path))
+                 if not os.path.isdir(path) and suffix_of(path) in suffixes)
   return [page for path in found for page in _pages_of(path)]
 
 
@@ -108,5 +126,6 @@ def list_sources(source: str) -> list[str]:
     found = _list_files(os.path.join(glob.escape(source), "*") if folder else source)
   if not found:
     raise ValueError(f"data.source={source!r} holds no image; allowed: a readable folder or a "
-                     f"pattern with files of {', '.join(SUFFIXES)}, or a split with items.")
+                     f"pattern with files of {', '.join(SUFFIXES)}, or a split with items"
+                     f"{'; a [ of a name is [[] in a pattern' if '[' in source else ''}.")
   return found

@@ -1,6 +1,9 @@
 """Sources: which images a folder, a pattern, a list or a TIFF file names."""
 
+import pathlib
+
 import numpy as np
+import pydicom.data
 import pytest
 import tifffile
 
@@ -89,6 +92,7 @@ def test_list_keeps_its_order_and_its_unknown_names(folder):
     ("a.png, a.png", "'a.png' twice"), ("photos,photos/c.png", "'photos/c.png' twice"),
     ("empty", "holds no image.*allowed.*png"), ("texts", "holds no image"),
     ("*.bmp", "holds no image"), ("texts/*", "holds no image"),
+    ("[2024]/*.png", r"holds no image.*; a \[ of a name is \[\[\] in a pattern"),
     ("camera,*.bmp", r"\*\.bmp' holds no image"), ("none*.png", "holds no image")])
 def test_collection_without_a_clear_content_names_the_source(folder, source, reason):
   touch(folder, "photos/c.png", "texts/d.txt")
@@ -133,3 +137,17 @@ def test_the_pages_of_a_tiff_file_are_images_of_their_own(tmp_path):
   for source in (f"{path}@3", path):
     with pytest.raises(ValueError, match="holds 3 pages .*; allowed: one of them, as NAME@0"):
       pictures.read_picture(source)
+
+
+def test_dicom_files_are_known_by_their_content(tmp_path):
+  content = pathlib.Path(pydicom.data.get_testdata_file("MR_small.dcm")).read_bytes()
+  for name in ("IM000001", "MR.0001.IMA", "known.dcm"):
+    (tmp_path / name).write_bytes(content)
+  (tmp_path / "notes").write_text("x" * 200)
+  (tmp_path / "short").write_bytes(b"DICM")
+  found = sources.list_sources(str(tmp_path))
+  assert found == [str(tmp_path / name) for name in ("IM000001", "MR.0001.IMA", "known.dcm")]
+  first, *others = (pictures.read_picture(source) for source in found)
+  assert first.suffix == ".dcm" and all(np.array_equal(first.values, other.values) for other in others)
+  with pytest.raises(ValueError, match="notes' is not an image file"):
+    pictures.read_picture(str(tmp_path / "notes"))
