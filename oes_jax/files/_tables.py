@@ -33,7 +33,8 @@ def without_empty_columns(table: Sequence[Sequence[str]]) -> list[list[str]]:
 def format_markdown(rows: Sequence[Sequence[Any]]) -> str:
   """Return rows of cells, the first one the header, as a Markdown table."""
   lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-  return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+  plain = lambda cell: str(cell).replace("|", "\\|").replace("\n", " ")
+  return "".join(f"| {' | '.join(map(plain, line))} |\n" for line in lines)
 
 
 def closing_table(summary: dict[str, Any]) -> str:

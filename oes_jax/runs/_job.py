@@ -27,6 +27,7 @@ from oes_jax.runs._settings import Settings
 _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
               "data.max_side", "fit.sigma", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source",
               "mask.path", "mask.keep_fraction", "mask.kl_weight")
+_LONGEST_STEM = 150  # bytes: file systems allow 255 for a name, of which seed, hash and suffixes take some
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
 FORMAT = 10
 
@@ -82,6 +83,7 @@ def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
   stem = source if files.is_bundled(source) else pathlib.PurePath(path).stem
   stem = stem if page is None else f"{stem}-page{page}"
   stem = re.sub(r"[^\w.-]+", "_", source if source.startswith("tfds:") else stem)
+  stem = stem.encode()[:_LONGEST_STEM].decode(errors="ignore")  # the hash tells apart what this makes alike
   return f"{stem}-seed{seed}-{_folder.digest_of(identity)}"
 
 

@@ -10,6 +10,7 @@ from oes_jax import files
 from oes_jax.sweeps import _results
 
 _SETTING = ("mask", "keep_fraction", "kl_weight", "sigma")
+_UNREADABLE = "backslashreplace"  # bytes of a file's name that are no text
 _COUNTED = ("kept", "can_act", "seconds")
 
 
@@ -59,7 +60,7 @@ def _as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
   writer = csv.DictWriter(file, list(flat[0]) if flat else [])
   writer.writeheader()
   writer.writerows(flat)
-  return file.getvalue().encode()
+  return file.getvalue().encode(errors=_UNREADABLE)
 
 
 def _cell(name: str, value: Any) -> str:
@@ -102,7 +103,7 @@ def write_tables(folder: pathlib.Path) -> str:
   files.write_atomically(folder / "results.csv", _as_csv(rows))
   tables = ([_as_cells(rows)] if rows else []) + ([_ensemble_cells(ensembles)] if ensembles else [])
   files.write_atomically(
-      folder / "results.md", "\n".join(files.format_markdown(cells) for cells in tables).encode())
+      folder / "results.md", "\n".join(files.format_markdown(cells) for cells in tables).encode(errors=_UNREADABLE))
   failures = [f"FAILED {line['case']} ({line['source']}): {line['failure']}" for line in lines
               if line.get("failure")]
   return "\n\n".join([*(files.format_table(cells) for cells in tables), *failures,

@@ -1,5 +1,7 @@
 """Jobs: what may share a batch, how cases are called, and how long chunks last."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,12 @@ def test_a_cases_folder_is_called_by_its_image_and_seed():
   digest = runs.digest_of(identity)
   for source, stem in {"camera": "camera", "x/my photo.png": "my_photo", "scan.tif@3": "scan-page3"}.items():
     assert runs.case_name(source, 7, identity) == f"{stem}-seed7-{digest}"
+
+
+def test_names_of_cases_are_names_of_files_whatever_the_source_is_called():
+  for stem in ("a" * 250, "\u00e4" * 125, os.fsdecode(b"\xff\xfe"), "a|b\nc"):
+    name = runs.case_name(f"folder/{stem}.png", 7, {"a": 1})
+    assert len(name.encode()) < 200 and not set("/|\n") & set(name)
 
 
 def test_stages_and_chunks():

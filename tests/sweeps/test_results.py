@@ -1,5 +1,6 @@
 """What is on record of cases that ended, failed or were mended."""
 
+import os
 import shutil
 
 import numpy as np
@@ -29,6 +30,16 @@ def test_a_line_follows_the_last_whole_one(tmp_path, lines, cut):
     file.write(cut)
   results.append_result(tmp_path, {"case": "new"})
   assert list(results.read_results(tmp_path)) == [f"c{number}" for number in range(lines)] + ["new"]
+
+
+def test_tables_hold_names_that_are_no_text(tmp_path):
+  source = os.fsdecode(b"a|b\n\xff.png")
+  line = {"source": source, "seed": 0, "mask": "dense", "keep_fraction": None, "kl_weight": None, "sigma": 0.1, "failure": None,
+          "psnr": {"average": 30.0}, "ssim": {"average": 0.9}, "kept": 9, "can_act": 9, "size": 9, "seconds": 1.0}
+  results.append_result(tmp_path, {"case": "a", **line})
+  assert source in tables.write_tables(tmp_path)
+  assert r"| a\|b \udcff.png |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+  assert r"\udcff.png" in (tmp_path / "results.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
