@@ -16,9 +16,11 @@ def _find_fill(values: np.ndarray, smooth: np.ndarray) -> tuple[float, int] | No
     smooth: their 3 x 3 median, which isolated pixels do not reach.
   """
   for value, reached in ((values.min(), smooth.min()), (values.max(), smooth.max())):
+    if value != reached:
+      continue
     rest = values[values != value].astype(np.float64)
     spread = np.ptp(rest) if rest.size else 0.0
-    if value == reached and spread > 0 and np.min(np.abs(rest - float(value))) > _FAR * spread:
+    if spread > 0 and np.min(np.abs(rest - float(value))) > _FAR * spread:
       return value.item(), values.size - rest.size
   return None
 

@@ -12,6 +12,7 @@ from jax.experimental import topologies
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import parallel
+from oes_jax.bench import _device
 from oes_jax.bench import _flags
 from oes_jax.bench import _records
 from oes_jax.bench import _timed_steps
@@ -70,13 +71,12 @@ def run_pod(arguments) -> None:
   for row in describe_steps(mesh, arguments.stages, size=arguments.size, convs=arguments.convs, counts=arguments.images):
     rows.append(row)
     print(json.dumps(row), flush=True)
-    header = list(row)
-    cells = [[f"{value:.3g}" if isinstance(value, float) else str(value) for value in line.values()] for line in rows]
+    table = _device.tabulate({"rows": rows})
     _records.write_benchmark(arguments.output, {
         "device": f"{mesh.devices.flat[0].device_kind}, compiled for and not run on", "topology": arguments.topology,
         "libtpu": importlib.metadata.version("libtpu"), "size": arguments.size, "rows": rows,
-        "table": files.format_markdown([header, *cells])})
-  print(files.format_table([header, *cells]))
+        "table": files.format_markdown(table)})
+  print(files.format_table(table))
 
 
 def add_command(commands) -> None:

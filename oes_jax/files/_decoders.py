@@ -62,12 +62,12 @@ def _read_tiff(data: bytes, number: int | None):
     frames = _tiff_frames.count_frames(file)
     if number is None and frames != 1 or number is not None and number >= frames:
       raise ValueError(f"it holds {frames} pages ({_tiff_frames.axes_of(file)}); allowed: one of them, as NAME@0 and so on")
-    page = file.pages[number or 0] if len(file.pages) > 1 else file.pages[0]
+    stack = _tiff_frames.is_one_page_stack(file)
+    page = file.pages[0 if stack else number or 0]
     colours = {tifffile.PHOTOMETRIC.RGB: 3, tifffile.PHOTOMETRIC.MINISBLACK: 1}
     if page.photometric not in colours:
       raise ValueError(f"its colours are {tifffile.PHOTOMETRIC(page.photometric).name}; allowed: "
                        "MINISBLACK or RGB")
-    stack = len(file.pages) == 1 and frames > 1
     _free_memory.check_size(file.series[0].nbytes if stack else page.nbytes)
     if page.compression in (tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE):
       for offset, count in zip(page.dataoffsets, page.databytecounts):

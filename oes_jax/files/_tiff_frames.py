@@ -22,6 +22,11 @@ def count_frames(file: tifffile.TiffFile) -> int:
   return math.prod(length for axis, length in zip(series.axes, series.shape) if axis not in _OF_ONE_IMAGE)
 
 
+def is_one_page_stack(file: tifffile.TiffFile) -> bool:
+  """Whether the images of a file are planes of its only page."""
+  return len(file.pages) == 1 and count_frames(file) > 1
+
+
 def read_frame(file: tifffile.TiffFile, number: int) -> np.ndarray:
   """Return the values of an image of a file: those of a page as they are stored, or a plane [H, W] or [H, W, C].
 
@@ -29,7 +34,7 @@ def read_frame(file: tifffile.TiffFile, number: int) -> np.ndarray:
     file: the open file.
     number: number of the image, below `count_frames`.
   """
-  if len(file.pages) != 1 or count_frames(file) == 1:
+  if not is_one_page_stack(file):
     return file.pages[number].asarray()
   series = file.series[0]
   order = sorted(range(len(series.axes)), key=lambda place: _OF_ONE_IMAGE.find(series.axes[place]))  # others: -1, first
