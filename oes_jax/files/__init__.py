@@ -30,7 +30,6 @@ from oes_jax.files._metrics_log import MetricsLog
 from oes_jax.files._metrics_log import read_metrics
 from oes_jax.files._pictures import Picture
 from oes_jax.files._pictures import read_picture
-from oes_jax.files._pictures import write_picture
 from oes_jax.files._scans import read_arrays
 from oes_jax.files._sources import BUNDLED_CROPS
 from oes_jax.files._sources import is_bundled
@@ -42,3 +41,5 @@ from oes_jax.files._tables import format_markdown
 from oes_jax.files._tables import format_table
 from oes_jax.files._tables import without_empty_columns
 from oes_jax.files._tables import write_csv
+from oes_jax.files._written_pictures import write_picture
+from oes_jax.files._written_pictures import write_stack

@@ -1,4 +1,4 @@
-"""Images in and out, each in its own layout: files, bundled photographs and items of data sets."""
+"""Images in, each in its own layout: files, bundled photographs and items of data sets."""
 
 import dataclasses
 import hashlib
@@ -7,17 +7,15 @@ import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image as PillowImage
-import png
 import skimage.data
 import skimage.transform
-import tifffile
 
 from oes_jax.files import _boundary
 from oes_jax.files import _decoders
 from oes_jax.files import _dicom
 from oes_jax.files import _sources
 from oes_jax.files import _tfds
+from oes_jax.files import _tiff_header
 from oes_jax import intensity
 
 
@@ -32,9 +30,10 @@ class Picture:
     suffix: suffix of the file that a restored image is written to, e.g. ".png".
     digest: sha256 of the file or of the data set's item, or the bundled image's name.
     bundled: whether it is a clean photograph of scikit-image, or a slice of pydicom.
-    template: the content of the file where a restored image is written under its header (DICOM), else None.
+    template: what a restored file takes over beside the values, see `_decoders.Decoded`; or None.
     pixel_size: height and width of a pixel, in those of the file.
     channel_axis: axis of the channels in an .npy file, -1 or 0.
+    remarks: lines that say what of the file was chosen, dropped or reinterpreted.
   """
   values: np.ndarray
   alpha: np.ndarray | None
@@ -42,9 +41,15 @@ class Picture:
   suffix: str
   digest: str
   bundled: bool
-  template: bytes | None = None
+  template: Any = None
   pixel_size: tuple[float, float] = (1, 1)
   channel_axis: int = -1
+  remarks: tuple[str, ...] = ()
+
+  @property
+  def is_negative(self) -> bool:
+    """Whether 0 is white in the file."""
+    return isinstance(self.template, _tiff_header.Header) and self.template.photometric == "miniswhite"
 
 
 class _Stored(NamedTuple):
@@ -55,13 +60,15 @@ class _Stored(NamedTuple):
     alpha: whether the last channel is alpha.
     digest: sha256 of the file or of the data set's item, or the bundled image's name.
     suffix: suffix of the file that a restored image is written to.
-    template: the content of a DICOM file, else None.
+    template: what a restored file takes over, see `_decoders.Decoded`.
+    remarks: lines that say what was chosen, dropped or reinterpreted.
   """
   values: np.ndarray
   alpha: bool
   digest: str
   suffix: str
-  template: bytes | None = None
+  template: Any = None
+  remarks: tuple[str, ...] = ()
 
 
 def _read_file(source: str, key: str) -> _Stored:
@@ -79,10 +86,11 @@ def _read_file(source: str, key: str) -> _Stored:
     raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
   with _boundary.reading(f"{key}={str(path)!r} cannot be read as an image"):
     data = path.read_bytes()
-    values, alpha = _decoders.decode(data, suffix, page)
-  return _Stored(values, alpha, hashlib.sha256(data).hexdigest(),
-                 ".png" if suffix in (".jpg", ".jpeg") else suffix,  # JPEG would damage the result
-                 data if suffix == ".dcm" else None)
+    decoded = _decoders.decode(data, suffix, None if page is None else int(page))
+  ome = ".ome" if path.name.lower().endswith((".ome.tif", ".ome.tiff")) else ""
+  return _Stored(decoded.values, decoded.alpha, hashlib.sha256(data).hexdigest(),
+                 ".png" if suffix in (".jpg", ".jpeg") else ome + suffix,  # JPEG would damage the result
+                 decoded.template, decoded.remarks)
 
 
 def _read_bundled(name: str, key: str) -> _Stored:
@@ -166,44 +174,11 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   full = values.shape[:2]
   if max_side is not None:
     values = _shrink(values, max_side)
+  template, dropped = stored.template, ()
+  if isinstance(template, _tiff_header.Header) and (crop is not None or full != values.shape[:2]):
+    template, dropped = _tiff_header.of_part(template)
   return Picture(values=values[..., :-1] if stored.alpha else values,
                  alpha=values[..., -1] if stored.alpha else None,
                  squeezed=squeezed, suffix=stored.suffix, digest=stored.digest, bundled=bundled,
-                 template=stored.template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]),
-                 channel_axis=channel_axis)
-
-
-def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) -> pathlib.Path:
-  """Write an image in the layout of another (alpha, channel axis, format); return the path.
-
-  PNG holds 8- and 16-bit grey or RGB; anything else becomes TIFF (`.tiff`), which holds it all.
-
-  Args:
-    path_stem: path of the file without its suffix.
-    values: [H, W, C] without alpha, in the dtype of the file.
-    like: the picture whose layout, alpha and DICOM header the file takes.
-  """
-  full = values if like.alpha is None else np.concatenate(
-      [values, like.alpha[..., None].astype(values.dtype)], axis=-1)
-  array: Any = full[..., 0] if like.squeezed else full
-  channels = full.shape[-1]
-  suffix = like.suffix
-  if suffix == ".png" and (values.dtype not in (np.uint8, np.uint16, bool) or channels > 4):
-    suffix = ".tiff"
-  path = path_stem.with_name(path_stem.name + suffix)
-  if suffix == ".npy":
-    np.save(path, array if like.squeezed else np.moveaxis(array, -1, like.channel_axis))
-  elif suffix == ".dcm":
-    _dicom.write_dicom(path, array, like.template, tuple(
-        size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape)))
-  elif suffix == ".png" and values.dtype == np.uint16:
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
-    png.from_array(full.reshape(full.shape[0], -1), f"{mode};16").save(path)
-  elif suffix == ".png":
-    PillowImage.fromarray(full[..., 0] if channels == 1 else full).save(path)
-  else:
-    alpha = {} if like.alpha is None else {"extrasamples": ["unassalpha"]}
-    photometric = "rgb" if values.shape[-1] == 3 else "minisblack"
-    tifffile.imwrite(path, array, photometric=photometric,
-                     **({} if array.ndim == 2 else {"planarconfig": "contig"}), **alpha)
-  return path
+                 template=template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]),
+                 channel_axis=channel_axis, remarks=(*stored.remarks, *dropped))

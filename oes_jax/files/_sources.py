@@ -10,7 +10,7 @@ import tifffile
 from oes_jax.files import _boundary
 from oes_jax.files import _dicom
 from oes_jax.files import _tfds
-from oes_jax.files import _tiff_frames
+from oes_jax.files import _tiff
 
 # Images inside the scikit-image wheel: no download. See its data/README.txt for their licences.
 BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass",
@@ -42,12 +42,12 @@ def suffix_of(path: str) -> str:
     return suffix
 
 
-def split_page(source: str) -> tuple[str, int | None]:
-  """Return (path, page) of a page of a TIFF file, PATH@PAGE; (source, None) of anything else."""
+def split_page(source: str) -> tuple[str, str | None]:
+  """Return (path, page) of a page of a TIFF file, PATH@PAGE, in its digits; (source, None) of anything else."""
   match = _TIFF_PAGE.fullmatch(source)
   if match is None or os.path.isfile(source):
     return source, None
-  return match["path"], int(match["page"])
+  return match["path"], match["page"]
 
 
 def _pages_of(source: str) -> list[str]:
@@ -56,10 +56,11 @@ def _pages_of(source: str) -> list[str]:
     return [source]
   try:
     with _boundary.reading(f"data.source={source!r} cannot be listed"), tifffile.TiffFile(source) as file:
-      count = _tiff_frames.count_frames(file)
+      count = _tiff.count_images(file)
   except ValueError:
     return [source]  # reading it says what is wrong
-  return [source] if count < 2 else [f"{source}@{page}" for page in range(count)]
+  digits = len(str(count - 1))  # so that the names of the results are in the order of the pages
+  return [source] if count < 2 else [f"{source}@{page:0{digits}d}" for page in range(count)]
 
 
 def is_bundled(source: str) -> bool:

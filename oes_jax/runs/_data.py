@@ -114,7 +114,7 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     picture = files.read_picture(
         settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=not lost,
         channel_axis=settings.data.channel_axis)
-    remarks = remark_channels(picture, "set data.channel_axis=0")
+    remarks = picture.remarks + remark_channels(picture, "set data.channel_axis=0")
     if lost:
       mask = _build.read_planes(settings)["mask"]
       picture, remarks = _build.fill_lost(settings, picture, mask), remarks + _build.remark_mask(mask)

@@ -181,7 +181,9 @@ def _save_comparison(path: pathlib.Path, job: Job, measured, restored, truth, qu
     for title, entry in (("measurement", "measurement"), ("restored", job.settings.output.image)):
       titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
   panels = [(titles["measurement"], measured), (titles["restored"], restored)]
-  files.save_comparison(path, panels if truth is None else [*panels, ("truth", truth)])
+  panels += [] if truth is None else [("truth", truth)]
+  negative = job.data.picture.is_negative  # the file's 0 is white
+  files.save_comparison(path, [(title, 1 - image if negative else image) for title, image in panels])
 
 
 def _layout(job: Job, values) -> files.Picture:

@@ -17,6 +17,7 @@ from oes_jax.sweeps import _cases
 from oes_jax.sweeps import _ensemble
 from oes_jax.sweeps import _plan
 from oes_jax.sweeps import _results
+from oes_jax.sweeps import _stacks
 
 # Keys that may change between starts in one folder: cases tell themselves apart.
 _NOT_IDENTITY = ("seed", "data.source", "ensemble", "sweep", "compute.images_per_device")
@@ -209,5 +210,7 @@ def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dic
     _batch_folders.clear(folder)
     if average:
       _ensemble.average_members(folder, cases)
+    for stack in _stacks.join_pages(folder):
+      _say(f"stack: {stack}")
   parallel.gather(None)  # the others wait here: JAX ends them where its goodbye takes long
   return [case.name for case in cases]

@@ -12,6 +12,7 @@ import picture_files
 import pytest
 import tifffile
 
+from oes_jax import files
 from oes_jax.files import _dicom as dicom
 from oes_jax.files import _pictures as pictures
 
@@ -41,7 +42,7 @@ def test_cmyk_jpeg_is_refused_or_keeps_four_channels(tmp_path):
   except ValueError as error:
     assert "data.source=" in str(error)
     return
-  path = pictures.write_picture(tmp_path / "restored", first.values, first)
+  path = files.write_picture(tmp_path / "restored", first.values, first)
   picture_files.assert_same(pictures.read_picture(str(path)).values, first.values)
 
 

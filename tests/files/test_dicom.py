@@ -8,6 +8,7 @@ import pydicom
 from pydicom import data as pydicom_data
 import pytest
 
+from oes_jax import files
 from oes_jax.files import _dicom as dicom
 from oes_jax.files import _pictures as pictures
 
@@ -20,7 +21,7 @@ def test_a_dicom_file_keeps_its_header_and_values(tmp_path, name):
   np.testing.assert_array_equal(picture.values, again.values)
   assert picture.values.dtype == np.int16 and again.bundled and not picture.bundled
   changed = picture.values + np.int16(3)
-  written = pydicom.dcmread(pictures.write_picture(tmp_path / "out", changed, picture))
+  written = pydicom.dcmread(files.write_picture(tmp_path / "out", changed, picture))
   before = pydicom.dcmread(tmp_path / "slice.dcm")
   np.testing.assert_array_equal(written.pixel_array, changed[..., 0])
   for tag in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "PatientID", "PixelSpacing"):
@@ -35,7 +36,7 @@ def test_dicom_says_how_large_the_pixels_are_that_are_written(tmp_path):
       (pictures.read_picture(source, max_side=32), 1, 4),
       (pictures.read_picture(source), 2, 0.5)):  # super-resolution
     values = np.kron(picture.values, np.ones((finer, finer, 1), np.int16))
-    written = pydicom.dcmread(pictures.write_picture(tmp_path / "out", values, picture))
+    written = pydicom.dcmread(files.write_picture(tmp_path / "out", values, picture))
     assert written.Rows == values.shape[0]
     np.testing.assert_allclose(written.PixelSpacing, expected * np.array(before, float), rtol=1e-6)
 
@@ -61,7 +62,7 @@ def test_dicom_values_are_clipped_to_their_bits_and_colours_are_rgb(tmp_path):
   colour = pydicom_data.get_testdata_file("SC_ybr_full_uncompressed.dcm", download=False)
   if colour is not None:
     picture = pictures.read_picture(colour)
-    again = pictures.read_picture(str(pictures.write_picture(tmp_path / "colour", picture.values, picture)))
+    again = pictures.read_picture(str(files.write_picture(tmp_path / "colour", picture.values, picture)))
     np.testing.assert_array_equal(again.values, picture.values)
 
 

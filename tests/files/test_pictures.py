@@ -10,6 +10,7 @@ import png
 import pytest
 import skimage.data
 
+from oes_jax import files
 from oes_jax.files import _pictures as pictures
 from oes_jax.files import _sources as sources
 
@@ -20,7 +21,7 @@ HEIGHT, WIDTH = picture_files.HEIGHT, picture_files.WIDTH
 def test_writing_then_reading_gives_the_same_picture(tmp_path, name):
   suffix, data, *_ = picture_files.FILES[name]
   first = pictures.read_picture(picture_files.write(tmp_path, suffix, data))
-  path = pictures.write_picture(tmp_path / "restored.v1", first.values, first)
+  path = files.write_picture(tmp_path / "restored.v1", first.values, first)
   assert path.name == f"restored.v1{suffix}"
   second = pictures.read_picture(str(path))
   picture_files.assert_same(second.values, first.values)
@@ -34,7 +35,7 @@ def test_writing_then_reading_gives_the_same_picture(tmp_path, name):
 def test_16_bit_png_stays_16_bit_on_disk(tmp_path, mode):
   picture = pictures.read_picture(picture_files.write(tmp_path, ".png", picture_files.FILES[f"png 16-bit {mode}"][1]))
   assert picture.values.dtype == np.uint16
-  written = pictures.write_picture(tmp_path / "restored", picture.values, picture).read_bytes()
+  written = files.write_picture(tmp_path / "restored", picture.values, picture).read_bytes()
   depth, colour_type = written[24:26]
   assert depth == 16 and colour_type == {"L": 0, "LA": 4, "RGB": 2, "RGBA": 6}[mode]
 
@@ -45,7 +46,7 @@ def test_jpeg_is_read_as_decoded_and_written_as_png(tmp_path, channels):
   picture = pictures.read_picture(picture_files.write(tmp_path, ".jpg", data))
   decoded = np.asarray(PillowImage.open(io.BytesIO(data)))
   picture_files.assert_same(picture.values, picture_files.channels_last(decoded))
-  path = pictures.write_picture(tmp_path / "restored", picture.values, picture)
+  path = files.write_picture(tmp_path / "restored", picture.values, picture)
   assert path.name == "restored.png"
   picture_files.assert_same(pictures.read_picture(str(path)).values, picture.values)
 
@@ -54,7 +55,7 @@ def test_jpeg_is_read_as_decoded_and_written_as_png(tmp_path, channels):
 def test_values_that_png_cannot_hold_become_tiff(tmp_path, name):
   like = pictures.read_picture(picture_files.write(tmp_path, ".png", picture_files.FILES[name][1]))
   values = picture_files.random_values(np.float32, like.values.shape[-1])
-  path = pictures.write_picture(tmp_path / "restored", values, like)
+  path = files.write_picture(tmp_path / "restored", values, like)
   assert path.name == "restored.tiff"
   picture_files.assert_same(pictures.read_picture(str(path)).values, values)
 
@@ -203,7 +204,7 @@ def test_alpha_shrinks_like_the_colours(tmp_path, depth):
   np.testing.assert_array_equal(picture.values, expected[..., :3])
   np.testing.assert_array_equal(picture.alpha, expected[..., 3])
   assert picture.alpha.dtype == depth
-  path = pictures.write_picture(tmp_path / "small", picture.values, picture)
+  path = files.write_picture(tmp_path / "small", picture.values, picture)
   np.testing.assert_array_equal(pictures.read_picture(str(path)).alpha, picture.alpha)
 
 

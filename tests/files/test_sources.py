@@ -109,7 +109,7 @@ def test_the_planes_of_a_tiff_file_with_a_single_page_are_images_too(tmp_path, a
   with tifffile.TiffFile(path) as file:
     assert len(file.pages) == 1
   planes = stack.reshape(-1, *shape[-3:] if axes.endswith("S") else shape[-2:])
-  assert sources.list_sources(path) == [f"{path}@{number}" for number in range(len(planes))]
+  assert sources.list_sources(path) == [f"{path}@{number:0{len(str(len(planes) - 1))}d}" for number in range(len(planes))]
   for number, plane in enumerate(planes):
     values = pictures.read_picture(f"{path}@{number}").values
     np.testing.assert_array_equal(values if axes.endswith("S") else values[..., 0], plane)

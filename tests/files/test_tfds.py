@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image as PillowImage
 import pytest
 
+from oes_jax import files
 from oes_jax.files import _pictures as pictures
 from oes_jax.files import _sources as sources
 from oes_jax.files import _tfds as tfds_items
@@ -126,7 +127,7 @@ def test_item_gives_the_stored_image(data_dir, tmp_path, kind, source, split, in
   np.testing.assert_array_equal(picture.values, expected[..., :3])
   assert picture.values.dtype == np.uint8 and not picture.bundled and picture.suffix == ".png"
   assert picture.squeezed == (kind == "grey") and (picture.alpha is None) == (kind != "alpha")
-  path = pictures.write_picture(tmp_path / "restored", picture.values, picture)
+  path = files.write_picture(tmp_path / "restored", picture.values, picture)
   with PillowImage.open(path) as written:
     np.testing.assert_array_equal(np.asarray(written).reshape(expected.shape), expected)
     assert written.mode == {"rgb": "RGB", "grey": "L", "alpha": "RGBA"}[kind]

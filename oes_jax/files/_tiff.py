@@ -1,0 +1,198 @@
+"""TIFF files in: their images, upright and in stored values, and what is said of how they were read."""
+
+import io
+import math
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image as PillowImage
+import tifffile
+
+from oes_jax.files import _free_memory
+from oes_jax.files import _orientation
+from oes_jax.files import _tiff_header
+
+_OF_ONE_IMAGE = "YXS"  # tifffile's letters of rows, columns and samples (channels)
+_KINDS, _COLOURS = tifffile.COMPRESSION, tifffile.PHOTOMETRIC
+_JPEGS = (_KINDS.OJPEG, _KINDS.JPEG)
+# Their streams say a size of their own, and are decoded to that, whatever the page says.
+_SIZED = (*_JPEGS, _KINDS.JPEG_2000_LOSSY, _KINDS.JPEG2000, _KINDS.APERIO_JP2000_YCBC, _KINDS.APERIO_JP2000_RGB, _KINDS.WEBP)
+_ROOM = 4  # times the pixels of a strip or tile: encoders round them up
+_NO_DATA = 42113  # GDAL's tag
+_COMPRESSIONS = (_KINDS.NONE, _KINDS.CCITTRLE, _KINDS.CCITT_T4, _KINDS.CCITT_T6, _KINDS.LZW, _KINDS.ADOBE_DEFLATE,
+                 _KINDS.DEFLATE, _KINDS.PACKBITS, _KINDS.LZMA, _KINDS.ZSTD, *_SIZED)
+_ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+
+
+class Image(NamedTuple):
+  """One image of a TIFF file.
+
+  Attributes:
+    values: stored values, [H, W] or [H, W, C], upright; alpha included.
+    alpha: whether the last channel is alpha.
+    header: what a restored file takes over.
+    remarks: lines that say what was chosen, dropped or reinterpreted.
+  """
+  values: np.ndarray
+  alpha: bool
+  header: _tiff_header.Header
+  remarks: tuple[str, ...]
+
+
+def _axes_of(series: tifffile.TiffPageSeries) -> str:
+  """Return tifffile's letters of a series, such as ZYX, with the lengths: Z 3, Y 48, X 64."""
+  return ", ".join(f"{axis} {length}" for axis, length in zip(series.axes, series.shape))
+
+
+def _pyramid_of(file: tifffile.TiffFile) -> tifffile.TiffPageSeries | None:
+  """Return the first series of a file that it holds in several sizes, or None."""
+  return next((series for series in file.series if len(series.levels) > 1), None)
+
+
+def _pages_of(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+  """Return the pages that are images of their own: of a pyramid the largest level; no thumbnails, no transparency masks."""
+  pyramid = _pyramid_of(file)
+  if pyramid is not None:
+    return [page.aspage() for page in pyramid.levels[0].pages if page is not None]
+  pages = [page.aspage() for page in file.pages]
+  return [page for page in pages if not (page.is_reduced or page.is_mask)] or pages
+
+
+def _is_one_page_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> bool:
+  """Whether the images of a file are planes of its only page, as ImageJ writes large stacks."""
+  series = file.series[0]
+  return len(pages) == 1 and any(length > 1 for axis, length in zip(series.axes, series.shape) if axis not in _OF_ONE_IMAGE)
+
+
+def count_images(file: tifffile.TiffFile) -> int:
+  """Return how many images a file holds: its pages, or the planes of its only one."""
+  pages = _pages_of(file)
+  if not _is_one_page_stack(file, pages):
+    return len(pages)
+  series = file.series[0]
+  return math.prod(length for axis, length in zip(series.axes, series.shape) if axis not in _OF_ONE_IMAGE)
+
+
+def _check_streams(page: tifffile.TiffPage, data: bytes) -> None:
+  """Refuse compressed parts of a page that say that they are far larger than its strips or tiles."""
+  most = _ROOM * math.prod(sorted(page.chunks)[-2:]) + _ROOM ** 8
+  for offset, count in zip(page.dataoffsets, page.databytecounts):
+    part = data[offset:offset + count]
+    if part:
+      with PillowImage.open(io.BytesIO(part)) as stream:
+        if math.prod(stream.size) > most:
+          raise ValueError("its data are more than the pixels that its header says")
+
+
+def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
+  if page.compression not in _COMPRESSIONS:
+    raise ValueError(f"its compression is {_name(_KINDS, page.compression)}; allowed: "
+                     f"{', '.join(kind.name for kind in _COMPRESSIONS)}")
+  # tifffile turns what JPEG stores as YCbCr into RGB, and nothing else.
+  allowed = (_COLOURS.MINISWHITE, _COLOURS.MINISBLACK, _COLOURS.RGB, _COLOURS.PALETTE)
+  if page.photometric not in allowed and not (page.photometric == _COLOURS.YCBCR and page.compression in _JPEGS):
+    raise ValueError(f"its colours are {_name(_COLOURS, page.photometric)}; allowed: "
+                     f"{', '.join(kind.name for kind in allowed)}, or YCBCR in JPEG")
+  _free_memory.check_size(max(num_bytes, math.prod(page.chunks) * page.dtype.itemsize))
+  if page.compression in _SIZED:
+    _check_streams(page, data)
+
+
+def _name(kinds, value: int) -> str:
+  return kinds(value).name if value in list(kinds) else str(value)
+
+
+def _read_plane(file: tifffile.TiffFile, number: int) -> np.ndarray:
+  """Return an image [H, W] or [H, W, C] of a file whose only page holds all of them."""
+  series = file.series[0]
+  order = sorted(range(len(series.axes)), key=lambda place: _OF_ONE_IMAGE.find(series.axes[place]))  # others: -1, first
+  values = np.transpose(series.asarray(), order)
+  inner = sum(axis in _OF_ONE_IMAGE for axis in series.axes)
+  return values.reshape(-1, *values.shape[-inner:])[number]
+
+
+def _read_page(page: tifffile.TiffPage) -> np.ndarray:
+  """Return the stored values [H, W] or [H, W, C] of a page."""
+  values = page.asarray()
+  return np.moveaxis(values, 0, -1) if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3 else values
+
+
+def _as_colours(values: np.ndarray, colormap: np.ndarray) -> np.ndarray:
+  """Return what the indices [H, W] of a palette [3, N] of 16 bits stand for: [H, W, 3], or [H, W] where all are grey."""
+  table = colormap.T
+  if (table % 257 == 0).all() or (table % 256 == 0).all():  # 8 bits, as programs store them
+    table = (table >> 8).astype(np.uint8)
+  colours = table[values]
+  return colours[..., 0] if (table == table[:, :1]).all() else colours
+
+
+def _remark(file: tifffile.TiffFile, pages: list[tifffile.TiffPage], number: int | None) -> list[str]:
+  """Return lines that say which of what a file holds was read."""
+  remarks, pyramid = [], _pyramid_of(file)
+  if pyramid is not None:
+    sizes = ", ".join("x".join(map(str, level.shape[:2] if level.axes[0] == "Y" else level.shape[-2:]))
+                      for level in pyramid.levels)
+    remarks.append(f"it holds the image in {len(pyramid.levels)} sizes ({sizes}): the largest is read")
+  elif len(pages) < len(file.pages):
+    remarks.append(f"{len(file.pages) - len(pages)} of its {len(file.pages)} pages are previews or transparency masks and "
+                   "are left out")
+  if number is not None and file.series and len(file.series[0].axes.strip(_OF_ONE_IMAGE)) > 1:
+    remarks.append(f"it is image {number} of the file's {_axes_of(file.series[0])}")
+  return remarks
+
+
+def read_image(data: bytes, number: int | None) -> Image:
+  """Read one image of a TIFF file.
+
+  Args:
+    data: the content of the file.
+    number: number of the image, from 0; None for the only one.
+
+  Raises:
+    ValueError: there is no such image, or it is of a kind that is not allowed, or larger than the free memory.
+    Exception: whatever tifffile raises for a damaged file; read behind `_boundary.reading`.
+  """
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    pages, images = _pages_of(file), count_images(file)
+    if number is None and images != 1 or number is not None and number >= images:
+      raise ValueError(f"it holds {images} pages ({_axes_of(file.series[0])}); allowed: one of them, as NAME@0 and so on")
+    stack = _is_one_page_stack(file, pages)
+    page = pages[0 if stack else number or 0]
+    _check_page(page, data, file.series[0].nbytes if stack else page.nbytes)
+    remarks = _remark(file, pages, number)
+    values = _read_plane(file, number) if stack else _read_page(page)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    header, dropped = _tiff_header.read_header(file, page)
+    samples = 3 if page.photometric in (_COLOURS.RGB, _COLOURS.YCBCR) else 1
+    alpha = (bool(page.extrasamples) and page.extrasamples[0] in _ALPHA and values.ndim == 3
+             and values.shape[-1] == samples + 1)
+    if page.photometric == _COLOURS.PALETTE:
+      values, header, said = _read_palette(values, header, page, is_imagej=bool(file.is_imagej))
+      remarks.append(said)
+    orientation = page.tags.valueof(_orientation.TAG, 1)
+    if orientation != 1:
+      values, header = _orientation.upright(values, orientation), _tiff_header.turned(header, orientation)
+    remarks += [*_orientation.remark(orientation), *_remark_no_data(page, values), *dropped]
+    return Image(np.ascontiguousarray(values), alpha, header, tuple(remarks))
+
+
+def _remark_no_data(page: tifffile.TiffPage, values: np.ndarray) -> tuple[str, ...]:
+  """Return the line that says that values of an image stand for no data, as GDAL's tag says."""
+  value = page.tags.valueof(_NO_DATA)
+  if value is None:
+    return ()
+  count = int(np.sum(values == float(value)))  # NaN equals nothing, and has its own refusal
+  return () if count == 0 else (
+      f"its tag GDAL_NODATA says that the {count} values {value} stand for lost pixels: they are restored like any other; "
+      "operator.name=inpainting with an operator.mask that is 0 there fills them in",)
+
+
+def _read_palette(values, header: _tiff_header.Header, page: tifffile.TiffPage, *, is_imagej: bool):
+  """Return (values, header, what is said) of an image with a palette, which ImageJ lays over intensities to show them."""
+  if values.ndim != 2:
+    raise ValueError(f"its palette has an image of shape {values.shape}; allowed: one channel")
+  if is_imagej:
+    return values, header, "its palette is taken for a look-up table of ImageJ: the intensities are restored, and it is kept"
+  values = _as_colours(values, page.colormap)
+  return (values, header._replace(colormap=None, photometric="rgb" if values.ndim == 3 else "minisblack"),
+          "its palette is resolved: the restored file holds the colours themselves")

@@ -1,0 +1,198 @@
+"""What a restored TIFF file takes over of the file that it was made of: colour profile, calibration and descriptions."""
+
+import math
+from typing import Any, NamedTuple
+import uuid
+
+import numpy as np
+import tifffile
+
+# Texts of the file as a whole that are carried along.
+_TEXTS = {269: "DocumentName", 271: "Make", 272: "Model", 285: "PageName", 315: "Artist", 316: "HostComputer", 33432: "Copyright"}
+# Of a whole image in its own grid alone: GeoTIFF's and GDAL's.
+_PLACED = {33550: "ModelPixelScale", 33922: "ModelTiepoint", 34264: "ModelTransformation", 34735: "GeoKeyDirectory",
+           34736: "GeoDoubleParams", 34737: "GeoAsciiParams"}
+_TEXTS_OF_GDAL = {42112: "GDAL_METADATA", 42113: "GDAL_NODATA"}
+_ICC, _XMP, _EXIF = 34675, 700, 34665
+_RATIONALS = (282, 283)  # pixels per unit along x and y
+_SAME_IN_ALL = ("PhysicalSizeX", "PhysicalSizeXUnit", "PhysicalSizeY", "PhysicalSizeYUnit", "PhysicalSizeZ",
+                "PhysicalSizeZUnit", "TimeIncrement", "TimeIncrementUnit")
+_OME_TEXTS = ("Name", "Description", "AcquisitionDate")
+# Entries of ImageJ and OME: what tifffile counts itself, what only a whole stack has, and what only a whole image has.
+_COUNTED = ("ImageJ", "SCIFIO", "images", "channels", "slices", "frames", "hyperstack")
+_OF_STACK = ("mode", "Labels", "Ranges", "LUTs", "Channel")
+_OF_WHOLE_IMAGE = ("ROI", "Overlays", "Plot")
+
+
+class Header(NamedTuple):
+  """What is carried from file to file.
+
+  Attributes:
+    photometric: tifffile's name of what the values mean: "minisblack", "miniswhite", "rgb".
+    resolution: pixels per unit along x and y; None where the file does not say.
+    unit: number of the unit of TIFF: 1 none, 2 inch, 3 centimetre.
+    icc: colour profile.
+    description: text of the file; None where a program's own entries stand there.
+    datetime: when the image was taken or changed, as stored.
+    tags: further tags, as tifffile.imwrite takes them.
+    placed: tags that hold for a whole image in its own grid.
+    program: whose entries `entries` are: "imagej", "ome" or None.
+    entries: calibration and names, as tifffile.imwrite takes them.
+    axes: tifffile's letters and lengths of the axes of the file's stack, such as (("Z", 12),); () for none.
+    colormap: palette of ImageJ [3, N] that shows intensities; or None.
+  """
+  photometric: str
+  resolution: tuple[float, float] | None
+  unit: int
+  icc: bytes | None
+  description: str | None
+  datetime: str | None
+  tags: tuple[tuple, ...]
+  placed: tuple[tuple, ...]
+  program: str | None
+  entries: dict[str, Any]
+  axes: tuple[tuple[str, int], ...]
+  colormap: np.ndarray | None
+
+
+def _tag(page: tifffile.TiffPage, code: int):
+  tag = page.tags.get(code)
+  return None if tag is None else tag.value
+
+
+def _extra_tag(page: tifffile.TiffPage, code: int) -> tuple:
+  tag = page.tags[code]
+  return code, int(tag.dtype), tag.count, tag.value, False
+
+
+def _ome_entries(file: tifffile.TiffFile) -> tuple[dict[str, Any], list[str]]:
+  """Return (entries for tifffile, what is not carried) of the OME-XML of the first image."""
+  images = tifffile.xml2dict(file.ome_metadata)["OME"].get("Image", {})
+  image = images[0] if isinstance(images, list) else images
+  pixels = image.get("Pixels", {})
+  entries = {name: image[name] for name in _OME_TEXTS if isinstance(image.get(name), (str, int, float))}
+  entries |= {name: pixels[name] for name in _SAME_IN_ALL if name in pixels}
+  channels = pixels.get("Channel", [])
+  names = [str(channel.get("Name", "")) for channel in (channels if isinstance(channels, list) else [channels])]
+  if any(names):
+    entries["Channel"] = {"Name": names}
+  return entries, ["of its OME metadata, names, pixel sizes and time steps are kept, and nothing else"]
+
+
+def _imagej_entries(file: tifffile.TiffFile) -> dict[str, Any]:
+  return {name: value for name, value in file.imagej_metadata.items() if name not in _COUNTED}
+
+
+def _stack_axes(file: tifffile.TiffFile) -> tuple[tuple[str, int], ...]:
+  """Return letters and lengths of the axes of a file's only stack; () where it holds none, or several."""
+  if len(file.series) != 1:
+    return ()
+  series = file.series[0]
+  return tuple((axis, length) for axis, length in zip(series.axes, series.shape) if axis not in "YXS")
+
+
+def read_header(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[Header, list[str]]:
+  """Return (what is carried of an image of an open file, which a page holds; lines that say what is not)."""
+  remarks, program, entries = [], None, {}
+  if file.is_imagej:
+    program, entries = "imagej", _imagej_entries(file)
+  elif file.is_ome:
+    program = "ome"
+    entries, remarks = _ome_entries(file)
+  texts = [_extra_tag(page, code) for code in (*_TEXTS, *_TEXTS_OF_GDAL, _XMP) if code in page.tags]
+  if _EXIF in page.tags:
+    remarks.append("its EXIF block is not kept; its profile, resolution and descriptions are")
+  own = program is None and page.description and not page.is_shaped
+  has_resolution = all(code in page.tags for code in _RATIONALS)
+  names = {tifffile.PHOTOMETRIC.MINISWHITE: "miniswhite", tifffile.PHOTOMETRIC.RGB: "rgb", tifffile.PHOTOMETRIC.YCBCR: "rgb"}
+  header = Header(
+      photometric=names.get(page.photometric, "minisblack"), resolution=page.resolution if has_resolution else None,
+      unit=int(page.resolutionunit), icc=_tag(page, _ICC), description=page.description if own else None,
+      datetime=_tag(page, 306), tags=tuple(texts),
+      placed=tuple(_extra_tag(page, code) for code in _PLACED if code in page.tags), program=program, entries=entries,
+      axes=_stack_axes(file), colormap=page.colormap)
+  return header, remarks
+
+
+def turned(header: Header, orientation: int) -> Header:
+  """Return the header of an image that was turned as its orientation tag says: x and y may have changed places."""
+  resolution = header.resolution
+  if resolution is not None and orientation in (5, 6, 7, 8):
+    resolution = resolution[::-1]
+  return header._replace(resolution=resolution, tags=tuple(tag for tag in header.tags if tag[0] != _XMP), placed=())
+
+
+def of_part(header: Header) -> tuple[Header, tuple[str, ...]]:
+  """Return (header, what is said) of a part of an image, or of one in another grid: what lies at places of the whole goes."""
+  dropped = [*(_PLACED[tag[0]] for tag in header.placed), *(name for name in _OF_WHOLE_IMAGE if name in header.entries)]
+  if not dropped:
+    return header, ()
+  entries = {name: value for name, value in header.entries.items() if name not in _OF_WHOLE_IMAGE}
+  return header._replace(placed=(), entries=entries), (
+      f"{', '.join(dropped)} of the file hold for the whole image in its own pixels, and are not kept",)
+
+
+def of_stack(header: Header, original: Header) -> Header:
+  """Return the header of all images of a file together: of the first restored one, and what the file has for the stack."""
+  entries = {name: value for name, value in original.entries.items() if name in _OF_STACK}
+  return header._replace(axes=original.axes, entries={**entries, **header.entries})
+
+
+def _scaled(header: Header, scale: tuple[float, float]) -> Header:
+  """Return the header of an image whose pixels are `scale` (height, width) times as large."""
+  if scale == (1, 1):
+    return header
+  resolution = header.resolution and (header.resolution[0] / scale[1], header.resolution[1] / scale[0])
+  sizes = {name: float(header.entries[name]) * factor for name, factor in zip(("PhysicalSizeY", "PhysicalSizeX"), scale)
+           if name in header.entries}
+  return of_part(header)[0]._replace(resolution=resolution, entries={**header.entries, **sizes})
+
+
+def write_images(path, values: np.ndarray, header: Header | None, *, alpha: bool = False, stacked: bool = False,
+                 scale: tuple[float, float] = (1, 1)) -> None:
+  """Write an image, or a stack of them, under a header.
+
+  Args:
+    path: path of the file, or a stream.
+    values: [H, W] or [H, W, C], or with an axis of images before them.
+    header: what the file takes over; None for nothing.
+    alpha: whether the last channel is alpha.
+    stacked: whether the first axis is that of images.
+    scale: height and width of a pixel, in those of the header.
+  """
+  channels = values.shape[-1] if values.ndim == 3 + stacked else None
+  options: dict[str, Any] = {"software": "oes_jax"}
+  if channels is not None:
+    options["planarconfig"] = "contig"
+  if alpha:
+    options["extrasamples"] = ["unassalpha"]
+  if header is None:
+    options["photometric"] = "rgb" if (channels or 1) - alpha == 3 else "minisblack"
+  else:
+    outer = _outer_axes(header, values.shape[:1]) if stacked else ()
+    options |= _options_of(_scaled(header, scale), "".join(axis for axis, _ in outer) + "YX" + "S" * (channels is not None))
+    values = values.reshape(*(length for _, length in outer), *values.shape[stacked:])
+  tifffile.imwrite(path, values, **options)
+
+
+def _outer_axes(header: Header, count: tuple[int]) -> tuple[tuple[str, int], ...]:
+  """Return letters and lengths of the axes of a stack: the file's where it holds just these images, else Z alone."""
+  known = math.prod(length for _, length in header.axes) == count[0] and {axis for axis, _ in header.axes} <= set("TZC")
+  return header.axes if known else (("Z", *count),)
+
+
+def _options_of(header: Header, axes: str) -> dict[str, Any]:
+  """Return tifffile's options of values whose axes have these letters."""
+  resolution = {} if header.resolution is None else {"resolution": header.resolution, "resolutionunit": header.unit}
+  options = {"photometric": header.photometric, "iccprofile": header.icc, "datetime": header.datetime, **resolution,
+             "extratags": [*header.tags, *header.placed]}
+  if header.colormap is not None:
+    options |= {"colormap": header.colormap, "photometric": "palette"}
+  if header.program is None:
+    return {**options, "description": header.description, "metadata": None} if header.description else options
+  whole = axes.rstrip("YXS") == "".join(axis for axis, _ in header.axes)
+  entries = {name: value for name, value in header.entries.items() if whole or name not in _OF_STACK}
+  if header.program == "imagej":
+    return {**options, "imagej": True, "metadata": {**entries, "axes": axes}}
+  name = uuid.uuid5(uuid.NAMESPACE_OID, repr(sorted(entries.items())))  # not by the clock: a file made again is the same
+  return {**options, "ome": True, "metadata": {**entries, "axes": axes, "UUID": str(name)}}

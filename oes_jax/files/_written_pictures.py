@@ -1,0 +1,84 @@
+"""Images out, in the layout of the picture that they were made of, alone or as a stack."""
+
+import io
+import pathlib
+from typing import Any, Sequence
+
+import numpy as np
+from PIL import Image as PillowImage
+import png
+
+from oes_jax.files import _atomic
+from oes_jax.files import _boundary
+from oes_jax.files import _decoders
+from oes_jax.files import _dicom
+from oes_jax.files import _pictures
+from oes_jax.files import _png_chunks
+from oes_jax.files import _tiff_header
+
+
+def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.Picture) -> pathlib.Path:
+  """Write an image in the layout of another (alpha, channel axis, format); return the path.
+
+  PNG holds 8- and 16-bit grey or RGB; anything else becomes TIFF (`.tiff`), which holds it all.
+
+  Args:
+    path_stem: path of the file without its suffix.
+    values: [H, W, C] without alpha, in the dtype of the file.
+    like: the picture whose layout, alpha and header (profile, resolution, descriptions) the file takes.
+  """
+  full = values if like.alpha is None else np.concatenate(
+      [values, like.alpha[..., None].astype(values.dtype)], axis=-1)
+  array: Any = full[..., 0] if like.squeezed else full
+  suffix, template = like.suffix, like.template
+  if suffix == ".png" and (values.dtype not in (np.uint8, np.uint16, bool) or full.shape[-1] > 4):
+    suffix, template = ".tiff", None
+  path = path_stem.with_name(path_stem.name + suffix)
+  scale = tuple(size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape))
+  if suffix == ".npy":
+    np.save(path, array if like.squeezed else np.moveaxis(array, -1, like.channel_axis))
+  elif suffix == ".dcm":
+    _dicom.write_dicom(path, array, template, scale)
+  elif suffix == ".png":
+    path.write_bytes(_png_chunks.insert_chunks(_encode_png(full), template or (), scale))
+  else:
+    _tiff_header.write_images(path, array, template, alpha=like.alpha is not None, scale=scale)
+  return path
+
+
+def write_stack(path: pathlib.Path, pages: Sequence[pathlib.Path], source: str) -> None:
+  """Write the restored pages of a TIFF file as one stack, under the file's own axes and descriptions.
+
+  Args:
+    path: path of the stack.
+    pages: files of the pages in their order, as `write_picture` wrote them.
+    source: the TIFF file that they are pages of.
+
+  Raises:
+    ValueError: a file cannot be read, the pages differ in size or type, or the memory does not hold them.
+  """
+  first, *others = (_pictures.read_picture(str(page)) for page in pages)
+  for page, picture in zip(pages[1:], others):
+    if (picture.values.shape, picture.values.dtype) != (first.values.shape, first.values.dtype):
+      raise ValueError(f"{page} is {picture.values.dtype} {picture.values.shape}, {pages[0]} is {first.values.dtype} "
+                       f"{first.values.shape}; allowed in a stack: one type and size.")
+  whole = [picture.values if picture.alpha is None else np.concatenate([picture.values, picture.alpha[..., None]], axis=-1)
+           for picture in (first, *others)]
+  with _boundary.reading(f"data.source={source!r} cannot be read as an image"):
+    original = _decoders.decode(pathlib.Path(source).read_bytes(), ".tif", 0).template
+  values = np.stack(whole)
+  stream = io.BytesIO()
+  _tiff_header.write_images(stream, values[..., 0] if first.squeezed else values, _tiff_header.of_stack(first.template, original),
+                            alpha=first.alpha is not None, stacked=True)
+  _atomic.write_atomically(path, stream.getvalue())
+
+
+def _encode_png(values: np.ndarray) -> bytes:
+  """Return the content of a PNG file of [H, W, 1 to 4] in 8 or 16 bits, or of booleans."""
+  stream = io.BytesIO()
+  if values.dtype == np.uint16:
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[values.shape[-1]]
+    png.from_array(values.reshape(values.shape[0], -1), f"{mode};16").write(stream)
+  else:
+    PillowImage.fromarray(values[..., 0] if values.shape[-1] == 1 else values).save(stream, "PNG")
+  return stream.getvalue()

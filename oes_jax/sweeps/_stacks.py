@@ -1,0 +1,59 @@
+"""The restored pages of a TIFF file as one stack again."""
+
+import logging
+import pathlib
+from typing import Any
+
+from oes_jax import files
+from oes_jax import runs
+from oes_jax.sweeps import _results
+
+_SETTING = ("seed", "mask", "keep_fraction", "kl_weight", "sigma")
+
+
+def _page_of(line: dict[str, Any], lines: dict[str, dict[str, Any]]) -> tuple[str, tuple, str] | None:
+  """Return (file, setting, page) of a line of results.jsonl; None of one that is no page of a file.
+
+  An ensemble's line has the settings of its first member.
+  """
+  path, page = files.split_page(line["source"])
+  asked = lines.get(line["case"].removeprefix("ensemble-"), line)
+  return None if page is None else (path, tuple(asked[name] for name in _SETTING), line["source"])
+
+
+def join_pages(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Write a stack into restored/ for every TIFF file all of whose pages are restored with one setting; return their paths.
+
+  Of an ensemble's pages the means are joined. A stack that cannot be made is warned of.
+
+  Args:
+    folder: the sweep's folder.
+  """
+  lines = _results.read_results(folder)
+  ensembles = any("members" in line for line in lines.values())
+  stacks: dict[tuple[str, tuple], dict[str, str]] = {}
+  for line in lines.values():
+    found = None if line["failure"] or ensembles != ("members" in line) else _page_of(line, lines)
+    if found is not None:
+      path, setting, source = found
+      stacks.setdefault((path, setting), {})[source] = line["case"]
+  written = []
+  for (path, setting), names in stacks.items():
+    pages = files.list_sources(path)
+    if set(pages) == set(names):
+      written += _join(folder, path, setting, [names[page] for page in pages])
+  return written
+
+
+def _join(folder: pathlib.Path, path: str, setting: tuple, names: list[str]) -> list[pathlib.Path]:
+  """Write one stack of the pages with these names; return its path, or nothing where it cannot be made."""
+  pages = [next((folder / ("ensembles" if name.startswith("ensemble-") else "cases") / name).glob("restored*.tif*"))
+           for name in names]
+  stem, suffix = pathlib.PurePath(path).name.split(".", 1)[0], pages[0].name.removeprefix("restored")
+  target = folder / "restored" / f"{stem}-stack-seed{setting[0]}-{runs.digest_of([path, setting, names])}{suffix}"
+  try:
+    files.write_stack(target, pages, path)
+  except ValueError as error:
+    logging.warning("%s: its pages are not joined to a stack: %s", path, error)
+    return []
+  return [target]
