@@ -13,6 +13,7 @@ Chunks = tuple[tuple[bytes, bytes], ...]
 _EXIF, _PIXELS, _XMP = b"eXIf", b"pHYs", b"iTXt"
 # What tells colours, size and origin. The rest (transparency, background, histogram, time) is of the stored values.
 _KEPT = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"tEXt", b"zTXt", _PIXELS, _EXIF, _XMP)
+_MOST = 2 ** 31 - 1  # of any number in PNG
 _PER_UNIT = struct.Struct(">IIB")  # pixels per unit along x and y, and the unit
 
 
@@ -21,7 +22,7 @@ def read_chunks(data: bytes) -> Chunks:
   kept = []
   try:
     for kind, body in png.Reader(bytes=data).chunks():
-      if kind in _KEPT:
+      if kind in _KEPT and (kind != _PIXELS or len(body) == _PER_UNIT.size):
         kept.append((bytes(kind), bytes(body)))
   except png.Error:  # the pixels say whether that matters
     pass
@@ -85,4 +86,4 @@ def insert_chunks(data: bytes, chunks: Chunks, scale: tuple[float, float]) -> by
 
 def _rescale(body: bytes, scale: tuple[float, float]) -> bytes:
   across, along, unit = _PER_UNIT.unpack(body)
-  return _PER_UNIT.pack(round(across / scale[1]), round(along / scale[0]), unit)
+  return _PER_UNIT.pack(*(min(round(count / size), _MOST) for count, size in ((across, scale[1]), (along, scale[0]))), unit)

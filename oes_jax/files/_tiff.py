@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image as PillowImage
 import tifffile
 
+from oes_jax.files import _boundary
 from oes_jax.files import _free_memory
 from oes_jax.files import _orientation
 from oes_jax.files import _tiff_header
@@ -173,7 +174,18 @@ def read_image(data: bytes, number: int | None) -> Image:
     if orientation != 1:
       values, header = _orientation.upright(values, orientation), _tiff_header.turned(header, orientation)
     remarks += [*_orientation.remark(orientation), *_remark_no_data(page, values), *dropped]
-    return Image(np.ascontiguousarray(values), alpha, header, tuple(remarks))
+    header, said = _kept_header(header, values, alpha)
+    return Image(np.ascontiguousarray(values), alpha, header, (*remarks, *said))
+
+
+def _kept_header(header: _tiff_header.Header, values: np.ndarray, alpha: bool) -> tuple[_tiff_header.Header, tuple[str, ...]]:
+  """Return (header, what is said): one that cannot be written again is dropped now, and not when the image is restored."""
+  try:
+    with _boundary.reading("its header cannot be written again, and is not kept"):
+      _tiff_header.write_images(io.BytesIO(), np.zeros((2, 2, *values.shape[2:]), values.dtype), header, alpha=alpha)
+  except ValueError as error:
+    return _tiff_header.plain(header), (str(error).rstrip("."),)
+  return header, ()
 
 
 def _remark_no_data(page: tifffile.TiffPage, values: np.ndarray) -> tuple[str, ...]:

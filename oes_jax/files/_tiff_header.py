@@ -122,6 +122,12 @@ def turned(header: Header, orientation: int) -> Header:
   return header._replace(resolution=resolution, tags=tuple(tag for tag in header.tags if tag[0] != _XMP), placed=())
 
 
+def plain(header: Header) -> Header:
+  """Return the header of a file that says nothing but what its values mean."""
+  photometric = "minisblack" if header.colormap is not None else header.photometric
+  return Header(photometric, None, 1, None, None, None, (), (), None, {}, (), None)
+
+
 def of_part(header: Header) -> tuple[Header, tuple[str, ...]]:
   """Return (header, what is said) of a part of an image, or of one in another grid: what lies at places of the whole goes."""
   dropped = [*(_PLACED[tag[0]] for tag in header.placed), *(name for name in _OF_WHOLE_IMAGE if name in header.entries)]

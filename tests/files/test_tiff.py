@@ -193,6 +193,14 @@ def test_a_place_on_the_ground_is_that_of_the_whole_image(tmp_path):
     assert 33922 not in file.pages[0].tags and "ModelPixelScale, ModelTiepoint" in part.remarks[0]
 
 
+def test_a_header_that_cannot_be_written_again_is_dropped_and_that_is_said(tmp_path):
+  values = picture_files.random_values(np.uint32)  # a type that ImageJ does not have
+  data = picture_files.tiff(values, description="ImageJ=1.11a\nimages=1\nunit=um\n", metadata=None)
+  picture, path = _written(tmp_path, "a.tif", data)
+  assert "its header cannot be written again, and is not kept" in picture.remarks[-1]
+  picture_files.assert_same(tifffile.imread(path), values)
+
+
 def test_values_that_stand_for_no_data_are_said(tmp_path):
   values = picture_files.random_values(np.int16)
   values[1, 2:5] = -9999

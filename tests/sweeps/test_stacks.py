@@ -1,0 +1,62 @@
+"""The pages of a TIFF file come back as a stack."""
+
+import json
+
+import numpy as np
+import tifffile
+import tiny_sweep
+
+from oes_jax.sweeps import _stacks as stacks
+
+
+def _stack_file(folder, pages=2):
+  values = np.random.default_rng(0).integers(0, 2 ** 16, (pages, 24, 30), dtype=np.uint16)
+  path = folder / "cells.tif"
+  tifffile.imwrite(path, values, imagej=True, resolution=(5, 5), metadata={"axes": "ZYX", "unit": "um", "spacing": 0.5})
+  return path
+
+
+def test_a_sweep_over_a_stack_gives_a_stack(tmp_path):
+  config = tiny_sweep.config(data__source=str(_stack_file(tmp_path)), data__crop=None, mask__source="dense",
+                             weights__num_steps=2, output__figures=False)
+  folder, complete = tiny_sweep.run(config, tmp_path / "run")
+  stack, = (folder / "restored").glob("cells-stack-seed0-*.tif")
+  pages = sorted((folder / "restored").glob("cells-page*.tif"))
+  assert complete and len(pages) == 2
+  with tifffile.TiffFile(stack) as file:
+    np.testing.assert_array_equal(file.asarray(), np.stack([tifffile.imread(page) for page in pages]))
+    assert file.series[0].axes == "ZYX" and file.imagej_metadata["spacing"] == 0.5 and file.pages[0].resolution == (5, 5)
+
+
+def _sweep_of(folder, path, *cases):
+  """Write the folder of a sweep that restored pages of a file, each (case, page, seed, failure)."""
+  for name, page, seed, failure in cases:
+    place = folder / "cases" / name
+    place.mkdir(parents=True)
+    tifffile.imwrite(place / "restored.tif", np.full((24, 30), page + 10 * seed, np.uint16))
+  (folder / "restored").mkdir()
+  (folder / "results.jsonl").write_text("".join(json.dumps({
+      "case": name, "source": f"{path}@{page}", "seed": seed, "mask": "learn", "keep_fraction": 0.1, "kl_weight": None,
+      "sigma": 0.0, "failure": failure}) + "\n" for name, page, seed, failure in cases))
+
+
+def test_pages_are_joined_in_their_order_and_by_their_setting(tmp_path):
+  path = _stack_file(tmp_path)
+  _sweep_of(tmp_path / "run", path, ("b", 1, 3, None), ("c", 0, 4, None), ("a", 0, 3, None), ("d", 1, 4, None))
+  written = stacks.join_pages(tmp_path / "run")
+  found = {path.name.split("-")[2]: tifffile.imread(path)[:, 0, 0].tolist() for path in written}
+  assert found == {"seed3": [30, 31], "seed4": [40, 41]}
+
+
+def test_a_stack_waits_for_all_of_its_pages(tmp_path):
+  path = _stack_file(tmp_path)
+  _sweep_of(tmp_path / "run", path, ("a", 0, 0, None), ("b", 1, 0, "the mask collapsed"), ("c", 0, 1, None))
+  assert stacks.join_pages(tmp_path / "run") == []
+
+
+def test_pages_that_make_no_stack_are_warned_of(tmp_path, caplog):
+  path = _stack_file(tmp_path)
+  _sweep_of(tmp_path / "run", path, ("a", 0, 0, None), ("b", 1, 0, None))
+  tifffile.imwrite(tmp_path / "run" / "cases" / "b" / "restored.tif", np.zeros((24, 31), np.uint16))
+  assert stacks.join_pages(tmp_path / "run") == []
+  assert "are not joined to a stack" in caplog.text and "(24, 31, 1)" in caplog.text
