@@ -5,8 +5,6 @@ import glob
 import os
 import re
 
-import tifffile
-
 from oes_jax.files import _boundary
 from oes_jax.files import _dicom
 from oes_jax.files import _tfds
@@ -55,8 +53,8 @@ def _pages_of(source: str) -> list[str]:
   if not source.lower().endswith((".tif", ".tiff")) or not os.path.isfile(source):
     return [source]
   try:
-    with _boundary.reading(f"data.source={source!r} cannot be listed"), tifffile.TiffFile(source) as file:
-      count = _tiff.count_images(file)
+    with _boundary.reading(f"data.source={source!r} cannot be listed"):
+      count = _tiff.count_images(source)
   except ValueError:
     return [source]  # reading it says what is wrong
   digits = len(str(count - 1))  # so that the names of the results are in the order of the pages

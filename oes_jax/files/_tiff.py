@@ -1,7 +1,10 @@
 """TIFF files in: their images, upright and in stored values, and what is said of how they were read."""
 
+import contextlib
 import io
 import math
+import mmap
+import struct
 from typing import NamedTuple
 
 import numpy as np
@@ -59,19 +62,55 @@ def _pages_of(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
   return [page for page in pages if not (page.is_reduced or page.is_mask)] or pages
 
 
+def _check_chain(data: bytes | mmap.mmap) -> None:
+  """Refuse a file whose pages are chained in a circle, which tifffile follows for ever.
+
+  Args:
+    data: the content of the file.
+
+  Raises:
+    ValueError: a page follows one that comes after it.
+  """
+  order, big = {b"II": "<", b"MM": ">"}.get(data[:2], "<"), data[2:4] in (b"+\0", b"\0+")
+  first, count, length, number = (8, "Q", 20, "Q") if big else (4, "H", 12, "I")
+  seen: set[int] = set()
+  with contextlib.suppress(struct.error):  # an offset that leads out of the file ends the chain
+    place = struct.unpack_from(order + number, data, first)[0]
+    while place:
+      if place in seen:
+        raise ValueError("its pages are chained in a circle")
+      seen.add(place)
+      entries = struct.unpack_from(order + count, data, place)[0]
+      place = struct.unpack_from(order + number, data, place + struct.calcsize(order + count) + entries * length)[0]
+
+
 def _is_one_page_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> bool:
   """Whether the images of a file are planes of its only page, as ImageJ writes large stacks."""
   series = file.series[0]
   return len(pages) == 1 and any(length > 1 for axis, length in zip(series.axes, series.shape) if axis not in _OF_ONE_IMAGE)
 
 
-def count_images(file: tifffile.TiffFile) -> int:
-  """Return how many images a file holds: its pages, or the planes of its only one."""
-  pages = _pages_of(file)
+def _count(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> int:
   if not _is_one_page_stack(file, pages):
     return len(pages)
   series = file.series[0]
   return math.prod(length for axis, length in zip(series.axes, series.shape) if axis not in _OF_ONE_IMAGE)
+
+
+def count_images(path: str) -> int:
+  """Return how many images a file holds: its pages, or the planes of its only one.
+
+  Args:
+    path: path of the file.
+
+  Raises:
+    ValueError: its pages are chained in a circle.
+    Exception: whatever tifffile raises for a damaged file; count behind `_boundary.reading`.
+  """
+  with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    _check_chain(data)
+  with tifffile.TiffFile(path) as file:
+    return _count(file, _pages_of(file))
 
 
 def _check_streams(page: tifffile.TiffPage, data: bytes) -> None:
@@ -153,8 +192,10 @@ def read_image(data: bytes, number: int | None) -> Image:
     ValueError: there is no such image, or it is of a kind that is not allowed, or larger than the free memory.
     Exception: whatever tifffile raises for a damaged file; read behind `_boundary.reading`.
   """
+  _check_chain(data)
   with tifffile.TiffFile(io.BytesIO(data)) as file:
-    pages, images = _pages_of(file), count_images(file)
+    pages = _pages_of(file)
+    images = _count(file, pages)
     if number is None and images != 1 or number is not None and number >= images:
       raise ValueError(f"it holds {images} pages ({_axes_of(file.series[0])}); allowed: one of them, as NAME@0 and so on")
     stack = _is_one_page_stack(file, pages)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 import tracemalloc
 
 import numpy as np
@@ -258,6 +259,23 @@ def test_a_stream_that_is_larger_than_its_page_says_is_refused_before_it_is_deco
       buffer, name.replace(" ", "").upper(), **({"no_jp2": True} if compression == "jpeg2000" else {})))
   with pytest.raises(ValueError, match="its data are more than the pixels that its header says"):
     tiff.read_image(_with_stream(data, stream), None)
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
+def test_pages_in_a_circle_are_refused(tmp_path, options):
+  path = tmp_path / "a.tif"
+  with tifffile.TiffWriter(path, **options) as file:
+    for _ in range(3):
+      file.write(np.zeros((8, 9), np.uint8), metadata=None, contiguous=False)
+  data = bytearray(path.read_bytes())
+  with tifffile.TiffFile(path) as file:
+    first, last, kind = file.pages[0].offset, file.pages[2], file.tiff
+    end = last.offset + kind.tagnosize + len(last.tags) * kind.tagsize
+    data[end:end + kind.offsetsize] = struct.pack(kind.offsetformat, first)
+  path.write_bytes(data)
+  with pytest.raises(ValueError, match="its pages are chained in a circle"):
+    pictures.read_picture(f"{path}@1")
+  assert sources.list_sources(str(path)) == [str(path)]
 
 
 @pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd", "lzma"])
