@@ -16,6 +16,8 @@ import tifffile
 from oes_jax.files import _boundary
 from oes_jax.files import _decoders
 from oes_jax.files import _dicom
+from oes_jax.files import _fits_images
+from oes_jax.files import _fits_header
 from oes_jax.files import _sources
 from oes_jax.files import _tfds
 from oes_jax import intensity
@@ -32,9 +34,10 @@ class Picture:
     suffix: suffix of the file that a restored image is written to, e.g. ".png".
     digest: sha256 of the file or of the data set's item, or the bundled image's name.
     bundled: whether it is a clean photograph of scikit-image, or a slice of pydicom.
-    template: the content of the file where a restored image is written under its header (DICOM), else None.
+    template: the content of the file (DICOM) or the headers (FITS) under which a restored image is written, else None.
     pixel_size: height and width of a pixel, in those of the file.
     channel_axis: axis of the channels in an .npy file, -1 or 0.
+    remarks: lines that say what of the file was chosen, and what is left out.
   """
   values: np.ndarray
   alpha: np.ndarray | None
@@ -45,6 +48,7 @@ class Picture:
   template: bytes | None = None
   pixel_size: tuple[float, float] = (1, 1)
   channel_axis: int = -1
+  remarks: tuple[str, ...] = ()
 
 
 class _Stored(NamedTuple):
@@ -55,13 +59,15 @@ class _Stored(NamedTuple):
     alpha: whether the last channel is alpha.
     digest: sha256 of the file or of the data set's item, or the bundled image's name.
     suffix: suffix of the file that a restored image is written to.
-    template: the content of a DICOM file, else None.
+    template: the content of a DICOM file, or the headers of a FITS file; else None.
+    remarks: lines that say what of the file was chosen, and what is left out.
   """
   values: np.ndarray
   alpha: bool
   digest: str
   suffix: str
   template: bytes | None = None
+  remarks: tuple[str, ...] = ()
 
 
 def _read_file(source: str, key: str) -> _Stored:
@@ -79,6 +85,9 @@ def _read_file(source: str, key: str) -> _Stored:
     raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
   with _boundary.reading(f"{key}={str(path)!r} cannot be read as an image"):
     data = path.read_bytes()
+    if suffix == ".fits":
+      image = _fits_images.read_fits(data, page or ())
+      return _Stored(image.values, False, hashlib.sha256(data).hexdigest(), suffix, image.template, image.remarks)
     values, alpha = _decoders.decode(data, suffix, page)
   return _Stored(values, alpha, hashlib.sha256(data).hexdigest(),
                  ".png" if suffix in (".jpg", ".jpeg") else suffix,  # JPEG would damage the result
@@ -104,8 +113,9 @@ def _check_values(values: np.ndarray, source: str, key: str, finite: bool) -> No
                      "or [H, W, C].")
   if finite and not np.isfinite(values).all():
     bad = int(values.size - np.isfinite(values).sum())
+    hint = "; operator.name=inpainting restores the NaN of a measured file" if key == "data.source" else ""
     raise ValueError(f"{key}={source!r} holds {bad} NaN or infinite values; allowed: finite "
-                     "pixels only.")
+                     f"pixels only{hint}.")
 
 
 def _crop(values: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
@@ -133,10 +143,10 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
                  max_side: int | None = None, key: str = "data.source", finite: bool = True, channel_axis: int = -1) -> Picture:
-  """Read a bundled image by name, a PNG, JPEG, TIFF, NPY or DICOM file, or an item of a data set.
+  """Read a bundled image by name, a PNG, JPEG, TIFF, NPY, DICOM or FITS file, or an item of a data set.
 
   Args:
-    source: the name of a bundled image, a path (of a TIFF file with several pages: PATH@PAGE), or
+    source: the name of a bundled image, a path (of a TIFF file with several pages: PATH@PAGE; a FITS file: PATH@HDU, PATH@HDU@PLANE), or
       tfds:NAME#SPLIT@INDEX.
     crop: (top, left, height, width) in pixels, or None for the whole image.
     max_side: longest side in pixels; what is larger after the crop is scaled down to it, alpha too.
@@ -163,6 +173,9 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   values = stored.values[..., None] if squeezed else np.moveaxis(stored.values, channel_axis, -1)
   if crop is not None:
     values = _crop(values, crop)
+    if stored.suffix == ".fits":
+      with _boundary.reading(f"{key}={source!r} cannot be cropped"):
+        stored = stored._replace(template=_fits_header.cropped(stored.template, *crop[:2]))
   full = values.shape[:2]
   if max_side is not None:
     values = _shrink(values, max_side)
@@ -170,7 +183,10 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
                  alpha=values[..., -1] if stored.alpha else None,
                  squeezed=squeezed, suffix=stored.suffix, digest=stored.digest, bundled=bundled,
                  template=stored.template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]),
-                 channel_axis=channel_axis)
+                 channel_axis=channel_axis, remarks=stored.remarks)
+
+
+_WITH_HEADER = {".dcm": _dicom.write_dicom, ".fits": _fits_images.write_fits}
 
 
 def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) -> pathlib.Path:
@@ -181,7 +197,7 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) ->
   Args:
     path_stem: path of the file without its suffix.
     values: [H, W, C] without alpha, in the dtype of the file.
-    like: the picture whose layout, alpha and DICOM header the file takes.
+    like: the picture whose layout, alpha and DICOM or FITS header the file takes.
   """
   full = values if like.alpha is None else np.concatenate(
       [values, like.alpha[..., None].astype(values.dtype)], axis=-1)
@@ -193,8 +209,8 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: Picture) ->
   path = path_stem.with_name(path_stem.name + suffix)
   if suffix == ".npy":
     np.save(path, array if like.squeezed else np.moveaxis(array, -1, like.channel_axis))
-  elif suffix == ".dcm":
-    _dicom.write_dicom(path, array, like.template, tuple(
+  elif suffix in _WITH_HEADER:
+    _WITH_HEADER[suffix](path, array, like.template, tuple(
         size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape)))
   elif suffix == ".png" and values.dtype == np.uint16:
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oes_jax.operators import _coil_maps
 from oes_jax.operators import _operator
 from oes_jax.operators import _scan
 
@@ -167,9 +168,10 @@ def _peaks_at_corners(space: np.ndarray) -> bool:
 
 
 def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan:
-  """Read kspace and coil_maps, complex [coils, H, W], whose transforms are orthonormal.
+  """Read kspace and coil_maps, complex [coils, H, W], whose transforms are orthonormal; [H, W] is that of one coil.
 
   Where it is not 0, sampling [H, W] or [W] says what was measured; without it mask does; without both, what is not 0 in kspace.
+  Coil maps that are not given are estimated of the middle of kspace.
 
   Args:
     arrays: {name: array}.
@@ -179,10 +181,12 @@ def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan
   Raises:
     ValueError: an array has another shape than these.
   """
-  space, maps = arrays["kspace"], arrays["coil_maps"]
-  if space.ndim != 3 or maps.shape != space.shape:
-    raise ValueError(f"kspace is {space.shape}, coil_maps {maps.shape}; allowed: the same [coils, H, W]")
-  space, maps, remarks = np.moveaxis(space, coil_axis, 0), np.moveaxis(maps, coil_axis, 0), []
+  space, maps = (np.expand_dims(array, coil_axis) if array is not None and array.ndim == 2 else array
+                 for array in (arrays["kspace"], arrays.get("coil_maps")))
+  if space.ndim != 3 or maps is not None and maps.shape != space.shape:
+    raise ValueError(f"kspace is {space.shape}, coil_maps {'missing' if maps is None else maps.shape}; allowed: the same "
+                     "[coils, H, W]")
+  space, remarks = np.moveaxis(space, coil_axis, 0), []
   coils, height, width = space.shape
   if coils > min(height, width):
     remarks.append(f"kspace is read as {coils} coils of {height}x{width} samples, more coils than samples along a side; "
@@ -198,6 +202,14 @@ def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan
                    f"where it lies elsewhere, set operator.centred={not centred}")
   if sampling is None:
     sampling = np.any(space != 0, 0)
+  if maps is not None:
+    maps = np.moveaxis(maps, coil_axis, 0)
+  else:
+    seen = np.broadcast_to(sampling != 0, (height, width)) if np.shape(sampling) in ((height, width), (width,)) else (
+        np.any(space != 0, 0))  # of another shape it is refused with the operator
+    maps, side = _coil_maps.estimate_coil_maps(space, seen)
+    remarks.append(f"it has no coil_maps; they are estimated of the {side}x{side} samples around the middle of kspace" if side
+                   else "it has no coil_maps; the sensitivity of its one coil is taken to be 1 everywhere")
   values = np.stack([space.real, space.imag], -1).astype(np.float32)
   return _scan.Scan(values, (height, width, 2), {"coils": maps.astype(np.complex64), "sampling": sampling}, tuple(remarks))
 
