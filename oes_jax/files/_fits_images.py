@@ -95,18 +95,20 @@ def _choose(images: dict[int, int], part: tuple[int, ...]) -> tuple[int, int]:
   return hdu, plane
 
 
-def _check_sizes(hdu, num_bytes: int, compressed: bool) -> None:
+def _check_sizes(data: bytes, number: int, hdu) -> None:
   """Refuse an HDU that is cut, or larger than the memory, before it is read."""
-  place = hdu.fileinfo()
-  if place["datLoc"] + (place["datSpan"] - _BLOCK + 1 if compressed else hdu.size) > num_bytes:
-    raise ValueError(f"it is cut: its header says more than the {num_bytes} bytes that it has")
+  fits, place = _astropy(), hdu.fileinfo()
+  compressed = isinstance(hdu, fits.CompImageHDU)
+  if place["datLoc"] + (place["datSpan"] - _BLOCK + 1 if compressed else hdu.size) > len(data):
+    raise ValueError(f"it is cut: its header says more than the {len(data)} bytes that it has")
   count = math.prod(map(int, hdu.shape))
   _free_memory.check_size(count * abs(hdu.header["BITPIX"]) // 8)
   if compressed:
     tile = math.prod(min(int(a), int(b)) for a, b in zip(hdu.tile_shape, hdu.shape, strict=True))
-    for name in hdu.compressed_data.names:
-      if name == "GZIP_COMPRESSED_DATA" or name == "COMPRESSED_DATA" and hdu.compression_type.startswith("GZIP"):
-        for cell in hdu.compressed_data[name]:
+    named = ("GZIP_COMPRESSED_DATA", *("COMPRESSED_DATA",) * hdu.compression_type.startswith("GZIP"))
+    with fits.open(io.BytesIO(data), memmap=False, disable_image_compression=True) as tables:
+      for name in set(named) & set(tables[number].columns.names):
+        for cell in tables[number].data[name]:
           _inflation.check_inflated(np.asarray(cell).tobytes(), 8 * tile, _inflation.GZIP)
 
 
@@ -126,9 +128,9 @@ def read_fits(data: bytes, part: tuple[int, ...] = ()) -> FitsImage:
   with _opened(io.BytesIO(data), said) as hdus:
     images = _images_of(hdus)
     number, plane = _choose(images, part)
-    hdu, fits = hdus[number], _astropy()
+    hdu = hdus[number]
     shape = tuple(map(int, hdu.shape))
-    _check_sizes(hdu, len(data), isinstance(hdu, fits.CompImageHDU))
+    _check_sizes(data, number, hdu)
     header, primary = hdu.header.copy(), hdus[0].header.copy() if number else None
     others = [f"{place} ({other.name or type(other).__name__})" for place, other in enumerate(hdus)
               if place != number and (place or len(other.shape if other.is_image else (1,)))]

@@ -132,6 +132,8 @@ def _contents_of(group: Any) -> _entries.Contents:
   if not (len(table.shape) == 1 and 0 < table.shape[0] <= _MOST_LINES and {"head", "data"} <= set(table.dtype.names or ())):
     raise ValueError("its data are no table of acquisitions")
   _hdf5.check_chunks(table, (slice(0, table.shape[0]),), table.nbytes)
+  for name in ("data", "xml"):
+    _hdf5.check_lengths(group[name])
   heads = table.fields("head")[:]
   plan = _plan(heads, _encoding_of(group["xml"][0]))
   sort = functools.lru_cache(maxsize=1)(lambda number: _sort(table, plan, number))

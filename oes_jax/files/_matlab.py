@@ -77,10 +77,13 @@ def opened(path: str) -> Iterator[_entries.Contents]:
   """
   with open(path, "rb") as file:
     start = file.read(max(len(_VERSION_5), len(_VERSION_7_3)))
-  if start.startswith((_VERSION_7_3, _hdf5.MAGIC)):
+  if start.startswith(_VERSION_7_3):
     with _hdf5.opened(path, reverse=True) as contents:
       entries = {name: _flat(entry, name) for name, entry in contents.entries.items()}
       yield contents._replace(entries=entries, remarks=("its axes are in MATLAB's order, the reverse of that in the file",))
+  elif start.startswith(_hdf5.MAGIC):  # another program's
+    with _hdf5.opened(path) as contents:
+      yield contents
   elif start.startswith(_VERSION_5):
     yield _entries.Contents(_entries_5(pathlib.Path(path).read_bytes()))
   else:
