@@ -35,11 +35,6 @@ class Contents(NamedTuple):
   remarks: tuple[str, ...] = ()
 
 
-def of_array(array: np.ndarray) -> Entry:
-  """Return the entry of an array in memory."""
-  return Entry(array.shape, array.dtype.kind == "c", lambda number: array if number is None else array[number])
-
-
 def unreadable(fault: str) -> Entry:
   """Return the entry of what is not read."""
   return Entry((), False, lambda number: np.zeros(0), fault)

@@ -42,6 +42,11 @@ def _is_number(kind, h5t) -> bool:
   return kind.get_nmembers() == 2 and all(kind.get_member_class(number) == h5t.FLOAT for number in range(2))
 
 
+def has_plain_type(dataset) -> bool:
+  """Whether NumPy has the very type of a data set: of odd floats h5py makes types that overlap, beyond which HDF5 writes."""
+  return dataset.id.get_type().equal(_library().h5t.py_create(dataset.dtype, logical=True))
+
+
 def _place_fault_of(dataset) -> str | None:
   """Return why a data set is not read where and as it is stored, or None."""
   if dataset.is_virtual or dataset.external:
@@ -56,6 +61,8 @@ def _fault_of(dataset, h5py) -> str | None:
   """Return why a data set is not read, or None."""
   if dataset.shape is None or not _is_number(dataset.id.get_type(), h5py.h5t):
     return "holds no numbers; allowed: an array of them"
+  if not has_plain_type(dataset):
+    return "holds numbers of a type that NumPy has not; allowed: its own"
   if dataset.dtype.kind not in "biufc" and dataset.dtype.names not in (("real", "imag"), ("r", "i")):
     return f"holds {dataset.dtype} values; allowed: numbers"
   return _place_fault_of(dataset)

@@ -129,7 +129,8 @@ def _sort(table, plan: _Plan, number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _contents_of(group: Any) -> _entries.Contents:
   table = group["data"]
-  if not (len(table.shape) == 1 and 0 < table.shape[0] <= _MOST_LINES and {"head", "data"} <= set(table.dtype.names or ())):
+  if not (len(table.shape) == 1 and 0 < table.shape[0] <= _MOST_LINES and {"head", "data"} <= set(table.dtype.names or ())
+          and _hdf5.has_plain_type(table)):
     raise ValueError("its data are no table of acquisitions")
   _hdf5.check_chunks(table, (slice(0, table.shape[0]),), table.nbytes)
   for name in ("data", "xml"):

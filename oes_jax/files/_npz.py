@@ -1,8 +1,6 @@
 """Arrays of NPZ files."""
 
 import contextlib
-import io
-import pathlib
 from typing import Iterator
 import zipfile
 
@@ -18,10 +16,6 @@ _ENCRYPTED = 1  # the flag of a member
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-  if member.compress_type not in _COMPRESSIONS:
-    raise ValueError(f"{member.filename} has compression {member.compress_type}; allowed: none, or deflate")
-  if member.flag_bits & _ENCRYPTED:
-    raise ValueError(f"{member.filename} is encrypted; allowed: arrays without a password")
   with archive.open(member) as stream:
     array = _npy.read_npy(stream, member.file_size)
     if stream.read(1):  # without this byte, the checksum of an array that its header cuts short is not compared
@@ -29,16 +23,28 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
   return array
 
 
+def _entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _entries.Entry:
+  if member.compress_type not in _COMPRESSIONS:
+    raise ValueError(f"{member.filename} has compression {member.compress_type}; allowed: none, or deflate")
+  if member.flag_bits & _ENCRYPTED:
+    raise ValueError(f"{member.filename} is encrypted; allowed: arrays without a password")
+  with archive.open(member) as stream:
+    shape, dtype = _npy.read_header(stream, member.file_size)
+  def read(number: int | None) -> np.ndarray:
+    array = _read_member(archive, member)
+    return array if number is None else array[number]
+  return _entries.Entry(shape, dtype.kind == "c", read)
+
+
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[_entries.Contents]:
-  """Give the arrays of an NPZ file, all of them read.
+  """Give the arrays of an NPZ file.
 
   Raises:
     ValueError: it is damaged, encrypted, or larger than the free memory.
     Exception: other errors of zipfile and NumPy, where it is damaged.
   """
-  with zipfile.ZipFile(io.BytesIO(pathlib.Path(path).read_bytes())) as archive:
+  with zipfile.ZipFile(path) as archive:
     members = archive.infolist()
     _free_memory.check_size(sum(member.file_size for member in members))
-    arrays = {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
-  yield _entries.Contents({name: _entries.of_array(array) for name, array in arrays.items()})
+    yield _entries.Contents({member.filename.removesuffix(".npy"): _entry(archive, member) for member in members})
