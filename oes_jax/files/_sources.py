@@ -81,7 +81,7 @@ def is_collection(source: str) -> bool:
 
   A bundled name or any other existing file is one image, whatever its name holds.
   """
-  if is_bundled(source) or os.path.isfile(source) or split_page(source)[1] is not None:
+  if is_bundled(source) or os.path.isfile(split_page(source)[0]):
     return len(_pages_of(source)) > 1
   if os.path.isdir(source) or "," in source:
     return True
@@ -124,7 +124,7 @@ def list_sources(source: str) -> list[str]:
   folder = os.path.isdir(source)
   if not is_collection(source):
     return [source]
-  if os.path.isfile(source) or split_page(source)[1] is not None:
+  if os.path.isfile(split_page(source)[0]):
     return _pages_of(source)
   if "," in source and not folder:
     found = _list_several(source)

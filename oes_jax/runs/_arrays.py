@@ -82,7 +82,7 @@ def _named_operator(settings: Settings, called: str, arrays: Mapping[str, np.nda
     raise ValueError(f"operator={name!r} measures no image, and {called} is an array; allowed: {allowed}.")
   if not simulated and family.loses_pixels and "mask" not in arrays:
     raise ValueError(f"operator={name!r} needs a mask; allowed: {{'name': {name!r}, 'mask': array}}, 0 where pixels "
-                     "are lost.")
+                     f"are lost, or NaN there in {called} and no mask.")
   try:
     return operators.make_operator(settings.operator, _build.image_shape(settings, measured, simulated), arrays=arrays)
   except ValueError as error:

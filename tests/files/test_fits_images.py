@@ -111,6 +111,8 @@ def test_several_hdus_and_planes_are_listed_and_what_was_chosen_is_said(tmp_path
                        (f"{path}@2", "@2 is no image of it"), (f"{path}@3", "@3 is no image"), (f"{path}@2@3", "@2@3 is no image")]:
     with pytest.raises(ValueError, match=f"data.source='.*file.fits' cannot be read as an image: {said}"):
       _read(source)
+  assert sources.list_sources(f"{path}@2,{path}@1,camera") == [*listed[1:], listed[0], "camera"]
+  assert sources.list_sources(f"camera,{path}@1") == ["camera", listed[0]] and sources.is_collection(f"coins.fits,{path}@1")
   path = _write(tmp_path / "radio.fits", fits.PrimaryHDU(FLOAT[None, None]))
   assert sources.list_sources(path) == [path] and _read(path).values.shape == (6, 8, 1)
 
