@@ -167,6 +167,32 @@ def _peaks_at_corners(space: np.ndarray) -> bool:
   return bool(middle(np.fft.fftshift(energy)) > middle(energy))
 
 
+def _sampled(space: np.ndarray, sampling: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
+  """Return (what of k-space [coils, H, W] is measured, remarks): what is given, without columns that are 0 throughout."""
+  if sampling is None:
+    return np.any(space != 0, 0), []
+  if np.shape(sampling)[-1:] != space.shape[2:]:
+    return sampling, []  # refused with the operator
+  # Scanners fill up with zeros, which the masks of fastMRI may call measured.
+  filled = np.any(np.atleast_2d(sampling) != 0, 0) & ~np.any(space != 0, (0, 1))
+  if not filled.any() or filled.all():
+    return sampling, []
+  return np.where(filled, 0, sampling), [
+      f"{filled.sum()} of {filled.size} columns of kspace are 0 throughout, and count as not measured"]
+
+
+def _coil_maps_of(space: np.ndarray, sampling: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
+  """Return (sensitivities [coils, H, W], remarks): those that are given, else estimated ones."""
+  shape = space.shape[1:]
+  if maps is not None:
+    return maps, []
+  if np.shape(sampling) not in (shape, shape[1:]):  # refused with the operator
+    return np.ones_like(space), []
+  maps, side = _coil_maps.estimate_coil_maps(space, np.broadcast_to(sampling != 0, shape))
+  return maps, [f"it has no coil_maps; they are estimated of the {side}x{side} samples around the middle of kspace" if side
+                else "it has no coil_maps; the sensitivity of its one coil is taken to be 1 everywhere"]
+
+
 def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan:
   """Read kspace and coil_maps, complex [coils, H, W], whose transforms are orthonormal; [H, W] is that of one coil.
 
@@ -200,16 +226,9 @@ def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan
   if _peaks_at_corners(space):
     remarks.append("kspace has more energy in its corners than around its middle, where its zero frequency is taken to lie; "
                    f"where it lies elsewhere, set operator.centred={not centred}")
-  if sampling is None:
-    sampling = np.any(space != 0, 0)
-  if maps is not None:
-    maps = np.moveaxis(maps, coil_axis, 0)
-  else:
-    seen = np.broadcast_to(sampling != 0, (height, width)) if np.shape(sampling) in ((height, width), (width,)) else (
-        np.any(space != 0, 0))  # of another shape it is refused with the operator
-    maps, side = _coil_maps.estimate_coil_maps(space, seen)
-    remarks.append(f"it has no coil_maps; they are estimated of the {side}x{side} samples around the middle of kspace" if side
-                   else "it has no coil_maps; the sensitivity of its one coil is taken to be 1 everywhere")
+  sampling, said = _sampled(space, sampling)
+  maps, estimated = _coil_maps_of(space, sampling, None if maps is None else np.moveaxis(maps, coil_axis, 0))
+  remarks += [*said, *estimated]
   values = np.stack([space.real, space.imag], -1).astype(np.float32)
   return _scan.Scan(values, (height, width, 2), {"coils": maps.astype(np.complex64), "sampling": sampling}, tuple(remarks))
 

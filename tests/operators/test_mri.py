@@ -102,6 +102,16 @@ def test_what_does_not_match_is_named(make, said):
     make()
 
 
+@pytest.mark.parametrize("shape", [(40,), (48, 40)])
+def test_columns_that_a_scanner_has_filled_with_zeros_are_not_measured(shape):
+  space = np.ones((1, 48, 40), complex)
+  space[..., :5] = 0
+  mask = np.ones(shape) * (np.arange(40) % 2)
+  scan = operators.read_scan(operators.OperatorSettings(name="mri"), {"kspace": space, "coil_maps": space + 1, "mask": mask})
+  np.testing.assert_array_equal(scan.given["sampling"], mask * (np.arange(40) >= 5))
+  assert scan.remarks == ("2 of 40 columns of kspace are 0 throughout, and count as not measured",)
+
+
 def test_coil_maps_are_estimated_of_the_middle_of_k_space():
   rows, columns = np.indices((48, 40))
   image = 1.0 * ((rows - 23) ** 2 / 300 + (columns - 19) ** 2 / 200 < 1) * np.exp(1j * operators.smooth_phase((48, 40)))
