@@ -17,6 +17,7 @@ from oes_jax.files import _inflation
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000  # numbers of the filters that h5py has within itself
+_REFERENCE = 16  # bytes of what is stored of a value of any length: its length, and where it lies
 _MOST_CHUNKS = 10 ** 5  # that are not there, of one array
 _FASTMRI = {"ismrmrd_header", "reconstruction_rss", "reconstruction_esc"}
 
@@ -45,6 +46,11 @@ def _is_number(kind, h5t) -> bool:
 def has_plain_type(dataset) -> bool:
   """Whether NumPy has the very type of a data set: of odd floats h5py makes types that overlap, beyond which HDF5 writes."""
   return dataset.id.get_type().equal(_library().h5t.py_create(dataset.dtype, logical=True))
+
+
+def is_text(dataset) -> bool:
+  """Whether a data set holds strings."""
+  return _library().check_string_dtype(dataset.dtype) is not None and has_plain_type(dataset)
 
 
 def _place_fault_of(dataset) -> str | None:
@@ -91,13 +97,17 @@ def check_lengths(dataset) -> None:
   h5t, kind = _library().h5t, dataset.id.get_type()
   if _filters(dataset):
     raise ValueError(f"{dataset.name} is stored with the filters {_filters(dataset)}; allowed: none")
-  places = [0] if kind.get_class() == h5t.STRING and kind.is_variable_str() else []
+  places, size = [], kind.get_size()
   if kind.get_class() == h5t.COMPOUND:
     places = [kind.get_member_offset(number) for number in range(kind.get_nmembers())
               if kind.get_member_class(number) == h5t.VLEN]
+  elif kind.get_class() == h5t.STRING and kind.is_variable_str():
+    places, size = [0], _REFERENCE  # that of the type is a pointer's
   most = os.path.getsize(dataset.file.filename)
   for part in _stored_bytes(dataset):
-    rows = np.frombuffer(part, np.uint8)[:len(part) // kind.get_size() * kind.get_size()].reshape(-1, kind.get_size())
+    if len(part) != size * math.prod(dataset.chunks or dataset.shape):  # what lacks HDF5 leaves as the memory was
+      raise ValueError(f"{dataset.name} is cut")
+    rows = np.frombuffer(part, np.uint8).reshape(-1, size)
     for place in places:
       if rows[:, place:place + 4].copy().view("<u4").max(initial=0) > most:
         raise ValueError(f"{dataset.name} holds values that are said to be longer than the file")
@@ -120,12 +130,14 @@ def check_chunks(dataset, selection: tuple[slice, ...], num_bytes: int) -> None:
   if count > _MOST_CHUNKS + 2 * dataset.id.get_num_chunks():  # to pass over those that are not there takes minutes
     raise ValueError(f"an array of it is said to lie in {count} chunks, of which it holds {dataset.id.get_num_chunks()}")
   filters = _filters(dataset)
-  if _DEFLATE not in filters:
-    return
   for chunk in dataset.iter_chunks(selection):
     place = tuple(part.start // side * side for part, side in zip(chunk, dataset.chunks))
     stored = dataset.id.get_chunk_info_by_coord(place)
-    if stored.byte_offset is None or not stored.size or stored.filter_mask & (1 << filters.index(_DEFLATE)):
+    if stored.byte_offset is None or not stored.size:
+      continue
+    if not filters and stored.size != size:  # what lacks HDF5 leaves as the memory was
+      raise ValueError("a chunk of it is cut")
+    if _DEFLATE not in filters or stored.filter_mask & (1 << filters.index(_DEFLATE)):
       continue
     if stored.size * _inflation.MOST_RATIO > _free_memory.free_memory():
       data = dataset.id.read_direct_chunk(place)[1]

@@ -133,6 +133,8 @@ def _contents_of(group: Any) -> _entries.Contents:
           and _hdf5.has_plain_type(table)):
     raise ValueError("its data are no table of acquisitions")
   _hdf5.check_chunks(table, (slice(0, table.shape[0]),), table.nbytes)
+  if not (group["xml"].shape == (1,) and _hdf5.is_text(group["xml"])):
+    raise ValueError("its XML header is no text")
   for name in ("data", "xml"):
     _hdf5.check_lengths(group[name])
   heads = table.fields("head")[:]

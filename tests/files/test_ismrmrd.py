@@ -60,6 +60,26 @@ def test_raw_data_of_another_kind_are_refused_in_a_line(tmp_path, fields, option
     read(path)
 
 
+def test_a_chunk_that_is_said_to_be_short_is_not_read(tmp_path):
+  path = pathlib.Path(scan_files.ismrmrd(tmp_path / "raw.h5", _lines(KSPACE[0], range(3))))
+  with h5py.File(path) as file:
+    size = file["dataset/data"].id.get_chunk_info(1).size
+  data, key = path.read_bytes(), lambda row: size.to_bytes(4, "little") + bytes(4) + row.to_bytes(8, "little")  # in the B-tree
+  assert data.count(key(1)) == 1
+  path.write_bytes(data.replace(key(1), (size - 10).to_bytes(4, "little") + key(1)[4:]))
+  with pytest.raises(ValueError, match="raw.h5' cannot be read as a scan: a chunk of it is cut"):
+    read(str(path))
+
+
+def test_a_header_that_is_no_text_is_not_read(tmp_path):
+  path = scan_files.ismrmrd(tmp_path / "raw.h5", _lines(KSPACE[0], range(3)))
+  with h5py.File(path, "a") as file:
+    del file["dataset/xml"]
+    file["dataset"].create_dataset("xml", (1,), h5py.vlen_dtype(np.dtype("u1")))[0] = np.frombuffer(b"<x/>", np.uint8)
+  with pytest.raises(ValueError, match="its XML header is no text"):
+    read(path)
+
+
 def test_a_line_that_is_said_to_be_longer_than_its_file_is_notread(tmp_path):
   path = pathlib.Path(scan_files.ismrmrd(tmp_path / "raw.h5", _lines(KSPACE[0], range(3))))
   with h5py.File(path) as file:
