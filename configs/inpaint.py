@@ -2,6 +2,7 @@
 
   python -m oes_jax.main --config=configs/inpaint.py
   python -m oes_jax.main --config=configs/inpaint.py --config.data.source=mine.png --config.operator.mask=measured.png
+  python -m oes_jax.main --config=configs/inpaint.py --config.data.source=frame.fits  # its NaN and BLANK pixels
   python -m oes_jax.main --config=configs/inpaint.py --config.operator.mask=text
 """
 

@@ -2,6 +2,7 @@
 four simulated coils and noise of 3 % in the image.
 
   python -m oes_jax.main --config=configs/mri.py
+  python -m oes_jax.main --config=configs/mri.py --config.data.source=file1000.h5@12  # a slice of fastMRI; or .npz, .mat
 """
 
 from oes_jax import runs

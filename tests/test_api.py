@@ -284,7 +284,7 @@ NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
     ({"measurement": [_image((16, 18))] * 2, "truth": [None, _image((3, 3))]}, r"^truth\[1\] has shape"),
     ({"measurement": np.ones((20, 20))}, "^measurement holds the single value 1.0.*data.range="),
     ({"measurement": _image((10, 18))}, r"10x18 pixels .*\(measurement\)"),
-    ({"measurement": {"kspace": 1}, "operator": "mri"}, "^measurement cannot be read as a scan: it has no array 'coil_maps'"),
+    ({"measurement": {"coil_maps": 1}, "operator": "mri"}, "^measurement cannot be read as a scan: it has no array 'kspace'"),
     ({"generator": "hourglass", "settings": {}}, "^generator is a str"), ({"loss": "squared"}, "^loss is a str"),
     ({"generator": generators.hourglass((16, 18, 1), num_scales=1), "settings": {
         "generator.input": "measurement", "fit.objective": "recorrupted"}},

@@ -30,6 +30,7 @@ LIBRARY = (*LEAVES, "generators", "operators", "masks", "fitting")
 RANKS = {**{leaf: 0 for leaf in LEAVES}, **{unit: rank for rank, unit in enumerate(
     ("generators", "operators", "masks", "fitting", "files", "runs", "sweeps", "", "bench", "api", "main"), start=1)}}
 PLACES = {"flax": ("generators",), "orbax": ("files",), "matplotlib": ("files",), "pydicom": ("files",),
+          "astropy": ("files",), "h5py": ("files",),
           "tensorboardX": ("files",), "torch": ("bench",), "ml_collections": ("runs", "main"), "absl": ("main",),
           "tqdm": ("fitting", "runs", "sweeps", "bench")}
 EMPTY_NAMES = {"util", "utils", "utility", "utilities", "helper", "helpers", "manager", "managers", "common", "misc"}

@@ -28,6 +28,7 @@ from oes_jax.files._masks import save_mask
 from oes_jax.files._metrics_log import DamagedLog
 from oes_jax.files._metrics_log import MetricsLog
 from oes_jax.files._metrics_log import read_metrics
+from oes_jax.files._parts import is_scan
 from oes_jax.files._pictures import Picture
 from oes_jax.files._pictures import read_picture
 from oes_jax.files._scans import read_arrays

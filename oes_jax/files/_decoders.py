@@ -12,6 +12,7 @@ from PIL import UnidentifiedImageError
 import png
 
 from oes_jax.files import _dicom
+from oes_jax.files import _fits_images
 from oes_jax.files import _free_memory
 from oes_jax.files import _npy
 from oes_jax.files import _orientation
@@ -28,7 +29,7 @@ class Decoded(NamedTuple):
     values: stored values, [H, W] or [H, W, C], upright; alpha included.
     alpha: whether the last channel is alpha.
     template: what a restored file takes over beside the values: chunks of a PNG file (of a JPEG file too), the header of
-      a TIFF file, the content of a DICOM file, or None.
+      a TIFF file, the headers of a FITS file, the content of a DICOM file, or None.
     remarks: lines that say what was chosen, dropped or reinterpreted.
   """
   values: np.ndarray
@@ -92,14 +93,15 @@ def _read_png_16(data: bytes) -> Decoded:
   return _turned(values[..., 0] if info["planes"] == 1 else values, info["alpha"], _png_chunks.read_chunks(data))
 
 
-def decode(data: bytes, suffix: str, page: int | None = None) -> Decoded:
+def decode(data: bytes, suffix: str, page: int | tuple[int, ...] | None = None) -> Decoded:
   """Return what the content of an image file holds.
 
   Args:
     data: the content of a file.
-    suffix: the file's suffix in small letters, such as ".png"; what is no array, TIFF or DICOM is
+    suffix: the file's suffix in small letters, such as ".png"; what is no array, TIFF, FITS or DICOM is
       taken for a PNG or JPEG.
-    page: number of a page of a TIFF file, from 0; None for its only one.
+    page: number of a page of a TIFF file, from 0, or numbers of an HDU of a FITS file and of a plane in it; None for the
+      only image.
 
   Raises:
     ValueError: it is not of an allowed kind, or larger than the free memory.
@@ -109,6 +111,9 @@ def decode(data: bytes, suffix: str, page: int | None = None) -> Decoded:
     return Decoded(_npy.read_npy(io.BytesIO(data), len(data)))
   if suffix in (".tif", ".tiff"):
     return Decoded(*_tiff.read_image(data, page))
+  if suffix == ".fits":
+    image = _fits_images.read_fits(data, page or ())
+    return Decoded(image.values, template=image.template, remarks=image.remarks)
   if suffix == ".dcm":
     return Decoded(_dicom.read_dicom(data), template=data)
   if data[:8] == _PNG_SIGNATURE and data[24:25] == b"\x10":  # the header's bit depth

@@ -13,6 +13,7 @@ import skimage.transform
 from oes_jax.files import _boundary
 from oes_jax.files import _decoders
 from oes_jax.files import _dicom
+from oes_jax.files import _fits_header
 from oes_jax.files import _sources
 from oes_jax.files import _tfds
 from oes_jax.files import _tiff_header
@@ -86,7 +87,7 @@ def _read_file(source: str, key: str) -> _Stored:
     raise ValueError(f"{key}={str(path)!r} does not exist or is not a file.")
   with _boundary.reading(f"{key}={str(path)!r} cannot be read as an image"):
     data = path.read_bytes()
-    decoded = _decoders.decode(data, suffix, None if page is None else int(page))
+    decoded = _decoders.decode(data, suffix, page)
   ome = ".ome" if path.name.lower().endswith((".ome.tif", ".ome.tiff")) else ""
   return _Stored(decoded.values, decoded.alpha, hashlib.sha256(data).hexdigest(),
                  ".png" if suffix in (".jpg", ".jpeg") else ome + suffix,  # JPEG would damage the result
@@ -112,8 +113,9 @@ def _check_values(values: np.ndarray, source: str, key: str, finite: bool) -> No
                      "or [H, W, C].")
   if finite and not np.isfinite(values).all():
     bad = int(values.size - np.isfinite(values).sum())
+    hint = "; operator.name=inpainting restores the NaN of a measured file" if key == "data.source" else ""
     raise ValueError(f"{key}={source!r} holds {bad} NaN or infinite values; allowed: finite "
-                     "pixels only.")
+                     f"pixels only{hint}.")
 
 
 def _crop(values: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
@@ -141,11 +143,11 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
                  max_side: int | None = None, key: str = "data.source", finite: bool = True, channel_axis: int = -1) -> Picture:
-  """Read a bundled image by name, a PNG, JPEG, TIFF, NPY or DICOM file, or an item of a data set.
+  """Read a bundled image by name, a PNG, JPEG, TIFF, NPY, DICOM or FITS file, or an item of a data set.
 
   Args:
-    source: the name of a bundled image, a path (of a TIFF file with several pages: PATH@PAGE), or
-      tfds:NAME#SPLIT@INDEX.
+    source: the name of a bundled image, a path (of a TIFF file with several pages: PATH@PAGE; of a FITS
+      file: PATH@HDU, PATH@HDU@PLANE), or tfds:NAME#SPLIT@INDEX.
     crop: (top, left, height, width) in pixels, or None for the whole image.
     max_side: longest side in pixels; what is larger after the crop is scaled down to it, alpha too.
       None for the stored size.
@@ -175,7 +177,10 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   if max_side is not None:
     values = _shrink(values, max_side)
   template, dropped = stored.template, ()
-  if isinstance(template, _tiff_header.Header) and (crop is not None or full != values.shape[:2]):
+  if stored.suffix == ".fits" and crop is not None:
+    with _boundary.reading(f"{key}={source!r} cannot be cropped"):
+      template = _fits_header.cropped(template, *crop[:2])
+  elif isinstance(template, _tiff_header.Header) and (crop is not None or full != values.shape[:2]):
     template, dropped = _tiff_header.of_part(template)
   return Picture(values=values[..., :-1] if stored.alpha else values,
                  alpha=values[..., -1] if stored.alpha else None,

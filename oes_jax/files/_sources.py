@@ -7,6 +7,9 @@ import re
 
 from oes_jax.files import _boundary
 from oes_jax.files import _dicom
+from oes_jax.files import _fits_images
+from oes_jax.files import _parts
+from oes_jax.files import _scans
 from oes_jax.files import _tfds
 from oes_jax.files import _tiff
 
@@ -18,7 +21,7 @@ BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "
 BUNDLED_CROPS = {"astronaut_face": ("astronaut", (20, 140, 160, 160)),
                  "astronaut_face_128": ("astronaut", (20, 140, 128, 128))}
 BUNDLED_NAMES = (*BUNDLED_IMAGES, *BUNDLED_CROPS, *_dicom.DICOM_SLICES)
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm", ".fits")
 _TIFF_PAGE = re.compile(r"(?P<path>.*\.tiff?)@(?P<page>\d+)", re.IGNORECASE)
 
 
@@ -28,30 +31,35 @@ _DICOM_MAGIC = slice(128, 132)
 def suffix_of(path: str) -> str:
   """Return the suffix that tells how a file is read, in small letters; of DICOM files as scanners name them ".dcm".
 
-  A file whose own suffix says nothing is looked into, as far as that is possible.
+  All names of FITS files have ".fits". A file whose own suffix says nothing is looked into, as far as that is possible.
   """
-  suffix = os.path.splitext(path)[1].lower()
-  if suffix in (*SUFFIXES, ".npz") or not os.path.isfile(path):
+  suffix = ".fits" if _parts.is_fits(path) else os.path.splitext(path)[1].lower()
+  if suffix in (*SUFFIXES, *_scans.SUFFIXES) or not os.path.isfile(path):
     return suffix
   try:
     with open(path, "rb") as file:
-      return ".dcm" if file.read(_DICOM_MAGIC.stop)[_DICOM_MAGIC] == b"DICM" else suffix
+      start = file.read(_DICOM_MAGIC.stop)
   except OSError:  # reading it says what is wrong
     return suffix
+  return ".dcm" if start[_DICOM_MAGIC] == b"DICM" else ".fits" if start.startswith(_fits_images.MAGIC) else suffix
 
 
-def split_page(source: str) -> tuple[str, str | None]:
-  """Return (path, page) of a page of a TIFF file, PATH@PAGE, in its digits; (source, None) of anything else."""
+def split_page(source: str) -> tuple[str, int | tuple[int, ...] | None]:
+  """Return (path, page) of a page of a TIFF file, PATH@PAGE; (source, None) of anything else.
+
+  Of FITS files and scans the page is what `_parts.split_part` gives, if they name one.
+  """
   match = _TIFF_PAGE.fullmatch(source)
   if match is None or os.path.isfile(source):
-    return source, None
-  return match["path"], match["page"]
+    path, part = _parts.split_part(source)
+    return path, part or None
+  return match["path"], int(match["page"])
 
 
 def _pages_of(source: str) -> list[str]:
-  """Return the pages of a TIFF file of several as sources; else the source alone, whatever it is."""
+  """Return the pages of a TIFF file of several (of a FITS file, a scan) as sources; else the source alone, whatever it is."""
   if not source.lower().endswith((".tif", ".tiff")) or not os.path.isfile(source):
-    return [source]
+    return _parts.list_parts(source)
   try:
     with _boundary.reading(f"data.source={source!r} cannot be listed"):
       count = _tiff.count_images(source)
@@ -68,11 +76,11 @@ def is_bundled(source: str) -> bool:
 
 def is_collection(source: str) -> bool:
   """Whether a source lists images instead of being one: a folder, a pattern, a list, a data set, or a TIFF
-  file of several pages.
+  file of several pages, a FITS file of several images, a scan of several slices.
 
   A bundled name or any other existing file is one image, whatever its name holds.
   """
-  if is_bundled(source) or os.path.isfile(source):
+  if is_bundled(source) or os.path.isfile(split_page(source)[0]):
     return len(_pages_of(source)) > 1
   if os.path.isdir(source) or "," in source:
     return True
@@ -81,7 +89,7 @@ def is_collection(source: str) -> bool:
 
 def _list_files(pattern: str) -> list[str]:
   """Return the image files of a pattern by name, a TIFF file of several pages as its pages."""
-  suffixes = (*SUFFIXES, ".npz") if pattern.lower().endswith(".npz") else SUFFIXES
+  suffixes = (*SUFFIXES, *(suffix for suffix in _scans.SUFFIXES if pattern.lower().endswith(suffix)))
   found = sorted(path for path in set(glob.glob(pattern, recursive=True))
                  if not os.path.isdir(path) and suffix_of(path) in suffixes)
   return [page for path in found for page in _pages_of(path)]
@@ -105,7 +113,7 @@ def list_sources(source: str) -> list[str]:
 
   Args:
     source: a folder (the image files directly in it, by name), a pattern of files (by name), a data
-      set (its items), a TIFF file (its pages), or a list of images and of any of these, separated by commas (as given).
+      set (its items), a TIFF, FITS or scan file (its pages, images, slices), or a list of images and of any of these, separated by commas (as given).
       Anything else is the one image. Hidden files are left out. Whether an image can be read is not
       looked at.
 
@@ -115,7 +123,7 @@ def list_sources(source: str) -> list[str]:
   folder = os.path.isdir(source)
   if not is_collection(source):
     return [source]
-  if os.path.isfile(source):
+  if os.path.isfile(split_page(source)[0]):
     return _pages_of(source)
   if "," in source and not folder:
     found = _list_several(source)

@@ -12,6 +12,7 @@ from oes_jax.files import _atomic
 from oes_jax.files import _boundary
 from oes_jax.files import _decoders
 from oes_jax.files import _dicom
+from oes_jax.files import _fits_images
 from oes_jax.files import _pictures
 from oes_jax.files import _png_chunks
 from oes_jax.files import _tiff_header
@@ -37,8 +38,8 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.P
   scale = tuple(size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape))
   if suffix == ".npy":
     np.save(path, array if like.squeezed else np.moveaxis(array, -1, like.channel_axis))
-  elif suffix == ".dcm":
-    _dicom.write_dicom(path, array, template, scale)
+  elif suffix in (".dcm", ".fits"):
+    (_dicom.write_dicom if suffix == ".dcm" else _fits_images.write_fits)(path, array, template, scale)
   elif suffix == ".png":
     path.write_bytes(_png_chunks.insert_chunks(_encode_png(full), template or (), scale))
   else:

@@ -93,7 +93,7 @@ def read_scan(settings, arrays: Mapping[str, np.ndarray]) -> _scan.Scan:
 
   Args:
     settings: OperatorSettings.
-    arrays: {name: array}.
+    arrays: {name: array}; None where one that is not read was not loaded.
 
   Raises:
     ValueError: an array is missing, holds NaN or infinite values or no numbers, or has another shape than it should.
@@ -130,7 +130,7 @@ FAMILIES = {
         lambda settings, shape, arrays: _mri.mri(
             shape, coils=_mri.simulated_coils(shape, settings.coils), acceleration=settings.acceleration,
             centre=settings.centre),
-        "zero-filled", is_complex=True, arrays=("kspace", "coil_maps"), optional=("sampling", "mask"),
+        "zero-filled", is_complex=True, arrays=("kspace",), optional=("coil_maps", "sampling", "mask"),
         read_scan=lambda settings, arrays: _mri.read_scan(arrays, centred=settings.centred, coil_axis=settings.coil_axis)),
     "tomography": Family(
         lambda settings, shape, arrays: _tomography.tomography(shape, angles=angles_of(settings)),

@@ -14,7 +14,7 @@ class OperatorSettings(settings.Settings):
       "identity", "What was measured of the image: identity (all of it), inpainting (some pixels), super_resolution (a "
       "coarser image), deblurring (a blurred one), mri (k-space of several coils), tomography (parallel-beam CT), "
       "fourier_rows or gaussian_rows (compressed sensing). The last two are simulated only; measured data of mri and "
-      "tomography are NPZ files, see README, \"Through an operator\".", choices=_named.FAMILIES)
+      "tomography are NPZ, HDF5 or MAT files, see README, \"Through an operator\".", choices=_named.FAMILIES)
   simulate: bool | None = settings.setting(
       None, "Whether the measurement is simulated from data.source, a clean image. None: from bundled images, and "
       "where the strength of a noise is given; any other file is the measurement.", kind=bool)
@@ -23,7 +23,7 @@ class OperatorSettings(settings.Settings):
       test=lambda v: 0 < v <= 1)
   mask: str | None = settings.setting(
       None, "Pixels that inpainting loses: lines (scratches) or text, or an image (or .npy) that is 0 where a pixel is "
-      "lost. None: pixels at random.", kind=str)
+      "lost. None: pixels at random, or those of a measured file that are NaN.", kind=str)
   factor: int = settings.setting(
       4, "Pixels of the image along a side of a measured one, in super_resolution.",
       allowed="a whole number from 2 to 8", test=lambda v: 2 <= v <= 8)

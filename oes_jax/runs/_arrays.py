@@ -49,11 +49,14 @@ def _read(settings: Settings, given: Given, simulated: bool):
     operator = operators.make_operator(settings.operator, scan.image_shape, scan=scan)
     return operator, _data.scan_picture(operator, scan), scan, scan.remarks
   arrays = {key: _plane(settings, key, array) for key, array in given.arrays.items()} or _build.read_planes(settings)
-  lost = _build.family_of(settings).loses_pixels and "mask" in arrays and not simulated
+  lost, remarks = _build.loses_measured_pixels(settings, simulated), ()
   picture = _given.as_picture(given.measurement, given.name, finite=not lost,
-                              hint="; or operator='inpainting' with a mask that is 0 where they are")
-  picture = _build.fill_lost(settings, picture, arrays["mask"], given.name) if lost else picture
-  remarks = _build.remark_mask(arrays["mask"]) if lost else ()
+                              hint="; or operator='inpainting', which restores NaN, and what its mask says")
+  if lost and (arrays or settings.operator.mask is None):
+    remarks = _build.remark_mask(arrays["mask"]) if arrays else ()
+    mask, said = _build.mark_nan(picture, arrays.get("mask"), given.name)
+    arrays, remarks = arrays if mask is None else {"mask": mask}, remarks + said
+  picture = _build.fill_lost(settings, picture, arrays["mask"], given.name) if lost and arrays else picture
   remarks += _data.remark_channels(picture, "pass numpy.moveaxis of it, with the channels last")
   return _named_operator(settings, given.name, arrays, picture.values.shape, simulated), picture, None, remarks
 
@@ -74,11 +77,12 @@ def _named_operator(settings: Settings, called: str, arrays: Mapping[str, np.nda
   """Return the operator that the settings name, of a measured image (H, W, C)."""
   family, name = _build.family_of(settings), settings.operator.name
   if not simulated and not family.measures_image:
-    allowed = f"a dictionary of {', '.join(family.arrays)}" if family.arrays else "operator.simulate=True"
+    perhaps = f", perhaps {', '.join(family.optional)}" if family.optional else ""
+    allowed = f"a dictionary of {', '.join(family.arrays)}{perhaps}" if family.arrays else "operator.simulate=True"
     raise ValueError(f"operator={name!r} measures no image, and {called} is an array; allowed: {allowed}.")
   if not simulated and family.loses_pixels and "mask" not in arrays:
     raise ValueError(f"operator={name!r} needs a mask; allowed: {{'name': {name!r}, 'mask': array}}, 0 where pixels "
-                     "are lost.")
+                     f"are lost, or NaN there in {called} and no mask.")
   try:
     return operators.make_operator(settings.operator, _build.image_shape(settings, measured, simulated), arrays=arrays)
   except ValueError as error:

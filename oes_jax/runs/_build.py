@@ -21,14 +21,9 @@ def family_of(settings: Settings) -> operators.Family:
   return operators.FAMILIES[settings.operator.name]
 
 
-def is_scan(source: str) -> bool:
-  """Whether data.source is a file of measured arrays."""
-  return source.lower().endswith(".npz")
-
-
 def is_simulated(settings: Settings, bundled: bool) -> bool:
   """Whether data.source is a clean image, of which the measurement is simulated; else it is the measurement."""
-  if is_scan(settings.data.source):
+  if files.is_scan(settings.data.source):
     return False
   if settings.operator.simulate is not None:
     return settings.operator.simulate
@@ -93,8 +88,33 @@ def _file_of(settings: Settings) -> tuple[str, pathlib.Path] | None:
 
 
 def loses_measured_pixels(settings: Settings, simulated: bool) -> bool:
-  """Whether a measured file comes with a mask of its lost pixels."""
-  return family_of(settings).loses_pixels and not simulated and _file_of(settings) is not None
+  """Whether pixels of a measured file are lost, where a mask or NaN says so."""
+  return family_of(settings).loses_pixels and not simulated
+
+
+def mark_nan(picture: files.Picture, mask: np.ndarray | None, name: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+  """Return (mask that is 0 where a pixel is NaN too, lines that say so).
+
+  Args:
+    picture: image that was measured.
+    mask: [H, W], 0 where a pixel is lost; None where no mask is given, and is returned where nothing is NaN either.
+    name: what the image is called in messages.
+
+  Raises:
+    ValueError: all pixels are NaN.
+  """
+  seen = ~np.isnan(picture.values).any(-1)
+  if mask is not None and mask.shape != seen.shape:
+    return mask, ()  # filling them refuses it
+  found = ~seen if mask is None else ~seen & (mask != 0)
+  if not found.any():
+    return mask, ()
+  if not seen.any():
+    raise ValueError(f"{name} holds nothing but NaN; allowed: some pixels that are numbers.")
+  remark = f"{100 * found.mean():.3g} % of the pixels hold NaN, and count as lost"
+  if mask is None:
+    return seen, (remark,)
+  return np.where(seen, mask, 0), (f"{remark}, beside those of operator.mask",)
 
 
 def remark_mask(mask: np.ndarray) -> tuple[str, ...]:
@@ -159,7 +179,7 @@ def _read_plane(settings: Settings, key: str) -> np.ndarray:
 
 
 def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:
-  """Read data.source where it is an NPZ file; None where it is an image.
+  """Read data.source where it is an NPZ, HDF5 or MAT file; None where it is an image.
 
   Returns:
     (scan, sha256 of the file).
@@ -168,7 +188,7 @@ def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:
     ValueError: it is faulty, or a key does not go with it.
   """
   source = settings.data.source
-  if not is_scan(source):
+  if not files.is_scan(source):
     return None
   for key in ("crop", "max_side"):
     if getattr(settings.data, key) is not None:
@@ -180,16 +200,18 @@ def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:
   if family.read_scan is None:
     allowed = ", ".join(name for name, family in operators.FAMILIES.items() if family.read_scan)
     raise ValueError(f"data.source={source!r} holds measured arrays, which operator.name={settings.operator.name!r} "
-                     f"does not read; allowed: {allowed}.")
-  arrays, digest = files.read_arrays(source)
+                     f"does not read; allowed: {allowed}; of an image, a TIFF, NPY or FITS file.")
+  path, part = files.split_page(source)
+  arrays, digest, remarks = files.read_arrays(path, (*family.arrays, *family.optional), part and part[0])
   try:
-    return operators.read_scan(settings.operator, arrays), digest
+    scan = operators.read_scan(settings.operator, arrays)
+    return scan._replace(remarks=remarks + scan.remarks), digest
   except (ValueError, TypeError, AttributeError) as error:
     raise ValueError(f"data.source={source!r} cannot be read as a scan: {error}.") from error
 
 
-def make_operator(settings: Settings, shape: tuple[int, int, int], simulated: bool,
-                  scan: operators.Scan | None = None) -> operators.ForwardOperator:
+def make_operator(settings: Settings, shape: tuple[int, int, int], simulated: bool, scan: operators.Scan | None = None,
+                  mask: np.ndarray | None = None) -> operators.ForwardOperator:
   """Return the operator of settings for an image (H, W, C), or that of a scan.
 
   Raises:
@@ -198,12 +220,12 @@ def make_operator(settings: Settings, shape: tuple[int, int, int], simulated: bo
   name, source, family = settings.operator.name, settings.data.source, family_of(settings)
   if scan is None and not simulated and not family.measures_image:
     raise ValueError(f"operator.name={name!r} measures no image, so data.source={source!r} is no "
-                     "measurement of it; allowed: an .npz file of mri or tomography, or operator.simulate=True, to "
+                     "measurement of it; allowed: an .npz, .h5 or .mat file of mri or tomography, or operator.simulate=True, to "
                      "simulate one of a clean image.")
-  arrays = read_planes(settings)
+  arrays = read_planes(settings) if mask is None else {"mask": mask}
   if not simulated and family.loses_pixels and not arrays:
     raise ValueError(f"operator.name={name!r} needs operator.mask={settings.operator.mask!r} to be a file; allowed: an "
-                     "image that is 0 where pixels are lost.")
+                     f"image that is 0 where pixels are lost, or NaN there in data.source={source!r} and no mask.")
   try:
     return operators.make_operator(settings.operator, shape, arrays=arrays, scan=scan)
   except ValueError as error:

@@ -101,11 +101,21 @@ def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_compl
     return fitting.choose_range(values, settings.data.range, model=model, is_complex=is_complex)
 
 
+def _lose(settings: Settings, picture: files.Picture):
+  """Return (picture with its lost pixels filled, mask [H, W] that is 0 there or None, remarks)."""
+  mask = _build.read_planes(settings).get("mask")
+  remarks = () if mask is None else _build.remark_mask(mask)
+  if mask is not None or settings.operator.mask is None:  # else it names a simulated damage, which is refused
+    mask, said = _build.mark_nan(picture, mask, f"data.source={settings.data.source!r}")
+    remarks += said
+  return picture if mask is None else _build.fill_lost(settings, picture, mask), mask, remarks
+
+
 def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str, Any]]:
   """Return (data, shape of the image, checksums of what was read)."""
   read = _build.read_scan(settings)
   simulated = _build.is_simulated(settings, files.is_bundled(settings.data.source))
-  lost, remarks = _build.loses_measured_pixels(settings, simulated), ()
+  lost, mask, remarks = _build.loses_measured_pixels(settings, simulated), None, ()
   if read is not None:
     remarks = read[0].remarks
     operator = _build.make_operator(settings, read[0].image_shape, False, read[0])
@@ -116,14 +126,14 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
         channel_axis=settings.data.channel_axis)
     remarks = picture.remarks + remark_channels(picture, "set data.channel_axis=0")
     if lost:
-      mask = _build.read_planes(settings)["mask"]
-      picture, remarks = _build.fill_lost(settings, picture, mask), remarks + _build.remark_mask(mask)
+      picture, mask, said = _lose(settings, picture)
+      remarks += said
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
                          is_complex=_build.family_of(settings).is_complex)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
   if read is None:
-    operator = _build.make_operator(settings, whole, simulated)
+    operator = _build.make_operator(settings, whole, simulated, mask=mask)
   data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0],
               remarks=remarks)
   return data, whole, {

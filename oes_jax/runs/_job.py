@@ -81,7 +81,7 @@ def case_name(source: str, seed: int, identity: dict[str, Any]) -> str:
   """Return the folder name of one case: what is restored, its seed, and a hash of all that it is."""
   path, page = files.split_page(source)
   stem = source if files.is_bundled(source) else pathlib.PurePath(path).stem
-  stem = stem if page is None else f"{stem}-page{page}"
+  stem = stem if page is None else f"{stem}-page{source[len(path) + 1:]}"
   stem = re.sub(r"[^\w.-]+", "_", source if source.startswith("tfds:") else stem)
   stem = stem.encode()[:_LONGEST_STEM].decode(errors="ignore")  # the hash tells apart what this makes alike
   return f"{stem}-seed{seed}-{_folder.digest_of(identity)}"

@@ -39,8 +39,8 @@ class DataSettings(settings.Settings):
       "astronaut", "What is restored. A bundled image by name: one of scikit-image's (astronaut, brick, camera, cell, "
       "chelsea, coffee, coins, grass, gravel, hubble_deep_field, immunohistochemistry, microaneurysms, moon, page, "
       "retina, rocket, text), a crop of one (astronaut_face, 160 x 160; astronaut_face_128) or one of pydicom's "
-      "(ct_slice, mr_slice). Or a path: PNG, JPEG, TIFF, NPY, DICOM, or an NPZ scan. Many images: a folder, a glob, "
-      "names or paths with commas between, or tfds:NAME#SPLIT (a prepared TensorFlow Datasets data set).")
+      "(ct_slice, mr_slice). Or a path: PNG, JPEG, TIFF, NPY, DICOM, FITS, or a scan in NPZ, HDF5 or MAT. Many images: a folder, a glob, a "
+      "file of several (FILE@1 is one page, HDU or slice of it), names or paths with commas between, or tfds:NAME#SPLIT (a prepared TensorFlow Datasets data set).")
   truth: str | None = settings.setting(
       None, "Path or bundled name of the clean image; only ever scored. None: the bundled original, where noise was "
       "simulated; else no truth.", kind=str)

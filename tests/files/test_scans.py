@@ -15,8 +15,9 @@ from oes_jax.files import _scans as scans
 def test_arrays_come_back_by_name(tmp_path):
   given = {"sinogram": np.ones((3, 2), np.float32), "angles": np.array([0, 90]), "maps": np.ones(2, np.complex64)}
   np.savez(tmp_path / "scan.npz", **given)
-  arrays, digest = scans.read_arrays(str(tmp_path / "scan.npz"))
+  arrays, digest, remarks = scans.read_arrays(str(tmp_path / "scan.npz"), tuple(given))
   assert digest == hashlib.sha256((tmp_path / "scan.npz").read_bytes()).hexdigest() and arrays.keys() == given.keys()
+  assert remarks == ()
   for name, array in given.items():
     np.testing.assert_array_equal(arrays[name], array)
     assert arrays[name].dtype == array.dtype
@@ -70,14 +71,14 @@ def _foreign(path):
 def test_a_hostile_archive_names_the_source(tmp_path, write, reason):
   write(tmp_path / "scan.npz")
   with pytest.raises(ValueError, match=f"data.source=.*scan.npz.*({reason})"):
-    scans.read_arrays(str(tmp_path / "scan.npz"))
+    scans.read_arrays(str(tmp_path / "scan.npz"), "a")
 
 
 def test_an_archive_larger_than_the_free_memory_is_not_decompressed(tmp_path, monkeypatch):
   np.savez_compressed(tmp_path / "scan.npz", a=np.zeros(10_000))
   monkeypatch.setattr(memory, "free_memory", lambda: 79_999)
   with pytest.raises(ValueError, match="scan.npz.*80128 bytes; allowed: at most the 79999 that are free"):
-    scans.read_arrays(str(tmp_path / "scan.npz"))
+    scans.read_arrays(str(tmp_path / "scan.npz"), "a")
 
 
 @pytest.mark.parametrize("write, reason", [
@@ -93,4 +94,4 @@ def test_an_archive_larger_than_the_free_memory_is_not_decompressed(tmp_path, mo
 def test_a_bad_file_names_the_source(tmp_path, write, reason):
   write(tmp_path / "scan.npz")
   with pytest.raises(ValueError, match=f"data.source=.*scan.npz.*{reason}"):
-    scans.read_arrays(str(tmp_path / "scan.npz"))
+    scans.read_arrays(str(tmp_path / "scan.npz"), "a")

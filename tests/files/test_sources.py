@@ -151,3 +151,9 @@ def test_dicom_files_are_known_by_their_content(tmp_path):
   assert first.suffix == ".dcm" and all(np.array_equal(first.values, other.values) for other in others)
   with pytest.raises(ValueError, match="notes' is not an image file"):
     pictures.read_picture(str(tmp_path / "notes"))
+
+
+def test_a_page_may_end_a_list(folder):
+  tifffile.imwrite("stack.tif", np.zeros((3, 8, 9), np.uint8), photometric="minisblack")
+  for source in ("camera,stack.tif@1", "stack.tif@0,stack.tif@1", "other.tif,stack.tif@1"):
+    assert sources.is_collection(source) and sources.list_sources(source) == source.split(",")

@@ -100,3 +100,32 @@ def test_of_two_masks_of_a_scan_one_is_said_not_to_be_read():
 def test_what_does_not_match_is_named(make, said):
   with pytest.raises(ValueError, match=said):
     make()
+
+
+@pytest.mark.parametrize("shape", [(40,), (48, 40)])
+def test_columns_that_a_scanner_has_filled_with_zeros_are_not_measured(shape):
+  space = np.ones((1, 48, 40), complex)
+  space[..., :5] = 0
+  mask = np.ones(shape) * (np.arange(40) % 2)
+  scan = operators.read_scan(operators.OperatorSettings(name="mri"), {"kspace": space, "coil_maps": space + 1, "mask": mask})
+  np.testing.assert_array_equal(scan.given["sampling"], mask * (np.arange(40) >= 5))
+  assert scan.remarks == ("2 of 40 columns of kspace are 0 throughout, and count as not measured",)
+
+
+def test_coil_maps_are_estimated_of_the_middle_of_k_space():
+  rows, columns = np.indices((48, 40))
+  image = 1.0 * ((rows - 23) ** 2 / 300 + (columns - 19) ** 2 / 200 < 1) * np.exp(1j * operators.smooth_phase((48, 40)))
+  coils = operators.simulated_coils(image.shape, 4)
+  lines = operators.cartesian_lines(40, acceleration=3, centre=0.3, rng=np.random.default_rng(0))
+  scan = operators.read_scan(operators.OperatorSettings(name="mri"), {
+      "kspace": np.asarray(operators.centred_fft(coils * image)) * lines})
+  found, inside = scan.given["coils"], np.abs(image) > 0
+  np.testing.assert_allclose(np.sum(np.abs(found) ** 2, 0), 1, rtol=1e-5)
+  # each pixel's maps have one phase in common, that of the smooth image, which the image then lacks
+  alike = np.abs(np.sum(found * coils.conj(), 0))
+  assert alike[inside].mean() > 0.995 and scan.remarks == (
+      "it has no coil_maps; they are estimated of the 11x11 samples around the middle of kspace",)
+  one = operators.read_scan(operators.OperatorSettings(name="mri"), {"kspace": np.ones((48, 40), complex)})
+  assert one.values.shape == (1, 48, 40, 2) and np.all(one.given["coils"] == 1) and "its one coil is taken to be 1" in one.remarks[0]
+  with pytest.raises(ValueError, match="it has no coil_maps, and fewer than 5x5 samples are measured around the middle"):
+    operators.read_scan(operators.OperatorSettings(name="mri"), {"kspace": np.ones((2, 48, 40)), "mask": np.arange(40) % 2})

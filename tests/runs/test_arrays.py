@@ -56,13 +56,13 @@ def test_scans_are_read_from_dictionaries():
   mri = {"operator.name": "mri"}
   job = _job({"kspace": coils, "coil_maps": coils}, mri)
   assert job.shape == (20, 24, 2) and job.data.scan is not None
-  with pytest.raises(ValueError, match="^measurement cannot be read as a scan: it has no array 'coil_maps'; allowed: kspace"):
-    _job({"kspace": coils}, mri)
+  with pytest.raises(ValueError, match="^measurement cannot be read as a scan: it has no array 'kspace'; allowed: kspace"):
+    _job({"coil_maps": coils}, mri)
   with pytest.raises(ValueError, match="^measurement cannot be read as a scan: kspace holds NaN"):
     _job({"kspace": np.nan * coils, "coil_maps": coils}, mri)
   with pytest.raises(ValueError, match="^measurement is a dictionary, which operator='identity' does not read"):
     _job({"kspace": coils})
-  with pytest.raises(ValueError, match="^operator='mri' measures no image.*kspace, coil_maps"):
+  with pytest.raises(ValueError, match="^operator='mri' measures no image.*kspace, perhaps coil_maps, sampling"):
     _job(IMAGE, mri)
 
 
@@ -71,7 +71,10 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
   job = _job(lost, {"operator.name": "inpainting"}, arrays={"mask": IMAGE > 0.3})
   measured = runs.measure(job)
   assert np.isfinite(measured.values).all() and np.all((measured.values[..., 0] != 0) <= (IMAGE > 0.3))
-  with pytest.raises(ValueError, match="^measurement holds .* NaN or infinite values"):
+  alone = _job(lost, {"operator.name": "inpainting"})
+  np.testing.assert_array_equal(runs.measure(alone).values, measured.values)
+  assert "% of the pixels hold NaN, and count as lost" in alone.data.remarks[0]
+  with pytest.raises(ValueError, match="^measurement holds .* NaN or infinite values.*operator='inpainting', which restores NaN"):
     _job(lost)
   with pytest.raises(ValueError, match="^operator='inpainting' needs a mask"):
     _job(IMAGE, {"operator.name": "inpainting"})

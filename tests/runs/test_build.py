@@ -110,16 +110,44 @@ def test_what_a_file_holds_at_lost_pixels_does_not_set_its_range(tmp_path):
   assert 980 < job.data.limits[0] and job.data.limits[1] < 1120
   measured = runs.measure(job)
   assert np.isfinite(measured.values).all() and np.all((measured.values[..., 0] > 0) == mask[2:18, 3:21])
-  pixels[mask] = np.nan
+  pixels[4, mask[4]] = np.inf
   np.save(tmp_path / "image.npy", pixels)
   with pytest.raises(ValueError, match="data.source=.*NaN or infinite values that are measured"):
     runs.inspect(_config(**changes))
 
 
+def test_nan_pixels_count_as_lost_beside_those_of_a_mask_or_alone(tmp_path):
+  rng = np.random.default_rng(0)
+  pixels, mask = rng.normal(1000, 100, (20, 24)).astype(np.float32), np.ones((20, 24), np.uint8)
+  pixels[3:5, 4:10] = np.nan
+  mask[4:8, 4:10] = 0
+  np.save(tmp_path / "image.npy", pixels)
+  np.save(tmp_path / "mask.npy", mask)
+  source = {"data.source": str(tmp_path / "image.npy"), "data.crop": None}
+  with pytest.raises(ValueError, match="image.npy' holds 12 NaN .*; operator.name=inpainting restores the NaN"):
+    runs.inspect(_config(**source))
+  inpainting = {**source, "operator.name": "inpainting"}
+  for changes, seen, said in [
+      ({}, np.isfinite(pixels), "2.5 % of the pixels hold NaN, and count as lost"),
+      ({"operator.mask": str(tmp_path / "mask.npy")}, np.isfinite(pixels) & (mask == 1),
+       "1.25 % of the pixels hold NaN, and count as lost, beside those of operator.mask")]:
+    job = runs.inspect(_config(**inpainting, **changes))
+    assert job.data.remarks == (said,)
+    measured = runs.measure(job)
+    np.testing.assert_array_equal(measured.op_params[..., 0], seen)
+    assert np.isfinite(measured.values).all() and np.all(measured.values[~seen] == 0)
+  with pytest.raises(ValueError, match="operator.mask='lines' to be a file; allowed: .*, or NaN there in data.source"):
+    runs.inspect(_config(**inpainting, **{"operator.mask": "lines"}))
+  np.save(tmp_path / "image.npy", np.nan * pixels)
+  with pytest.raises(ValueError, match="image.npy' holds nothing but NaN; allowed: some pixels that are numbers"):
+    runs.inspect(_config(**inpainting))
+
+
 @pytest.mark.parametrize("name, arrays, said", [
     ("mri", {"kspace": np.ones((3, 8, 8)), "coil_maps": np.ones((2, 8, 8))},
      r"kspace is \(3, 8, 8\), coil_maps \(2, 8, 8\)"),
-    ("mri", {"kspace": np.ones((3, 8, 8))}, "no array 'coil_maps'"),
+    ("mri", {"maps": np.ones((3, 8, 8))}, "no array 'kspace'"),
+    ("mri", {"kspace": np.eye(24) * np.ones((3, 1, 1))}, "it has no coil_maps, and fewer than 5x5 samples are measured"),
     ("mri", {"kspace": np.zeros((3, 24, 24)), "coil_maps": np.ones((3, 24, 24))}, "measures nothing"),
     ("tomography", {"sinogram": np.ones((9, 4)), "angles": np.arange(5), "shape": (6, 6)}, r"sinogram is \(9, 4\)"),
     ("tomography", {"sinogram": np.full((9, 4), np.nan), "angles": np.arange(4), "shape": (6, 6)},

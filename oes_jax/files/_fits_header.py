@@ -1,0 +1,125 @@
+"""Headers of FITS images: how values are stored, and where pixels lie in the sky."""
+
+import re
+
+import numpy as np
+
+# BZERO that makes the stored integers of BITPIX unsigned, or signed where they are bytes.
+_OFFSETS = {8: -2 ** 7, 16: 2 ** 15, 32: 2 ** 31, 64: 2 ** 63}
+_STORED = {8: np.uint8, 16: np.int16, 32: np.int32, 64: np.int64, -32: np.float32, -64: np.float64}
+_OF_VALUES = ("BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "ZHECKSUM", "ZDATASUM")  # not true of restored ones
+_LAYOUT = ("BSCALE", "BZERO", *_OF_VALUES)
+
+
+def _scaling(header) -> tuple[float, float]:
+  scale, zero = header.get("BSCALE", 1), header.get("BZERO", 0)
+  if not (np.isfinite(scale) and np.isfinite(zero) and scale):
+    raise ValueError(f"its BSCALE is {scale!r} and BZERO {zero!r}; allowed: finite ones, and BSCALE not 0")
+  return scale, zero
+
+
+def _is_offset(header) -> bool:
+  return header["BITPIX"] > 0 and _scaling(header) == (1, _OFFSETS[header["BITPIX"]])
+
+
+def _flip_sign(values: np.ndarray, dtype) -> np.ndarray:
+  """Return integers with their highest bit flipped, as another type of their size."""
+  bits = values.view(f"u{values.itemsize}")
+  return (bits ^ bits.dtype.type(1 << (8 * values.itemsize - 1))).view(dtype)
+
+
+def scale(stored: np.ndarray, header) -> np.ndarray:
+  """Return BZERO + BSCALE * stored, NaN where it is BLANK.
+
+  Args:
+    stored: values of the type that BITPIX says.
+    header: header of the image.
+  """
+  (factor, zero), kind = _scaling(header), stored.dtype.kind
+  floating = np.float32 if stored.dtype.itemsize <= 2 or stored.dtype == np.float32 else np.float64
+  if kind in "iu" and _is_offset(header):
+    values = _flip_sign(stored, f"{'i' if kind == 'u' else 'u'}{stored.itemsize}")
+  elif (factor, zero) == (1, 0):
+    values = stored
+  else:
+    values = (factor * stored.astype(np.float64) + zero).astype(floating)
+  blank = header.get("BLANK") if kind in "iu" else None
+  lost = False if blank is None else stored == blank
+  return np.where(lost, np.nan, values).astype(floating) if np.any(lost) else values
+
+
+def unscale(values: np.ndarray, header) -> np.ndarray:
+  """Return what is stored of values, the inverse of `scale`: of the type that BITPIX says, rounded and clipped to it."""
+  (factor, zero), dtype = _scaling(header), np.dtype(_STORED[header["BITPIX"]])
+  if dtype.kind in "iu" and values.dtype.kind in "iu":
+    return _flip_sign(values, dtype) if _is_offset(header) else values.astype(dtype)
+  stored = values if (factor, zero) == (1, 0) else (values.astype(np.float64) - zero) / factor
+  if dtype.kind == "f":
+    return stored.astype(dtype)
+  limits = np.iinfo(dtype)
+  top = np.nextafter(float(limits.max), 0) if dtype.itemsize == 8 else limits.max  # as a float, the largest is one more
+  return np.clip(np.rint(np.nan_to_num(stored)), limits.min, top).astype(dtype)
+
+
+def pack(header, primary, name: str) -> bytes:
+  """Return headers as bytes, without what is true of the stored values alone.
+
+  Args:
+    header: header of the image.
+    primary: header of the file, where the image is not the first of it; else None.
+    name: what of the file the image is.
+  """
+  header = _without(header, _OF_VALUES)
+  header.add_history(f"oes_jax read {name} of the file")
+  return _joined(header, None if primary is None else _without(primary, _LAYOUT))
+
+
+def _without(header, keywords: tuple[str, ...]):
+  header = header.copy()
+  for keyword in keywords:
+    header.remove(keyword, ignore_missing=True, remove_all=True)
+  return header
+
+
+def _joined(header, primary) -> bytes:
+  return b"\n".join(each.tostring().encode("latin-1") for each in (header, primary) if each is not None)
+
+
+def unpack(template: bytes):
+  """Return (header of the image, header of the file or None) of `pack`."""
+  from astropy.io import fits  # pylint: disable=import-outside-toplevel
+  headers = [fits.Header.fromstring(part.decode("latin-1")) for part in template.split(b"\n")]
+  return headers[0], headers[1] if len(headers) > 1 else None
+
+
+def cropped(template: bytes, top: int, left: int) -> bytes:
+  """Return the template of a part of an image, whose first pixel had these places: reference pixels move with it."""
+  header, primary = unpack(template)
+  for keyword in list(header):
+    if match := re.fullmatch(r"CRPIX([12])[A-Z]?", keyword):
+      header[keyword] -= left if match[1] == "1" else top
+  return _joined(header, primary)
+
+
+def rescaled(header, pixel_size: tuple[float, float]):
+  """Return the header of an image of other pixels: reference pixels, scales and SIP's polynomials follow.
+
+  Args:
+    header: header of the image.
+    pixel_size: height and width of a pixel, in those of the header.
+  """
+  header, sizes = header.copy(), {"1": pixel_size[1], "2": pixel_size[0]}
+  if pixel_size == (1, 1):
+    return header
+  linear = {match[3] for keyword in header if (match := re.fullmatch(r"(PC|CD)\d_([12])([A-Z]?)", keyword))}
+  for keyword in list(header):
+    if match := re.fullmatch(r"CRPIX([12])[A-Z]?", keyword):
+      header[keyword] = (header[keyword] - 0.5) / sizes[match[1]] + 0.5  # the first pixel's edge lies at 0.5
+    elif match := re.fullmatch(r"(?:PC|CD)\d_([12])[A-Z]?", keyword):
+      header[keyword] *= sizes[match[1]]
+    elif (match := re.fullmatch(r"CDELT([12])([A-Z]?)", keyword)) and match[2] not in linear:
+      header[keyword] *= sizes[match[1]]
+    elif match := re.fullmatch(r"(AP?|BP?)_(\d)_(\d)", keyword):
+      axis = "1" if match[1][0] == "A" else "2"
+      header[keyword] *= sizes["1"] ** int(match[2]) * sizes["2"] ** int(match[3]) / sizes[axis]
+  return header
