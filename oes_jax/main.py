@@ -1,4 +1,9 @@
-"""Command line: python -m oes_jax.main --config=configs/denoise.py [--workdir=DIR]."""
+"""Command line: python -m oes_jax.main --config=configs/denoise.py [--workdir=DIR].
+
+It ends with 0; with 1 where a restoration failed, or another process works in the folder; with 2 where a flag, the config or a
+file that it names is faulty; with 74 (EX_IOERR) where something can no longer be read or written: a full disk, a folder that
+was deleted or moved meanwhile, missing rights; and with 128 + n by signal n. After 74 and a signal the same command goes on.
+"""
 
 import os
 import sys
@@ -34,7 +39,8 @@ def _fail(message: object, code: int) -> None:
   lines = [line.strip() for line in str(message).splitlines() if line.strip()]
   # A fault inside a config file comes with its traceback: the last line says what is wrong.
   print(f"error: {lines[-1] if 'Traceback' in str(message) else ' '.join(lines)}", file=sys.stderr)
-  if jax.distributed.is_initialized() and code in (1, 2):
+  # On a full disk, what still waits to be written would say so again, with tracebacks, when the program says goodbye.
+  if code == os.EX_IOERR or jax.distributed.is_initialized() and code < 128:
     sweeps.end_at_once(code)
   sys.exit(code)
 
@@ -79,7 +85,8 @@ def _run_many(config) -> None:
     with runs.Signals() as signals:
       folder, complete = sweeps.run_all(config, _WORKDIR.value, shard, signals)
   if _SUMMARISE.value or jax.process_index() == 0:
-    table = sweeps.write_tables(folder)
+    with files.writing_into(folder):
+      table = sweeps.write_tables(folder)
     print(f"share {shard[0]}/{shard[1]} has ended" if shard[1] > 1 else table)
     restored = folder / "restored"
     print(f"cases of this config: {len(sweeps.expand(config))}\n"
@@ -118,8 +125,10 @@ def main(argv):
     _fail(error, 128 + error.signal_number)
   except ValueError as error:
     _fail(error, 2)
-  except (runs.Failed, runs.Busy, OSError) as error:
+  except (runs.Failed, runs.Busy) as error:
     _fail(error, 1)
+  except OSError as error:
+    _fail(error, os.EX_IOERR)
 
 
 if __name__ == "__main__":

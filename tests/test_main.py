@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
 
 from configs import default
+from oes_jax import files
 from oes_jax import main
+from oes_jax import runs
 from runs import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -49,6 +52,21 @@ def test_command_line_faults_are_one_line(tmp_path, flags, said):
   assert process.returncode == 2
   assert output.startswith("error: ") and said in output and output.count("\n") == 1, output
   assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error, code", [
+    (ValueError("bad"), 2), (runs.Failed("not finite"), 1), (runs.Busy("another process"), 1),
+    (files.Unwritable("the disk of x is full"), 74), (runs.Interrupted(signal.SIGTERM), 143)])
+def test_exit_codes_tell_faults_apart(monkeypatch, capsys, error, code):
+  def failing(config):
+    raise error
+  for name, value in {"_CONFIG": default.get_config(), "_DISTRIBUTED": False}.items():
+    monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
+  monkeypatch.setattr(main, "_run_one", failing)
+  monkeypatch.setattr(main.sweeps, "end_at_once", sys.exit)
+  with pytest.raises(SystemExit) as ended:
+    main.main(["main"])
+  assert ended.value.code == code and capsys.readouterr().err == f"error: {error}\n"
 
 
 def test_the_home_folder_stands_for_a_tilde_in_paths(monkeypatch):

@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 from oes_jax.files import _atomic
 from oes_jax.files import _authors_masks
 from oes_jax.files import _boundary
+from oes_jax.files import _disk
 from oes_jax import generators
 
 FOLDER = pathlib.Path(__file__).parent / "bundled_masks"
@@ -45,12 +46,17 @@ def save_mask(folder: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
     folder: the mask's folder; what it holds already is deleted.
     mask: pytree of arrays; what is not 0 is kept.
     metadata: JSON values; under "generator" the spec of the generator that the mask is for.
+
+  Raises:
+    OSError: the disk is full, or the folder that holds the mask's folder has gone or cannot be written.
   """
   folder = folder.absolute()
   if folder.exists():
     shutil.rmtree(folder)
   booleans = jax.tree.map(lambda leaf: np.asarray(leaf) != 0, mask)
-  with _own_checkpointer() as checkpointer:
+  # Orbax would make the folder above anew; this fails where it has gone.
+  _disk.check_space(folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(booleans)))
+  with _disk.writing(f"{folder} cannot be saved"), _own_checkpointer() as checkpointer:
     checkpointer.save(folder, args=ocp.args.Composite(
         mask=ocp.args.StandardSave(booleans), metadata=ocp.args.JsonSave(metadata)))
   _atomic.write_manifest(folder)

@@ -104,6 +104,8 @@ class Session:
     for row in self.rows:
       if row.alive:
         row.log.sync()
+        if not row.job.workdir.is_dir():
+          raise files.gone(row.job.workdir)
     self.store.save(self.steps_before(stage) + step, state, {
         "stage": stage, "step": step, "seconds": told[0][1], "widths": self.widths,
         "failed": {name: text for failures, _ in told for name, text in failures.items()}})

@@ -37,7 +37,8 @@ def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
     np.save(stream, np.asarray(given), allow_pickle=False)
   path.parent.mkdir(parents=True, exist_ok=True)
   if not path.is_file():
-    files.write_atomically(path, stream.getvalue())
+    with files.writing_into(folder):
+      files.write_atomically(path, stream.getvalue())
   elif path.read_bytes() != stream.getvalue():
     raise ValueError(f"workdir={str(folder)!r} holds another {name}; allowed: a new or empty folder.")
   return str(path)

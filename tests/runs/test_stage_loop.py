@@ -1,5 +1,6 @@
 """Chunk by chunk: logged, saved, interrupted and resumed bit for bit, whatever was lost; divergence."""
 
+import errno
 import os
 import shutil
 import signal
@@ -59,6 +60,23 @@ def test_whatever_is_lost_the_run_ends_alike(whole, tmp_path, lost):
   (folder / "summary.json").unlink()
   for name in lost:
     shutil.rmtree(folder / name, ignore_errors=True)
+  tiny_run.restore(folder)
+  tiny_run.same_result(folder, whole[0])
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_where_the_disk_was_full(whole, tmp_path, monkeypatch):
+  folder, save, saved = tmp_path / "run", files.Checkpoints.save, []
+  def full(self, *args):
+    if len(saved) == 3:
+      raise OSError(errno.ENOSPC, "No space left on device")
+    saved.append(args[0])
+    save(self, *args)
+  monkeypatch.setattr(files.Checkpoints, "save", full)
+  with pytest.raises(files.Unwritable, match="the disk of .*run is full"):
+    tiny_run.restore(folder)
+  monkeypatch.setattr(files.Checkpoints, "save", save)
+  assert files.Checkpoints(folder / "checkpoints").latest()[0] == saved[-1] == 20
   tiny_run.restore(folder)
   tiny_run.same_result(folder, whole[0])
 
