@@ -8,9 +8,12 @@ thousand images then ended with a traceback because of one flipped byte. So this
 import contextlib
 from typing import Iterator
 
+_LONGEST = 500  # characters of a reason; what follows in a longer one is the library's account of its own options
+
 
 def _reason(error: Exception) -> str:
-  return str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+  line = str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+  return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
 
 
 @contextlib.contextmanager
