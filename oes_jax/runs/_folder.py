@@ -10,7 +10,7 @@ from oes_jax import files
 
 def plain(config) -> dict[str, Any]:
   """Return a config as plain JSON types (tuples become lists)."""
-  return json.loads(json.dumps(config.to_dict()))
+  return json.loads(json.dumps(config.to_dict(), default=float))  # NumPy's numbers
 
 
 def without(plain_config: dict[str, Any], keys) -> dict[str, Any]:
