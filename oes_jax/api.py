@@ -89,7 +89,7 @@ def _own_operator(operator: Any, measurement: Any, place: str) -> operators.Forw
   """Return the operator that was given as an object or a function."""
   if isinstance(operator, operators.ForwardOperator):
     return operator
-  shape = np.shape(measurement)
+  shape = runs.as_array(measurement, f"measurement{place}", kinds="biufc").shape
   if len(shape) not in (2, 3):
     raise ValueError(f"operator is a function, and measurement{place} has shape {shape}, which does not tell that of the "
                      "image; allowed: operators.from_function(function, (H, W, C)).")

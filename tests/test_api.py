@@ -255,6 +255,8 @@ NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
     ({"operator": "inpainting"}, "operator='inpainting' needs a mask"), ({"operator": 3}, "operator is a int; allowed"),
     ({"operator": {"name": "deblurring", "kernel": np.ones((2, 2))}}, "operator='deblurring': the kernel is 2x2"),
     ({"operator": np.negative, "measurement": np.ones(5)}, r"operator is a function, and measurement has shape \(5,\)"),
+    ({"operator": np.negative, "measurement": "camera.png"}, "^measurement='camera.png' is a str; allowed: an array"),
+    ({"operator": np.negative, "measurement": [[[1.0, 2], [1]]]}, r"^measurement\[0\] is no array"),
     ({"operator": operators.downsampling((16, 18, 1), factor=2)}, r"measurement has shape .*; allowed: \(8, 9, 1\)"),
     ({"operator": np.negative, "settings": {"operator.name": "mri"}}, "operator takes the place of 'operator.name'"),
     ({"settings": {"weights.steps": 3}}, "'weights.steps' is no key"),
