@@ -10,7 +10,6 @@ from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import noise
 from oes_jax import operators
-from oes_jax import recorruption
 from oes_jax import runs
 from oes_jax import sweeps
 
@@ -38,19 +37,8 @@ def _set(config, key: str, value: Any) -> None:
     value = str(value)
   try:
     config.update_from_flattened_dict({key: value.item() if isinstance(value, np.generic) else value})
-  except TypeError as error:
-    raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: another type, see --help.") from error
-
-
-def _preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
-  """Return the preset of a call: quick, but oes where an object of the caller's, a setting or the noise asks for it."""
-  asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder", "mask.source": "bundled"}
-  if {"operator", "generator", "loss"} & set(objects) or any(told.get(key) == value for key, value in asked.items()):
-    return "oes"
-  model = str(told.get("noise.model", "gaussian"))
-  fits = model in recorruption.RECORRUPT and all(
-      told.get(f"noise.{name}") is not None for name in noise.NOISE_MODELS[model].reads if model != "gaussian")
-  return "quick" if fits else "oes"
+  except (TypeError, OverflowError) as error:
+    raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: {runs.allowed_values(key)}.") from error
 
 
 def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], objects: Iterable[str] = ()):
@@ -59,7 +47,7 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], obj
   if "name" not in chosen:
     raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and other keys of it.")
   changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(told)
-  config = runs.make_config(str(changes["operator.name"]), _preset_of(changes, objects), experiment="call",
+  config = runs.make_config(str(changes["operator.name"]), runs.preset_of(changes, objects), experiment="call",
                             **{"operator.simulate": False})
   if not changes.get("operator.simulate"):
     config.update_from_flattened_dict({"noise.sigma": None})  # of what is simulated
@@ -67,7 +55,9 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], obj
   for key, value in changes.items():
     if key in _ARGUMENTS:
       raise ValueError(f"{key!r} is what the argument {_ARGUMENTS[key]} gives; allowed in settings: every other key.")
-    if np.ndim(value) > 0 and (key in _ARRAYS or not isinstance(value, (tuple, list))):
+    if key in _ARRAYS and isinstance(value, (tuple, list)):
+      value = runs.as_array(value, key)
+    if not isinstance(value, (tuple, list)) and np.ndim(value) > 0:
       if key not in _ARRAYS:
         raise ValueError(f"{key} is an array; allowed: arrays of operator.mask and operator.kernel alone.")
       arrays[key.rpartition(".")[2]] = np.asarray(value)
@@ -99,7 +89,7 @@ def _own_operator(operator: Any, measurement: Any, place: str) -> operators.Forw
   """Return the operator that was given as an object or a function."""
   if isinstance(operator, operators.ForwardOperator):
     return operator
-  shape = np.shape(measurement)
+  shape = runs.as_array(measurement, f"measurement{place}", kinds="biufc").shape
   if len(shape) not in (2, 3):
     raise ValueError(f"operator is a function, and measurement{place} has shape {shape}, which does not tell that of the "
                      "image; allowed: operators.from_function(function, (H, W, C)).")
@@ -108,8 +98,9 @@ def _own_operator(operator: Any, measurement: Any, place: str) -> operators.Forw
 
 def _check_settings(told: Any, objects: Mapping[str, Any]) -> None:
   """Raise a ValueError where settings are none, or an object takes the place of one."""
-  if not isinstance(told, Mapping):
-    raise ValueError(f"settings is a {type(told).__name__}; allowed: a dictionary such as {{'weights.num_steps': 3000}}.")
+  if not isinstance(told, Mapping) or not all(isinstance(key, str) for key in told):
+    raise ValueError(f"settings is a {type(told).__name__}, or not all of its keys are strings; allowed: a dictionary such as "
+                     "{'weights.num_steps': 3000}.")
   for name in objects:
     both = [key for key in told if str(key).startswith(_REPLACED.get(name, ())) and key not in _NOT_REPLACED]
     if both:
@@ -167,7 +158,7 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, pla
       config.update_from_flattened_dict({key: path for path, key in written.items()})
       for key, name, value in (("data.source", "measurement", array), ("data.truth", "truth", clean)):
         if value is not None:
-          path = sweeps.write_array(base, name, value)
+          path = sweeps.write_array(base, name, value, f"{name}{place}")
           written[path] = f"{name}{place}"
           _set(config, key, path)
       restored.append(sweeps.restore_in_folder(config, base, signals, written))
@@ -246,5 +237,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     if objects:
       raise ValueError(f"{next(iter(objects))} is an object of your own, which a workdir cannot keep; allowed: "
                        "workdir=None, or names and settings.")
+    if not isinstance(workdir, (str, pathlib.PurePath)):
+      raise ValueError(f"workdir is a {type(workdir).__name__}; allowed: the path of a folder, or None.")
     restored = _restore_in_folder(arrays, truths, operator, told, pathlib.Path(workdir).expanduser(), places)
   return restored if several else restored[0]

@@ -41,6 +41,9 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
       raise ValueError(f"range={tuple(override)} is not allowed; allowed: (low, high), finite, "
                        "low < high.")
     return low, high
+  if not np.isfinite(values).all():
+    raise ValueError("the measurement has an image whose values do not fit into 32 bits; allowed: measured values that are scaled "
+                     "to about 1.")
   if values.min() == values.max():
     raise ValueError(f"the measurement holds the single value {values.min()}: there is nothing to restore. Set range= if "
                      "this is meant.")

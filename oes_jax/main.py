@@ -1,7 +1,14 @@
-"""Command line: python -m oes_jax.main --config=configs/denoise.py [--workdir=DIR]."""
+"""Command line: python -m oes_jax.main --config=configs/denoise.py [--workdir=DIR].
+
+It ends with 0; with 1 where a restoration failed, or another process works in the folder; with 2 where a flag, the config or a
+file that it names is faulty; with 74 (EX_IOERR) where something can no longer be read or written: a full disk, a folder that
+was deleted or moved meanwhile, missing rights; and with 128 + n by signal n. After 74 and a signal the same command goes on.
+"""
 
 import os
+import re
 import sys
+import traceback
 
 from absl import app
 from absl import flags
@@ -34,7 +41,8 @@ def _fail(message: object, code: int) -> None:
   lines = [line.strip() for line in str(message).splitlines() if line.strip()]
   # A fault inside a config file comes with its traceback: the last line says what is wrong.
   print(f"error: {lines[-1] if 'Traceback' in str(message) else ' '.join(lines)}", file=sys.stderr)
-  if jax.distributed.is_initialized() and code in (1, 2):
+  # On a full disk, what still waits to be written would say so again, with tracebacks, when the program says goodbye.
+  if code == os.EX_IOERR or jax.distributed.is_initialized() and code < 128:
     sweeps.end_at_once(code)
   sys.exit(code)
 
@@ -48,14 +56,38 @@ def _parse_flags(argv):
     print("Keys of a config, with their defaults, which a config file may change. None is automatic.\n\n"
           f"{runs.describe_keys('--config.', flags.get_help_width())}\n")
   try:
-    return flags.FLAGS(argv)
+    with files.reading("--config cannot be read"):
+      return _read_flags(argv)
+  except ValueError as error:
+    place = traceback.extract_tb(error.__cause__.__traceback__)[-1]
+    where = f", {place.filename}, line {place.lineno}" if os.path.isfile(place.filename) else ""
+    _fail(f"{error} ({type(error.__cause__).__name__}{where})", 2)
+
+
+def _read_flags(argv):
+  try:
+    rest = flags.FLAGS(argv)
+    getattr(_CONFIG.value, "keys", None)  # a file that is missing is told of only now
+    return rest
   except (AttributeError, KeyError) as error:
     while error.args and isinstance(error.args[0], Exception):  # ml_collections nests them
       error = error.args[0]
     said = str(error.args[0]).replace("\n", ". ")
-    _fail(f"unknown config key {said} --help lists every key.", 2)
-  except (flags.Error, TypeError, ValueError, OSError) as error:
-    _fail(error, 2)
+    _fail(f"unknown config key {said} --help lists every key." if said[:1] in ("'", '"') else f"--config: {said}", 2)
+  except OSError as error:
+    path = next((argument.partition("=")[2] for argument in argv if argument.startswith("--config=")), "")
+    _fail(f"--config={path!r} cannot be read: {str(error).strip().splitlines()[-1].strip()}", 2)
+  except flags.Error as error:
+    _fail(_of_another_type(str(error)) or error, 2)
+  except (TypeError, ValueError) as error:
+    _fail(f"--config: {error}", 2)
+
+
+def _of_another_type(message: str) -> str | None:
+  """Return what is said of a key whose value absl could not read as its type; None where the message is another."""
+  found = re.match(r"flag --config\.([\w.]+)=(.*?): ", message, re.DOTALL)
+  allowed = found and runs.allowed_values(found[1])
+  return allowed and f"--config.{found[1]}={found[2]!r} is not allowed; allowed: {allowed}."
 
 
 def _expand_home(config) -> None:
@@ -79,7 +111,8 @@ def _run_many(config) -> None:
     with runs.Signals() as signals:
       folder, complete = sweeps.run_all(config, _WORKDIR.value, shard, signals)
   if _SUMMARISE.value or jax.process_index() == 0:
-    table = sweeps.write_tables(folder)
+    with files.writing_into(folder):
+      table = sweeps.write_tables(folder)
     print(f"share {shard[0]}/{shard[1]} has ended" if shard[1] > 1 else table)
     restored = folder / "restored"
     print(f"cases of this config: {len(sweeps.expand(config))}\n"
@@ -107,8 +140,9 @@ def main(argv):
     _fail(f"unexpected argument {argv[1]!r}; flags begin with --.", 2)
   logging.set_verbosity(logging.WARNING)  # Orbax reports every file it writes
   config = _CONFIG.value
-  _expand_home(config)
   try:
+    runs.read_settings(config)
+    _expand_home(config)
     if _DISTRIBUTED.value:
       if _SHARD.value is not None:
         raise ValueError(f"--shard={_SHARD.value!r} goes without --distributed; allowed: one of them.")
@@ -118,8 +152,10 @@ def main(argv):
     _fail(error, 128 + error.signal_number)
   except ValueError as error:
     _fail(error, 2)
-  except (runs.Failed, runs.Busy, OSError) as error:
+  except (runs.Failed, runs.Busy) as error:
     _fail(error, 1)
+  except OSError as error:
+    _fail(error, os.EX_IOERR)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ A program that keeps the same keys in a section of a config reads it with `Stage
 """
 
 import dataclasses
+import math
 import numbers
 import textwrap
 from typing import Any, Callable, Mapping, Sequence
@@ -105,12 +106,36 @@ def _check_value(name: str, value: Any, rule: Mapping[str, Any]) -> None:
   if rule["choices"] is not None:
     choices = tuple(rule["choices"]() if callable(rule["choices"]) else rule["choices"])
     if not (isinstance(value, str) and value in choices):
-      raise ValueError(f"{name}={value!r} is unknown; allowed: {', '.join(choices)}"
+      raise ValueError(f"{name}={_shortened(value)} is unknown; allowed: {', '.join(choices)}"
                        f"{', or None' if rule['optional'] else ''}.")
     return
   fits = isinstance(value, _KINDS[rule["kind"]][0]) and (rule["kind"] is bool or not isinstance(value, bool))
-  if not (fits and (rule["test"] is None or rule["test"](value))):
-    raise ValueError(f"{name}={value!r} is not allowed; allowed: {rule['allowed']}.")
+  numbers_in = [entry for entry in (value if isinstance(value, tuple) else (value,)) if isinstance(entry, numbers.Real)]
+  if fits and any(map(_is_too_large, numbers_in)):
+    raise ValueError(f"{name}={_shortened(value)} is not allowed; allowed: {rule['allowed']}; whole numbers below 2^31, others "
+                     "below 3e38.")
+  sound = not any(math.isnan(entry) or isinstance(entry, bool) and rule["kind"] is not bool for entry in numbers_in)
+  if not (fits and sound and (rule["test"] is None or rule["test"](value))):
+    raise ValueError(f"{name}={_shortened(value)} is not allowed; allowed: {rule['allowed']}.")
+
+
+def _is_too_large(number: Any) -> bool:
+  """Whether a number does not fit into the 32 bits of an array's entry."""
+  return abs(number) >= (2 ** 31 if isinstance(number, numbers.Integral) else 3e38)
+
+
+def _shortened(value: Any) -> str:
+  text = repr(value)
+  return text if len(text) <= 300 else f"{text[:300]} ..."
+
+
+def allowed(settings: type, name: str) -> str | None:
+  """Return what a setting of a dataclass allows, in words; None where it has no such setting."""
+  found = next((field.metadata for field in fields_of(settings) if field.name == name), None)
+  if found is None or found["choices"] is None:
+    return found and found["allowed"]
+  choices = found["choices"]
+  return ", ".join(choices() if callable(choices) else choices) + (", or None" if found["optional"] else "")
 
 
 def describe(settings: type, prefix: str = "") -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The rules of the house hold in the package, and each of them reports the violation planted for it."""
 
 import ast
+import configparser
 import functools
 import pathlib
 import re
@@ -623,3 +624,11 @@ def test_exceptions_with_a_reason_are_left_out_and_readers_are_counted(tmp_path)
   assert list(report) == ["config_readers"]
   (found,) = report["config_readers"]
   assert found.startswith("oes_jax/runs/_d.py:1: ")
+
+
+def test_only_oes_jax_is_installed():
+  """A project of the user's may have a configs/ of its own, which ours must neither hide nor be hidden by."""
+  read = configparser.ConfigParser()
+  read.read(PACKAGE.parent / "setup.cfg")
+  assert read["options.packages.find"]["include"].split() == ["oes_jax*"] and read["options"]["packages"] == "find:"
+  assert "py_modules" not in read["options"]

@@ -158,3 +158,8 @@ def test_bad_range_override_names_itself(override):
 def test_image_of_a_single_value_names_the_range(dtype):
   with pytest.raises(ValueError, match=r"single value.*Set range="):
     intensity.intensity_range(np.ones((4, 4, 3), dtype))
+
+
+def test_an_image_that_overflows_is_told_from_one_value_alone():
+  with pytest.raises(ValueError, match="the measurement has an image whose values do not fit into 32 bits"):
+    intensity.intensity_range(np.full((4, 4, 1), np.inf, np.float32))

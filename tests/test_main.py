@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
+from absl import flags
+from ml_collections import config_flags
 import numpy as np
 import pytest
 
 from configs import default
+from oes_jax import files
 from oes_jax import main
+from oes_jax import runs
 from runs import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -39,7 +44,7 @@ def test_command_line(tmp_path):
 
 @pytest.mark.parametrize("flags, said", [
     (["--config.data.sorce=x"], 'Did you mean "source"'),
-    pytest.param(["--config.seed=abc"], "config.seed", marks=pytest.mark.slow),
+    pytest.param(["--config.seed=abc"], "--config.seed='abc' is not allowed; allowed: a whole number", marks=pytest.mark.slow),
     pytest.param(["--config.mask.source=learned"], "learn, random, magnitude, snip", marks=pytest.mark.slow),
     (["--config.data.source=missing.png"], "data.source='missing.png' does not exist"),
 ])
@@ -49,6 +54,50 @@ def test_command_line_faults_are_one_line(tmp_path, flags, said):
   assert process.returncode == 2
   assert output.startswith("error: ") and said in output and output.count("\n") == 1, output
   assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text, said", [
+    ("def get_config():\n  raise RuntimeError('my\\nfault')\n", "cannot be read: my. (RuntimeError, own.py, line 2)"),
+    ("def get_config(:\n", "cannot be read: invalid syntax (own.py, line 1). (SyntaxError)"),
+    ("", "has no attribute 'get_config'"), (None, "--config='own.py' cannot be read: [Errno 2] No such file"),
+    ("def get_config():\n  return 3\n", None)])
+def test_a_faulty_config_file_is_one_line(tmp_path, monkeypatch, capsys, text, said):
+  monkeypatch.chdir(tmp_path)
+  if text is not None:
+    (tmp_path / "own.py").write_text(text)
+  argv = ["main", "--config=own.py"]
+  monkeypatch.setattr(sys, "argv", argv)
+  monkeypatch.delitem(sys.modules, "config_config", raising=False)  # ml_collections loads every config file under this name
+  values = flags.FlagValues()
+  holder = config_flags.DEFINE_config_file("config", None, "", flag_values=values, lock_config=True)
+  monkeypatch.setattr(main.flags, "FLAGS", values)
+  monkeypatch.setattr(main, "_CONFIG", holder)
+  if said is None:
+    main._parse_flags(argv)
+    monkeypatch.setattr(main, "_DISTRIBUTED", types.SimpleNamespace(value=False))
+    with pytest.raises(SystemExit, match="2"):
+      main.main(["main"])
+    said = "the config is a int; allowed: a ConfigDict"
+  else:
+    with pytest.raises(SystemExit, match="2"):
+      main._parse_flags(argv)
+  lines = capsys.readouterr().err.replace(f"{tmp_path}/", "").splitlines()
+  assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0], lines
+
+
+@pytest.mark.parametrize("error, code", [
+    (ValueError("bad"), 2), (runs.Failed("not finite"), 1), (runs.Busy("another process"), 1),
+    (files.Unwritable("the disk of x is full"), 74), (runs.Interrupted(signal.SIGTERM), 143)])
+def test_exit_codes_tell_faults_apart(monkeypatch, capsys, error, code):
+  def failing(config):
+    raise error
+  for name, value in {"_CONFIG": default.get_config(), "_DISTRIBUTED": False}.items():
+    monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
+  monkeypatch.setattr(main, "_run_one", failing)
+  monkeypatch.setattr(main.sweeps, "end_at_once", sys.exit)
+  with pytest.raises(SystemExit) as ended:
+    main.main(["main"])
+  assert ended.value.code == code and capsys.readouterr().err == f"error: {error}\n"
 
 
 def test_the_home_folder_stands_for_a_tilde_in_paths(monkeypatch):

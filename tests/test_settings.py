@@ -40,6 +40,13 @@ SAID = [
     ({"crop": (1,)}, "crop=(1,) is not allowed; allowed: (top, left), or None."),
     ({"crop": [1, 2]}, "crop=[1, 2] is not allowed; allowed: (top, left), or None."),
     ({"guard": "even"}, "guard='even' needs steps=5 to be even."),
+    ({"steps": 2 ** 31}, "steps=2147483648 is not allowed; allowed: 1 or more; whole numbers below 2^31, others below 3e38."),
+    ({"share": 1e39}, "share=1e+39 is not allowed; allowed: a number, or None; whole numbers below 2^31, others below 3e38."),
+    ({"crop": (1, 10 ** 30)}, f"crop=(1, {10 ** 30}) is not allowed; allowed: (top, left), or None; whole numbers below 2^31, others "
+                              "below 3e38."),
+    ({"crop": (1, float("nan"))}, "crop=(1, nan) is not allowed; allowed: (top, left), or None."),
+    ({"crop": (1, True)}, "crop=(1, True) is not allowed; allowed: (top, left), or None."),
+    ({"rule": "x" * 400}, "rule=" + repr("x" * 400)[:300] + " ... is unknown; allowed: slow, fast."),
 ]
 
 
@@ -66,6 +73,11 @@ def test_a_section_is_read_and_its_messages_have_the_prefix():
     _Stage.from_section({**section, "flag": None}, "stage.")
   with pytest.raises(KeyError, match="steps"):
     _Stage.from_section({"share": 0.5})
+
+
+def test_what_a_setting_allows_can_be_asked_for():
+  words = [settings.allowed(_Stage, name) for name in ("steps", "rule", "guard", "flag", "none")]
+  assert words == ["1 or more", "slow, fast", "even, odd, or None", "True or False", None]
 
 
 def test_help_and_listings_say_the_meaning_once_and_leave_out_what_is_no_setting():

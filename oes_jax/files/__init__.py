@@ -4,7 +4,11 @@ from oes_jax.files._atomic import TEMPORARY
 from oes_jax.files._atomic import has_valid_manifest
 from oes_jax.files._atomic import write_array
 from oes_jax.files._atomic import write_atomically
+from oes_jax.files._boundary import reading
 from oes_jax.files._checkpoints import Checkpoints
+from oes_jax.files._disk import gone
+from oes_jax.files._disk import Unwritable
+from oes_jax.files._disk import writing_into
 from oes_jax.files._figures import save_comparison
 from oes_jax.files._figures import save_curves
 from oes_jax.files._figures import save_densities

@@ -5,15 +5,18 @@ written into a step is its manifest; a step without a valid one is not used.
 """
 
 import logging
+import os
 import pathlib
 import shutil
 from typing import Any
+import weakref
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from oes_jax.files import _atomic
+from oes_jax.files import _disk
 from oes_jax import parallel
 
 _KEPT_STEPS = 2  # the newest may be damaged; the one before then serves
@@ -41,7 +44,22 @@ class Checkpoints:
     options = ocp.CheckpointManagerOptions(
         create=True, enable_async_checkpointing=False,
         preservation_policy=preservation_policy.LatestN(_KEPT_STEPS))
-    self._manager = ocp.CheckpointManager(self._folder, options=options)
+    with _disk.writing(f"{self._folder} cannot be used"):
+      self._manager = ocp.CheckpointManager(self._folder, options=options)
+    self._opened = os.open(self._folder, os.O_RDONLY)
+    weakref.finalize(self, os.close, self._opened)
+
+  def _check_it_is_there(self) -> None:
+    """Raise an error where the folder was deleted or moved, also where another now has its name.
+
+    Orbax would make it anew, and go on in a place of which nobody knows.
+    """
+    try:
+      there = os.path.samestat(os.fstat(self._opened), os.stat(self._folder))
+    except OSError:
+      there = False
+    if not there:
+      raise _disk.gone(self._folder)
 
   def clear(self) -> None:
     """Delete every step."""
@@ -72,15 +90,19 @@ class Checkpoints:
       record: JSON values that `latest` gives back without the state.
 
     Raises:
+      OSError: the disk is full, the folder has gone, or it cannot be written.
       RuntimeError: a later step has been saved already.
     """
     if step in self._manager.all_steps():
       return
-    saved = self._manager.save(step, args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)))
+    self._check_it_is_there()
+    _disk.check_space(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves(state)) // jax.process_count())
+    with _disk.writing(f"{self._folder / str(step)} cannot be saved"):
+      saved = self._manager.save(step, args=ocp.args.Composite(
+          state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record)))
+      self._manager.wait_until_finished()
     if not saved:
       raise RuntimeError(f"Orbax refused to save step {step} after {self._manager.latest_step()}")
-    self._manager.wait_until_finished()
     if jax.process_index() == 0:
       _atomic.write_manifest(self._folder / str(step))
     parallel.gather(None)  # safe for all

@@ -2,8 +2,11 @@
 
 import io
 import pathlib
+import zlib
 
 import numpy as np
+
+from oes_jax.files import _free_memory
 
 # Slices that come with pydicom, by our name.
 DICOM_SLICES = {"ct_slice": "CT_small.dcm", "mr_slice": "MR_small.dcm"}
@@ -11,15 +14,42 @@ DICOM_SLICES = {"ct_slice": "CT_small.dcm", "mr_slice": "MR_small.dcm"}
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
+_META = 132  # where the elements of group 2, which say how the rest is stored, begin
+_TRANSFER_SYNTAX, _DEFLATED = 0x00020010, "1.2.840.10008.1.2.1.99"
+_COPIES = 3  # of what is inflated: the bytes, the stream of them, the values
+_BLOCK = 2 ** 22
+
+
+def _check_inflated_size(data: bytes) -> None:
+  """Refuse a deflated file that inflates to more than the memory holds; pydicom would inflate it whatever its size.
+
+  Raises:
+    ValueError: it does.
+    Exception: whatever pydicom or zlib raises where the file is damaged.
+  """
+  from pydicom import filereader  # pylint: disable=import-outside-toplevel
+  file = io.BytesIO(data)
+  file.seek(_META)
+  meta = filereader.read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+  if _TRANSFER_SYNTAX not in meta or meta[_TRANSFER_SYNTAX].value != _DEFLATED:
+    return
+  inflater, rest, size = zlib.decompressobj(-zlib.MAX_WBITS), file.read(), 0
+  while rest and not inflater.eof:
+    size += len(inflater.decompress(rest, _BLOCK))
+    rest = inflater.unconsumed_tail
+    _free_memory.check_size(_COPIES * size)
+
+
 def read_dicom(data: bytes) -> np.ndarray:
   """Return the stored values, [H, W] or [H, W, 3], before rescale and window; colours are RGB.
 
   Raises:
-    ValueError: it holds several frames, or a palette.
+    ValueError: it holds several frames, or a palette, or inflates to more than the memory holds.
     Exception: whatever pydicom raises where it is no DICOM file, is damaged, cannot be decoded or could not be written
       again; read behind `_boundary.reading`.
   """
   import pydicom  # pylint: disable=import-outside-toplevel
+  _check_inflated_size(data)
   dataset = pydicom.dcmread(io.BytesIO(data))
   if int(getattr(dataset, "NumberOfFrames", 1)) != 1:
     raise ValueError(f"it holds {dataset.NumberOfFrames} frames; allowed: one frame a file")

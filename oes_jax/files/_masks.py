@@ -21,6 +21,8 @@ import orbax.checkpoint as ocp
 from oes_jax.files import _atomic
 from oes_jax.files import _authors_masks
 from oes_jax.files import _boundary
+from oes_jax.files import _disk
+from oes_jax.files import _free_memory
 from oes_jax import generators
 
 FOLDER = pathlib.Path(__file__).parent / "bundled_masks"
@@ -45,12 +47,17 @@ def save_mask(folder: pathlib.Path, mask, metadata: dict[str, Any]) -> None:
     folder: the mask's folder; what it holds already is deleted.
     mask: pytree of arrays; what is not 0 is kept.
     metadata: JSON values; under "generator" the spec of the generator that the mask is for.
+
+  Raises:
+    OSError: the disk is full, or the folder that holds the mask's folder has gone or cannot be written.
   """
   folder = folder.absolute()
   if folder.exists():
     shutil.rmtree(folder)
   booleans = jax.tree.map(lambda leaf: np.asarray(leaf) != 0, mask)
-  with _own_checkpointer() as checkpointer:
+  # Orbax would make the folder above anew; this fails where it has gone.
+  _disk.check_space(folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(booleans)))
+  with _disk.writing(f"{folder} cannot be saved"), _own_checkpointer() as checkpointer:
     checkpointer.save(folder, args=ocp.args.Composite(
         mask=ocp.args.StandardSave(booleans), metadata=ocp.args.JsonSave(metadata)))
   _atomic.write_manifest(folder)
@@ -62,12 +69,22 @@ def load_mask(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
   Raises:
     ValueError: the folder holds no valid stored mask.
   """
-  if not (_atomic.has_valid_manifest(folder) and (folder / "metadata").is_dir()):
+  fault = f"mask.path={str(folder)!r} cannot be read as a mask"
+  with _boundary.reading(fault):
+    complete = _atomic.has_valid_manifest(folder) and (folder / "metadata").is_dir()
+  if not complete:
     raise ValueError(f"mask.path={str(folder)!r} holds no complete mask; allowed: the mask/ folder "
                      "of a finished mask stage, or a mask pickle (.pkl) of the authors of OES.")
-  with _boundary.reading(f"mask.path={str(folder)!r} cannot be read as a mask"), _own_checkpointer() as checkpointer:
+  with _boundary.reading(fault), _own_checkpointer() as checkpointer:
+    declared = jax.tree.leaves(ocp.StandardCheckpointHandler().metadata(folder.absolute() / "mask"))
+    kinds = {str(np.dtype(leaf.dtype)) for leaf in declared}
+    if kinds != {"bool"}:
+      raise ValueError(f"it holds {', '.join(sorted(kinds)) or 'no'} arrays; allowed: booleans")
+    _free_memory.check_size(sum(math.prod(leaf.shape) for leaf in declared))
     stored = checkpointer.restore(folder.absolute(), args=ocp.args.Composite(
         mask=ocp.args.StandardRestore(), metadata=ocp.args.JsonRestore()))
+    if not isinstance(stored.metadata, dict):
+      raise ValueError(f"its metadata are a {type(stored.metadata).__name__}; allowed: a dictionary")
     return jax.tree.map(np.asarray, stored.mask), stored.metadata
 
 
@@ -140,7 +157,14 @@ def _fit_head(mask, image_channels: int):
 
 
 def masks_like(mask, params):
-  """Cast a stored mask of booleans to 0/1 arrays of the dtypes of `params`."""
+  """Cast a stored mask of booleans to 0/1 arrays of the dtypes of `params`.
+
+  Raises:
+    ValueError: it has another structure or other shapes.
+  """
+  shapes = [(jax.tree.structure(tree), [np.shape(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (mask, params)]
+  if shapes[0] != shapes[1]:
+    raise ValueError("its arrays have other names or shapes than the weights of the generator")
   return jax.tree.map(lambda m, p: m.astype(p.dtype), mask, params)
 
 
@@ -179,9 +203,10 @@ def read_mask(path: str, generator: generators.Generator, params):
   mask, metadata = load_mask(source)
   if metadata.get("generator") != generator.spec:
     raise ValueError(f"mask.path={path!r} was made for the generator "
-                     f"{metadata.get('generator')}, this run uses {generator.spec}; allowed: the same "
+                     f"{str(metadata.get('generator'))[:300]}, this run uses {generator.spec}; allowed: the same "
                      "generator.name, num_scales, channels, skip_channels and number of image channels.")
-  return masks_like(mask, params)
+  with _boundary.reading(f"mask.path={path!r} is no mask of this generator"):
+    return masks_like(mask, params)
 
 
 def mask_file_digest(source: str, path: str | None) -> str | None:

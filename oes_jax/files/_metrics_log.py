@@ -9,6 +9,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from oes_jax.files import _atomic
+from oes_jax.files import _events
 
 
 class DamagedLog(Exception):
@@ -18,14 +19,13 @@ class DamagedLog(Exception):
 def _open_events(folder: pathlib.Path, first_step: int):
   """Return the writer of TensorBoard's events, or None, and say so, where tensorboardX is not installed."""
   try:
-    import tensorboardX  # pylint: disable=import-outside-toplevel
+    return _events.Events(folder, first_step)
   except ModuleNotFoundError as error:
-    if error.name != "tensorboardX":
+    if error.name is None or error.name.partition(".")[0] != "tensorboardX":
       raise
     logging.warning("tensorboardX is not installed: no TensorBoard events are written; metrics.jsonl holds every step. For them: "
                     "pip install tensorboardX")
     return None
-  return tensorboardX.SummaryWriter(str(folder), purge_step=first_step)
 
 
 class MetricsLog:

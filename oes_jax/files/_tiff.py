@@ -126,12 +126,12 @@ def _check_streams(page: tifffile.TiffPage, data: bytes) -> None:
 
 def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
   if page.compression not in _COMPRESSIONS:
-    raise ValueError(f"its compression is {getattr(page.compression, "name", page.compression)}; allowed: "
+    raise ValueError(f"its compression is {getattr(page.compression, 'name', page.compression)}; allowed: "
                      f"{', '.join(kind.name for kind in _COMPRESSIONS)}")
   # tifffile turns what JPEG stores as YCbCr into RGB, and nothing else.
   allowed = (_COLOURS.MINISWHITE, _COLOURS.MINISBLACK, _COLOURS.RGB, _COLOURS.PALETTE)
   if page.photometric not in allowed and not (page.photometric == _COLOURS.YCBCR and page.compression in _JPEGS):
-    raise ValueError(f"its colours are {getattr(page.photometric, "name", page.photometric)}; allowed: "
+    raise ValueError(f"its colours are {getattr(page.photometric, 'name', page.photometric)}; allowed: "
                      f"{', '.join(kind.name for kind in allowed)}, or YCBCR in JPEG")
   _free_memory.check_size(max(num_bytes, math.prod(page.chunks) * page.dtype.itemsize))
   if page.compression in _SIZED:

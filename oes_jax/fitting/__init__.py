@@ -35,6 +35,7 @@ from oes_jax.fitting._presets import PAPER
 from oes_jax.fitting._presets import RECORRUPTED
 from oes_jax.fitting._presets import RECORRUPTED_OPERATOR_PRESETS
 from oes_jax.fitting._presets import RECORRUPTED_OPERATORS
+from oes_jax.fitting._program import advice
 from oes_jax.fitting._program import compile_stage
 from oes_jax.fitting._program import Cost
 from oes_jax.fitting._program import cost_of

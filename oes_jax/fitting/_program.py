@@ -162,3 +162,16 @@ def cost_of(lowered: jax.stages.Lowered, compiled: jax.stages.Compiled) -> Cost:
   # A GPU's matrix products are calls of libraries, which are counted before they have become that.
   operations = lowered.cost_analysis() or {} if jax.default_backend() == "gpu" else counted
   return Cost(operations.get("flops", nan), peak, counted.get("bytes accessed", nan))
+
+
+def advice(at_first_step: bool, learning_rate: str) -> str:
+  """Return what to do, without a full stop, where the loss of a stage is not finite.
+
+  Args:
+    at_first_step: whether it was not at the first step of the stage.
+    learning_rate: what the learning rate of the stage is called.
+  """
+  if not at_first_step:
+    return f"Lower {learning_rate}"
+  return ("No step came before, so that no learning rate helps: the measurement, the operator or the loss gives values that do not "
+          "fit into 32 bits; scale them to about 1")

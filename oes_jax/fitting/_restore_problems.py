@@ -95,7 +95,8 @@ class _Batch:
         for row, trace in enumerate(traces):
           trace.append({name: values[row] for name, values in record.items()})
           if not sound[row] and self.failures[row] is None:
-            self.failures[row] = f"the loss is not finite before step {step + 1} of the {stage.name} stage"
+            self.failures[row] = (f"the loss is not finite before step {step + 1} of the {stage.name} stage. "
+                                  + _program.advice(not np.isfinite(trace[0]["loss"][0]), "the learning_rate of that stage"))
         bar.update(step - done)
         done = step
         if all(self.failures):
@@ -220,8 +221,7 @@ def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: 
         restored[row] = _restoration(batch, row, one, jax.tree.map(lambda leaf, row=row: leaf[row], state),
                                      plans and plans[row])
   if any(batch.failures):
-    error = Diverged("; ".join(f"image {row}: {text}" for row, text in enumerate(batch.failures) if text)
-                     + ". Lower the learning_rate of that stage.")
+    error = Diverged("; ".join(f"image {row}: {text}" for row, text in enumerate(batch.failures) if text) + ".")
     error.restorations, error.failures = restored, batch.failures
     raise error
   return restored

@@ -29,8 +29,10 @@ from oes_jax.runs._memory import available_memory
 from oes_jax.runs._outputs import output_of
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
+from oes_jax.runs._presets import allowed_values
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
+from oes_jax.runs._presets import preset_of
 from oes_jax.runs._processes import Busy
 from oes_jax.runs._processes import drop_output_that_nobody_takes
 from oes_jax.runs._processes import end_at_once_by_ctrl_c
@@ -43,4 +45,5 @@ from oes_jax.runs._run import run
 from oes_jax.runs._run import run_job
 from oes_jax.runs._run import use_compilation_cache
 from oes_jax.runs._settings import MaskSettings
+from oes_jax.runs._settings import read_settings
 from oes_jax.runs._settings import Settings

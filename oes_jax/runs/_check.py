@@ -2,8 +2,25 @@
 
 from typing import Any
 
+from oes_jax import operators
 from oes_jax.runs import _build
 from oes_jax.runs import _settings
+
+
+def _check_operator(settings: _settings.Settings) -> None:
+  """Raise a ValueError where a setting does not go with the operator: a file or a kind that it does not read, tiles, noise."""
+  family, name = _build.family_of(settings), settings.operator.name
+  if settings.compute.tile and not family.tileable:
+    raise ValueError(f"compute.tile={settings.compute.tile} cuts an image that operator.name={name!r} "
+                     "measures as a whole; allowed: None or 0.")
+  if settings.noise.model != "gaussian" and not family.measures_image:
+    raise ValueError(f"noise.model={settings.noise.model!r} is for images, which operator.name={name!r} does not "
+                     "measure; allowed: gaussian.")
+  for key in ("mask", "kernel"):
+    value = getattr(settings.operator, key)
+    if value != getattr(operators.OperatorSettings(), key) and family.file_setting != key:
+      readers = ", ".join(one for one, known in operators.FAMILIES.items() if known.file_setting == key)
+      raise ValueError(f"operator.{key}={value!r} is not used by operator.name={name!r}; allowed: operator.name={readers}.")
 
 
 def check_config(config, **given: Any) -> _settings.Settings:
@@ -40,13 +57,7 @@ def check_config(config, **given: Any) -> _settings.Settings:
   if settings.generator.input == "measurement" and settings.generator.name == "deep_decoder":
     raise ValueError("generator.input='measurement' has the pixels of the image, which generator.name='deep_decoder' does not "
                      "take; allowed: generator.input='noise', or generator.name='skip_hourglass'.")
-  family, name = _build.family_of(settings), settings.operator.name
-  if settings.compute.tile and not family.tileable:
-    raise ValueError(f"compute.tile={settings.compute.tile} cuts an image that operator.name={name!r} "
-                     "measures as a whole; allowed: None or 0.")
-  if settings.noise.model != "gaussian" and not family.measures_image:
-    raise ValueError(f"noise.model={settings.noise.model!r} is for images, which operator.name={name!r} does not "
-                     "measure; allowed: gaussian.")
+  _check_operator(settings)
   if settings.mask.source in ("learn", "imp", "imp_oracle") and settings.learn.keep_fraction == 1:
     raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn or prune; allowed: mask.source='dense', "
                      "or a fraction below 1.")

@@ -10,7 +10,7 @@ from oes_jax import files
 
 def plain(config) -> dict[str, Any]:
   """Return a config as plain JSON types (tuples become lists)."""
-  return json.loads(json.dumps(config.to_dict()))
+  return json.loads(json.dumps(config.to_dict(), default=float))  # NumPy's numbers
 
 
 def without(plain_config: dict[str, Any], keys) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def find_workdir(workdir: str | None, experiment: str,
       raise ValueError(f"--workdir={workdir!r} holds the run of another config "
                        f"({'; '.join(differences[:3])}); use a new folder.")
     return folder, choices
-  if folder.exists() and not all(p.match(files.TEMPORARY) for p in folder.iterdir()):
+  if folder.exists() and not all(p.match(files.TEMPORARY) or p.name == ".lock" for p in folder.iterdir()):
     if record.is_file():  # another process has written it since
       return find_workdir(workdir, experiment, identity)
     raise ValueError(f"--workdir={workdir!r} holds files that are no run; use a new or empty folder.")

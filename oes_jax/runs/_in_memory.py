@@ -199,7 +199,7 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
         restored[number] = _as_given(jobs[number], measurements[place], [one.restored for one in mine])
   if any(failures):
     said = [f"{job.settings.data.source}: {text}" for job, text in zip(jobs, failures) if text]
-    error = fitting.Diverged(f"{'; '.join(said)}. Lower the learning_rate of that stage.")
+    error = fitting.Diverged(f"{'; '.join(said)}.")
     error.restorations, error.failures = restored, failures
     raise error
   return restored

@@ -94,8 +94,12 @@ def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: S
       continue
     folder = mask_folder(row.job, share)
     if stands and files.has_valid_manifest(folder):
-      mask, metadata = files.load_mask(folder)
-      row.mask, row.collapse = files.masks_like(mask, row.params), metadata["collapse"]
+      try:
+        mask, metadata = files.load_mask(folder)
+        row.mask, row.collapse = files.masks_like(mask, row.params), [str(found) for found in metadata["collapse"]]
+      except (ValueError, TypeError, KeyError) as error:
+        row.failure = f"{folder} is not the mask of this run; remove it, and the run starts over ({error})"
+        continue
     else:
       metadata = _make_mask(generator, row, learned, share)
       made.append([str(folder.absolute()), _to_text(row.mask), metadata])

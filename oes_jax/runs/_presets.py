@@ -2,10 +2,12 @@
 
 import dataclasses
 import textwrap
-from typing import Any
+from typing import Any, Iterable, Mapping
 
 from oes_jax import fitting
+from oes_jax import noise
 from oes_jax import operators
+from oes_jax import recorruption
 from oes_jax import settings
 from oes_jax.runs import _settings
 
@@ -49,6 +51,29 @@ def make_config(operator: str = "identity", preset: str = "quick", **changes: An
     chosen |= fitting.RECORRUPTED | fitting.RECORRUPTED_OPERATOR_PRESETS.get(operator, {})
   config.lock().update_from_flattened_dict({"operator.name": operator, **chosen, **changes})
   return config
+
+
+def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
+  """Return the preset of a call: quick, but oes where an object of the caller's, a setting or the noise asks for it.
+
+  Args:
+    told: settings that are given, by their dotted names.
+    objects: names of the objects that are given: "operator", "generator", "mask", "weights", "loss".
+  """
+  asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder", "mask.source": "bundled"}
+  if {"operator", "generator", "loss"} & set(objects) or any(str(told.get(key)) == value for key, value in asked.items()):
+    return "oes"
+  model = str(told.get("noise.model", "gaussian"))
+  fits = model in recorruption.RECORRUPT and all(
+      told.get(f"noise.{name}") is not None for name in noise.NOISE_MODELS[model].reads if model != "gaussian")
+  return "quick" if fits else "oes"
+
+
+def allowed_values(key: str) -> str | None:
+  """Return what a key of a config, such as "mask.num_steps", allows, in words; None where there is no such key."""
+  section, _, name = key.rpartition(".")
+  found = [settings.allowed(kind, name) for kind in _settings.SECTIONS.get(section, ())]
+  return next((words for words in found if words is not None), None)
 
 
 def describe_keys(prefix: str = "", width: int = 120) -> str:

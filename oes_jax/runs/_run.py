@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import tqdm
 
+from oes_jax import files
 from oes_jax import operators
 from oes_jax import parallel
 from oes_jax import tiles
@@ -43,7 +44,7 @@ def run(config, workdir: str | None = None) -> dict[str, Any]:
     Failed: the loss became NaN or infinite, with the last good state saved; or another program
       changed metrics.jsonl.
     Busy: another process runs the same job.
-    OSError: the folder can no longer be written.
+    OSError: the folder can no longer be written; a files.Unwritable where the disk is full or the folder has gone.
 
   Example:
     >>> import tempfile
@@ -74,7 +75,7 @@ def run_job(job: Job, signals: _processes.Signals | None = None) -> dict[str, An
   if finished.is_file():
     print(f"{job.workdir} is finished: nothing was run again")
     return json.loads(finished.read_text(encoding="utf-8"))
-  with _processes.lock(job.workdir):
+  with files.writing_into(job.workdir), _processes.lock(job.workdir):
     _announce(job)
     return restore_job(job, signals or _processes.Signals())
 

@@ -1,6 +1,8 @@
 """The sections of a config, with what a run needs beyond the settings of the library."""
 
 import dataclasses
+import difflib
+import numbers
 import re
 from typing import NamedTuple
 
@@ -21,8 +23,8 @@ class ExperimentSettings(settings.Settings):
   """Settings of a run as a whole: the keys outside all sections."""
   experiment: str = settings.setting(
       "default", "Name of the experiment; the default workdir is runs/<experiment>-<hash of the config>.",
-      allowed="letters, digits, '_', '-' and '.', as it names a folder",
-      test=lambda v: re.fullmatch(r"[\w-][\w.-]*", v) is not None)
+      allowed="letters, digits, '_', '-' and '.', up to 100, as it names a folder",
+      test=lambda v: re.fullmatch(r"[\w-][\w.-]{0,99}", v) is not None)
   seed: int = settings.setting(
       0, "Seed of every draw: noise, initial params, network input, gates, random mask.",
       allowed="a whole number from 0 to 2^31 - 1", test=lambda v: 0 <= v < 2 ** 31)
@@ -39,15 +41,17 @@ class DataSettings(settings.Settings):
       "astronaut", "What is restored. A bundled image by name: one of scikit-image's (astronaut, brick, camera, cell, "
       "chelsea, coffee, coins, grass, gravel, hubble_deep_field, immunohistochemistry, microaneurysms, moon, page, "
       "retina, rocket, text), a crop of one (astronaut_face, 160 x 160; astronaut_face_128) or one of pydicom's "
-      "(ct_slice, mr_slice). Or a path: PNG, JPEG, TIFF, NPY, DICOM, FITS, or a scan in NPZ, HDF5 or MAT. Many images: a folder, a glob, a "
-      "file of several (FILE@1 is one page, HDU or slice of it), names or paths with commas between, or tfds:NAME#SPLIT (a prepared TensorFlow Datasets data set).")
+      "(ct_slice, mr_slice). Or a path: PNG, JPEG, TIFF, NPY, DICOM, FITS, or a scan in NPZ, HDF5 or MAT. Many images: a "
+      "folder, a glob, a file of several (FILE@1 is one page, HDU or slice of it), names or paths with commas between, or "
+      "tfds:NAME#SPLIT (a prepared TensorFlow Datasets data set).",
+      allowed="a name or a path", test=lambda v: v.strip() != "")
   truth: str | None = settings.setting(
       None, "Path or bundled name of the clean image; only ever scored. None: the bundled original, where noise was "
       "simulated; else no truth.", kind=str)
   crop: tuple[int, int, int, int] | None = settings.setting(
       None, "(top, left, height, width) in pixels to restore. None: the whole image.", kind=tuple,
       allowed="(top, left, height, width), whole numbers, or None",
-      test=lambda v: len(v) == 4 and all(isinstance(entry, int) for entry in v))
+      test=lambda v: len(v) == 4 and all(isinstance(entry, numbers.Integral) for entry in v))
   max_side: int | None = settings.setting(
       None, "Longest side in pixels: a larger image is scaled down, after the crop. None: no limit.", kind=int,
       allowed="16 pixels or more, or None for no limit", test=lambda v: v >= 16)
@@ -57,7 +61,7 @@ class DataSettings(settings.Settings):
   range: tuple[float, float] | None = settings.setting(
       None, "(low, high) values of the file that map to 0 and 1. None: 8-bit data the range of the type, other data a "
       "robust range of the measurement.", kind=tuple, allowed="(low, high), or None",
-      test=lambda v: len(v) == 2 and all(isinstance(entry, (int, float)) for entry in v))
+      test=lambda v: len(v) == 2 and all(isinstance(entry, numbers.Real) for entry in v))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,11 +201,33 @@ class Settings(NamedTuple):
   compute: ComputeSettings
 
 
+def _check_keys(config) -> None:
+  """Raise a ValueError where a config has not just the sections and keys that there are."""
+  from ml_collections import config_dict  # configs alone need it  # pylint: disable=import-outside-toplevel
+  for section, kinds in {"": SECTIONS[""], **SECTIONS}.items():
+    found = config[section] if section else config
+    if not isinstance(found, config_dict.ConfigDict):
+      raise ValueError(f"{section or 'the config'} is {_brief(found)}; allowed: a ConfigDict of every key, as "
+                       "oes_jax.runs.make_config returns one.")
+    keys = {field.name for kind in kinds for field in settings.fields_of(kind)} | (set() if section else set(SECTIONS) - {""})
+    for key in sorted(map(str, keys ^ set(found))):
+      dotted = f"{section}.{key}".lstrip(".")
+      if key in keys:
+        raise ValueError(f"the config has no {dotted}; allowed: every key, as oes_jax.runs.make_config makes them.")
+      near = difflib.get_close_matches(key, keys, 1, 0.75)
+      raise ValueError(f"{dotted!r} is no key of a config{f'; did you mean {near[0]!r}?' if near else '.'} --help lists every key.")
+
+
+def _brief(value: object) -> str:
+  return f"a {type(value).__name__}" if value is not None else "None"
+
+
 def read_settings(config) -> Settings:
   """Return the settings of a config, each checked alone.
 
   Raises:
-    ValueError: names the key, its value and what is allowed.
+    ValueError: names the key, its value and what is allowed; or the config has no such section or key, or another one.
   """
+  _check_keys(config)
   return Settings(*(kind.from_section(config[section] if section else config, f"{section}." if section else "")
                     for section, kinds in SECTIONS.items() for kind in kinds))

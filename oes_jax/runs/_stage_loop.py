@@ -104,6 +104,8 @@ class Session:
     for row in self.rows:
       if row.alive:
         row.log.sync()
+        if not row.job.workdir.is_dir():
+          raise files.gone(row.job.workdir)
     self.store.save(self.steps_before(stage) + step, state, {
         "stage": stage, "step": step, "seconds": told[0][1], "widths": self.widths,
         "failed": {name: text for failures, _ in told for name, text in failures.items()}})
@@ -118,8 +120,9 @@ def _log_chunk(image: Row, row: int, stage: str, first: int, record, sound: bool
   finite = np.isfinite(columns["loss"])
   good = int(np.argmin(finite)) if not finite.all() else len(finite)
   image.log.write(stage, first, {name: values[:good] for name, values in columns.items()})
+  told = fitting.advice(first + good == 1, f"{'mask' if stage == 'mask' else 'weights'}.learning_rate")
   image.failure = (f"the loss is not finite at step {first + good} of the {stage} stage; the state of "
-                   f"step {first - 1} was kept. Lower {stage}.learning_rate.")
+                   f"step {first - 1} was kept. {told}.")
 
 
 def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fitting.Program, Any, tuple]]) -> Any:

@@ -16,20 +16,22 @@ from oes_jax.sweeps import _results
 from oes_jax.sweeps import _sweep
 
 
-def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
+def write_array(folder: pathlib.Path, name: str, given: Any, called: str | None = None) -> str:
   """Write an array, or several by name, into a folder's arrays/, for a config to name; return the path.
 
   Args:
     folder: folder that is kept.
     name: name of the file.
     given: array, or {name: array}.
+    called: what messages call it; None: its name.
 
   Raises:
     ValueError: it holds no numbers, or another array of that name lies there.
   """
   several = isinstance(given, Mapping)
-  for called, array in ({f"{name}[{key!r}]": given[key] for key in given} if several else {name: given}).items():
-    runs.as_array(array, called, kinds="biufc")
+  called = called or name
+  for part, array in ({f"{called}[{key!r}]": given[key] for key in given} if several else {called: given}).items():
+    runs.as_array(array, part, kinds="biufc")
   path, stream = folder / "arrays" / f"{name}.{'npz' if several else 'npy'}", io.BytesIO()
   if several:
     np.savez(stream, **{key: np.asarray(given[key]) for key in sorted(given)})
@@ -37,9 +39,10 @@ def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
     np.save(stream, np.asarray(given), allow_pickle=False)
   path.parent.mkdir(parents=True, exist_ok=True)
   if not path.is_file():
-    files.write_atomically(path, stream.getvalue())
+    with files.writing_into(folder):
+      files.write_atomically(path, stream.getvalue())
   elif path.read_bytes() != stream.getvalue():
-    raise ValueError(f"workdir={str(folder)!r} holds another {name}; allowed: a new or empty folder.")
+    raise ValueError(f"workdir={str(folder)!r} holds another {called}; allowed: a new or empty folder.")
   return str(path)
 
 

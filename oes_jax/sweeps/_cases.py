@@ -101,7 +101,9 @@ def _check_values(config, alone: dict[str, Any]) -> None:
     for value in config.sweep[name]:
       try:
         runs.check_config(_with(config, {**alone, key: value}))
-      except (TypeError, ValueError) as error:
+      except TypeError as error:
+        raise ValueError(f"sweep.{name} holds {value!r}; allowed: values of {key}, {runs.allowed_values(key)}.") from error
+      except ValueError as error:
         raise ValueError(f"sweep.{name} holds {value!r}: {error}") from error
 
 

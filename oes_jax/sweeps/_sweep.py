@@ -10,6 +10,7 @@ from typing import Any, Sequence
 import jax
 import tqdm
 
+from oes_jax import files
 from oes_jax import parallel
 from oes_jax import runs
 from oes_jax.sweeps import _batch_folders
@@ -203,14 +204,15 @@ def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dic
   cases = _plan.make_plan(listed, folder / "cases")
   memory, mesh = _claim_folder(folder, identity), parallel.image_mesh()
   cuts = list(_plan.cut_batches(cases, images_per_device=images_per_device, free=memory, devices=mesh.size))
-  with parallel.together():
-    _results.reconcile(folder, cases)
-    _restore_all(_Sweep(folder, cases, cuts, signals or runs.Signals(), mesh))
-  if jax.process_index() == 0:
-    _batch_folders.clear(folder)
-    if average:
-      _ensemble.average_members(folder, cases)
-    for stack in _stacks.join_pages(folder):
-      _say(f"stack: {stack}")
+  with files.writing_into(folder):
+    with parallel.together():
+      _results.reconcile(folder, cases)
+      _restore_all(_Sweep(folder, cases, cuts, signals or runs.Signals(), mesh))
+    if jax.process_index() == 0:
+      _batch_folders.clear(folder)
+      if average:
+        _ensemble.average_members(folder, cases)
+      for stack in _stacks.join_pages(folder):
+        _say(f"stack: {stack}")
   parallel.gather(None)  # the others wait here: JAX ends them where its goodbye takes long
   return [case.name for case in cases]

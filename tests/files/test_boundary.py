@@ -28,6 +28,17 @@ def test_an_exception_without_words_is_named_and_the_class_can_be_given():
       raise MemoryError
 
 
+def test_what_fails_to_be_saved_is_an_os_error_that_says_why():
+  with pytest.raises(OSError, match="^x cannot be saved: RESOURCE_EXHAUSTED.$") as caught:
+    with boundary.saving("x cannot be saved"):
+      raise ValueError("RESOURCE_EXHAUSTED\nand more")
+  assert isinstance(caught.value.__cause__, ValueError)
+  with pytest.raises(PermissionError) as passed:
+    with boundary.saving("x cannot be saved"):
+      raise PermissionError(13, "no", "x")
+  assert passed.value.filename == "x"
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_ends_the_program_passes(error):
   with pytest.raises(error):

@@ -73,3 +73,24 @@ def test_a_missing_package_names_the_source(tmp_path, monkeypatch, source):
   monkeypatch.setitem(sys.modules, "pydicom", None)
   with pytest.raises(ValueError, match=f"data.source='{source}' cannot be read as an image: .*pydicom"):
     pictures.read_picture(source)
+
+
+def _deflated(name: str, more: int = 0) -> bytes:
+  """Return a slice of pydicom's as a deflated file, with some zeros behind its pixels."""
+  dataset = pydicom.dcmread(io.BytesIO(dicom.read_slice(name)))
+  dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+  dataset.add_new(0x7FE10010, "OB", bytes(more))
+  file = io.BytesIO()
+  dataset.save_as(file)
+  return file.getvalue()
+
+
+def test_a_deflated_file_is_read_and_a_bomb_is_refused_before_it_is_inflated(monkeypatch):
+  plain = dicom.read_dicom(dicom.read_slice("ct_slice"))
+  np.testing.assert_array_equal(dicom.read_dicom(_deflated("ct_slice")), plain)
+  bomb = _deflated("ct_slice", more=10 ** 8)
+  assert len(bomb) < 200_000
+  monkeypatch.setattr(dicom._free_memory, "free_memory", lambda: 10 ** 8)
+  monkeypatch.setattr(pydicom, "dcmread", lambda *_: pytest.fail("it was inflated"))
+  with pytest.raises(ValueError, match="it says that it holds .* bytes; allowed: at most the 100000000 that are free"):
+    dicom.read_dicom(bomb)

@@ -4,7 +4,9 @@ import pathlib
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
+import tensorstore
 
 from oes_jax.files import _masks as stored_masks
 from oes_jax import generators
@@ -139,3 +141,65 @@ def test_a_stored_mask_is_read_for_its_own_generator_only(tmp_path, name, option
     stored_masks.read_mask(str(tmp_path / "mask"), other, _params(other))
   with pytest.raises(ValueError, match="mask.path=.*does not exist"):
     stored_masks.read_mask(str(tmp_path / "none"), generator, params)
+
+
+def _crafted(folder, mask, metadata):
+  """Store what is no mask, as `save_mask` stores one, with a manifest that fits."""
+  with stored_masks._own_checkpointer() as checkpointer:
+    checkpointer.save(folder, args=ocp.args.Composite(
+        mask=ocp.args.StandardSave(mask), metadata=ocp.args.JsonSave(metadata)))
+  stored_masks._atomic.write_manifest(folder)
+
+
+def _grow(folder):
+  """Let an array of a stored mask declare 10^13 values."""
+  path = next(iter((folder / "mask").rglob("manifest.ocdbt"))).parent
+  base = {"driver": "ocdbt", "base": {"driver": "file", "path": str(path)}}
+  store = tensorstore.open({"driver": "zarr", "kvstore": {**base, "path": "head.bias/"}}, open=True).result()
+  store.resize(exclusive_max=[10 ** 13], expand_only=True).result()
+  stored_masks._atomic.write_manifest(folder)
+
+
+@pytest.mark.parametrize("craft, said", [
+    (lambda mask: {**mask, "head": {**mask["head"], "bias": np.ones(7, bool)}}, "other names or shapes"),
+    (lambda mask: {"encoder_01": mask["encoder_01"]}, "other names or shapes"),
+    (lambda mask: {**mask, "../../more": np.ones(3, bool)}, "other names or shapes"),
+    (lambda mask: [np.ones(3, bool)], "other names or shapes"),
+    (lambda mask: jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, np.float32), mask), "holds float32 arrays"),
+    (lambda mask: {**mask, "head": {**mask["head"], "bias": 1}}, "holds bool, int64 arrays"),
+], ids=["a shape", "a missing part", "another part", "a list", "fractions", "a number"])
+def test_a_crafted_mask_is_refused_in_one_line(tmp_path, craft, said):
+  generator = generators.make_generator("hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(2,))
+  params = _params(generator)
+  mask = craft(jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), params))
+  _crafted(tmp_path / "mask", mask, {"generator": generator.spec})
+  with pytest.raises(ValueError, match=f"^mask.path='.*mask' .*{said}[^\n]*$"):
+    stored_masks.read_mask(str(tmp_path / "mask"), generator, params)
+
+
+def test_a_mask_that_declares_more_than_the_memory_is_refused_before_it_is_read(tmp_path):
+  generator = generators.make_generator("hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(2,))
+  params = _params(generator)
+  stored_masks.save_mask(tmp_path / "mask", jax.tree.map(lambda leaf: np.ones(leaf.shape), params), {})
+  _grow(tmp_path / "mask")
+  with pytest.raises(ValueError, match="mask.path=.*it says that it holds 1000000000[0-9]{4} bytes"):
+    stored_masks.load_mask(tmp_path / "mask")
+
+
+@pytest.mark.parametrize("metadata", ['[1, 2]', '"text"', "{cut", "[" * 100_000, '{"generator": "' + 9000 * "x" + '"}'])
+def test_crafted_metadata_of_a_mask_are_refused_in_one_line(tmp_path, metadata):
+  stored_masks.save_mask(tmp_path / "mask", {"b": np.ones(3)}, {})
+  next((tmp_path / "mask" / "metadata").glob("*metadata*")).write_text(metadata)
+  stored_masks._atomic.write_manifest(tmp_path / "mask")
+  generator = generators.make_generator("hourglass", image_shape=(16, 16, 1), num_scales=1, channels=(2,))
+  with pytest.raises(ValueError, match="^mask.path=[^\n]*$") as caught:
+    stored_masks.read_mask(str(tmp_path / "mask"), generator, _params(generator))
+  assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("manifest", ["[1]", '[{"size": 1}]', '[{"path": [1]}]', "[" * 100_000, "[" + 6000 * "9" + "]"])
+def test_a_crafted_manifest_of_a_mask_is_refused(tmp_path, manifest):
+  stored_masks.save_mask(tmp_path / "mask", {"b": np.ones(3)}, {})
+  (tmp_path / "mask" / "manifest.json").write_text(manifest)
+  with pytest.raises(ValueError, match="mask.path="):
+    stored_masks.load_mask(tmp_path / "mask")

@@ -156,7 +156,7 @@ def test_a_guards_choice_is_returned(network):
 def test_an_image_that_fails_leaves_the_others_and_is_named(x64, network):
   problems = _problems(network, 2)
   problems[0] = problems[0].replace(measurement=np.full(SHAPE, np.nan))
-  said = r"^image 0: the loss is not finite before step 4 of the mask stage\. Lower"
+  said = r"^image 0: the loss is not finite before step 4 of the mask stage\. No step came before, so that no learning rate"
   with pytest.raises(fitting.Diverged, match=said) as caught:
     _restore(network, problems, [3, 4])
   assert caught.value.restorations[0] is None
@@ -166,6 +166,6 @@ def test_an_image_that_fails_leaves_the_others_and_is_named(x64, network):
 
 def test_where_all_fail_nothing_is_restored(network):
   weights = fitting.TrainWeights(num_steps=4, optimizer=optax.sgd(float("nan")))
-  with pytest.raises(fitting.Diverged, match="of the weights stage") as caught:
+  with pytest.raises(fitting.Diverged, match="of the weights stage. Lower the learning_rate of that stage.$") as caught:
     _restore(network, _problems(network, 1), [3], source="random", weights=weights)
   assert caught.value.restorations == [None]

@@ -1,5 +1,6 @@
 """Faulty values: named with their key in one line, before anything is compiled or written."""
 
+import numpy as np
 import pytest
 
 from oes_jax import runs
@@ -34,6 +35,51 @@ def test_bad_values_name_key_and_value_and_write_nothing(tmp_path, key, value):
   assert not (tmp_path / "run").exists()
 
 
+def _without(*keys):
+  def cut(made):
+    for key in keys:
+      section, _, name = key.rpartition(".")
+      del (made[section] if section else made)[name]
+  return cut
+
+
+def _with(**values):
+  def put(made):
+    for key, value in values.items():
+      _without(key)(made)
+      made[key] = value
+  return put
+
+
+@pytest.mark.parametrize("change, said", [
+    (_without("mask"), "^the config has no mask; allowed"), (_without("sweep.seeds"), "^the config has no sweep.seeds; allowed"),
+    (_without("seed"), "^the config has no seed; allowed"), (_with(data=3), "^data is a int; allowed: a ConfigDict"),
+    (_with(sweep=None), "^sweep is None; allowed: a ConfigDict"),
+    (lambda made: made.weights.update(num_step=3), "^'weights.num_step' is no key of a config; did you mean 'num_steps'"),
+    (lambda made: made.update(more=3), "^'more' is no key of a config.*--help"), (_with(ensemble="2"), "^ensemble='2' is not allowed"),
+    (_with(seed=lambda: 3), "^seed=<function .* is not allowed")])
+def test_a_config_that_lacks_a_key_or_has_another_is_named(change, said):
+  made = tiny_run.config()
+  with made.unlocked():
+    change(made)
+  with pytest.raises(ValueError, match=f"{said}[^\n]*$"):
+    runs.read_settings(made)
+
+
+@pytest.mark.parametrize("made", [None, 3, {"seed": 1}, [1]])
+def test_what_is_no_config_is_named(made):
+  with pytest.raises(ValueError, match="^the config is .*; allowed: a ConfigDict of every key"):
+    runs.check_config(made)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+  made = tiny_run.config()
+  with made.unlocked():
+    _with(seed=np.int64(1))(made)
+  made.data.crop = tuple(np.array(made.data.crop))
+  assert runs.prepare(made, str(tmp_path)).workdir == runs.prepare(tiny_run.config(seed=1), str(tmp_path)).workdir
+
+
 @pytest.mark.parametrize("changes, said", [
     ({"output.image": "guarded"}, "output.image='guarded' needs weights.guard; allowed: variance, held_out"),
     ({"compute.tile": 64, "operator.name": "mri"},
@@ -42,6 +88,9 @@ def test_bad_values_name_key_and_value_and_write_nothing(tmp_path, key, value):
     ({"noise.model": "poisson", "operator.name": "mri"}, "noise.model='poisson' is for images.*allowed: gaussian"),
     ({"mask.keep_fraction": 1.0}, "mask.keep_fraction=1.0 leaves nothing to learn or prune"),
     ({"mask.source": "file"}, "mask.source='file' needs mask.path"),
+    ({"operator.mask": "lines"}, "operator.mask='lines' is not used by operator.name='identity'; allowed: operator.name=inpainting"),
+    ({"operator.kernel": "motion"}, "operator.kernel='motion' is not used by .*allowed: operator.name=deblurring"),
+    ({"data.source": " "}, "data.source=' ' is not allowed"),
     ({"mask.path": "a"}, "mask.path='a' is not used by mask.source='learn'"),
     ({"weights.guard": "variance"},
      "weights.guard='variance' needs weights.num_steps=30 to be at least weights.guard_window"),

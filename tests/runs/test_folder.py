@@ -25,6 +25,11 @@ def test_folders_of_others_are_not_touched(whole, tmp_path):
   assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_a_folder_that_was_emptied_is_taken_again(tmp_path):
+  (tmp_path / ".lock").touch()  # rm -r folder/* leaves it
+  assert runs.prepare(tiny_run.config(), str(tmp_path)).workdir == tmp_path
+
+
 def test_a_file_and_a_foreign_config_are_named(tmp_path):
   (tmp_path / "file").touch()
   with pytest.raises(ValueError, match="--workdir=.* is not a folder"):

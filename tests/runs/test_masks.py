@@ -1,6 +1,7 @@
 """Masks of whole runs: from every source, of automatic density, stored, and announced where they collapse."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import masks
+from oes_jax import runs
 from oes_jax.runs import _masks
 from runs import tiny_run
 
@@ -33,6 +35,15 @@ def test_a_stored_mask_loads_alone_into_another_run(whole, tmp_path):
   for before, after in zip(summary["mask"]["layers"], shuffled["mask"]["layers"]):
     assert before["kept"] == after["kept"]
   assert shuffled["mask"]["acting"] != summary["mask"]["acting"]
+
+
+def test_a_stored_mask_of_another_run_fails_its_image_alone(whole, tmp_path):
+  folder = tmp_path / "run"
+  shutil.copytree(whole[0], folder)
+  (folder / "summary.json").unlink()
+  files.save_mask(folder / "mask", {"b": np.ones(3)}, {"collapse": []})
+  with pytest.raises(runs.Failed, match="mask is not the mask of this run; remove it"):
+    tiny_run.restore(folder)
 
 
 def test_automatic_density_counts_weights_that_can_act(tmp_path, monkeypatch):

@@ -1,8 +1,11 @@
 """Chunk by chunk: logged, saved, interrupted and resumed bit for bit, whatever was lost; divergence."""
 
+import errno
 import os
+import re
 import shutil
 import signal
+import types
 
 import interruption
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import runs
+from oes_jax.runs import _stage_loop
 from runs import tiny_run
 
 
@@ -64,6 +68,23 @@ def test_whatever_is_lost_the_run_ends_alike(whole, tmp_path, lost):
 
 
 @pytest.mark.slow
+def test_a_run_goes_on_where_the_disk_was_full(whole, tmp_path, monkeypatch):
+  folder, save, saved = tmp_path / "run", files.Checkpoints.save, []
+  def full(self, *args):
+    if len(saved) == 3:
+      raise OSError(errno.ENOSPC, "No space left on device")
+    saved.append(args[0])
+    save(self, *args)
+  monkeypatch.setattr(files.Checkpoints, "save", full)
+  with pytest.raises(files.Unwritable, match="the disk of .*run is full"):
+    tiny_run.restore(folder)
+  monkeypatch.setattr(files.Checkpoints, "save", save)
+  assert files.Checkpoints(folder / "checkpoints").latest()[0] == saved[-1] == 20
+  tiny_run.restore(folder)
+  tiny_run.same_result(folder, whole[0])
+
+
+@pytest.mark.slow
 def test_seconds_count_all_processes(whole, tmp_path, monkeypatch):
   folder, stop = tmp_path / "run", files.MetricsLog.write
   def interrupting(self, stage, *args):
@@ -89,6 +110,15 @@ def test_divergence_is_named_each_time(tmp_path):
     tiny_run.restore(folder, mask__learning_rate=3e38, mask__schedule="constant")
   with pytest.raises(runs.Failed):  # and again, not worse
     tiny_run.restore(folder, mask__learning_rate=3e38, mask__schedule="constant")
+
+
+@pytest.mark.parametrize("first, stage, said", [
+    (1, "mask", "step 1 of the mask stage.*No step came before.*scale them"), (6, "mask", "step 6 .*Lower mask.learning_rate"),
+    (6, "round_2", "step 6 of the round_2 stage.*Lower weights.learning_rate")])
+def test_no_learning_rate_is_blamed_for_a_loss_that_is_infinite_from_the_start(first, stage, said):
+  image = types.SimpleNamespace(log=types.SimpleNamespace(write=lambda *_: None), failure=None)
+  _stage_loop._log_chunk(image, 0, stage, first, {"loss": np.array([[np.inf, np.nan]])}, False)
+  assert re.search(said, image.failure)
 
 
 def test_divergence_saves_the_last_good_state(tmp_path, monkeypatch):
