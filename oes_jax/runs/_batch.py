@@ -240,7 +240,7 @@ def restore_batch(batch: Batch) -> list[Outcome]:
     for row in work.rows:
       if row.alive:
         try:
-          row.log = logs.enter_context(files.MetricsLog(row.job.workdir, work.resume))
+          row.log = logs.enter_context(files.MetricsLog(row.job.workdir, work.mark_of(row)))
         except files.DamagedLog as error:
           row.failure = str(error)
     _obtain_masks(work)

@@ -14,6 +14,7 @@ from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import parallel
+from oes_jax.runs import _finished
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Row
 
@@ -95,6 +96,8 @@ def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: S
     folder = mask_folder(row.job, share)
     if stands and files.has_valid_manifest(folder):
       mask, metadata = files.load_mask(folder)
+      if not _finished.matches(metadata, {"collapse": [str]}):
+        raise ValueError(f"{folder} is no mask that a run made; delete it to start over.")
       row.mask, row.collapse = files.masks_like(mask, row.params), metadata["collapse"]
     else:
       metadata = _make_mask(generator, row, learned, share)

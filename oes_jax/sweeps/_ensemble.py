@@ -1,6 +1,6 @@
 """The mean of several restorations of one measurement, and how far they are apart."""
 
-import json
+import logging
 import pathlib
 from typing import Any, Sequence
 
@@ -51,28 +51,33 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
   mean, shown = outputs.mean(0), np.stack([view(output) for output in outputs])
   spread = shown.std(0, ddof=1)
   quality = None if measured.truth is None else _quality(job, measured, mean, shown)
-  written = runs.write_images(folder, job, measured, mean, quality)
+  names = runs.write_images(folder, job, measured, mean, quality)
   low, high = job.data.limits
   files.write_array(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
   if job.settings.output.figures:
     error = None if measured.truth is None else np.abs(view(mean) - view(measured.truth))
     files.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
-  summary = {"output": written, "members": [part.name for part in parts], "quality": quality,
+  summary = {"output": names[0], "members": [part.name for part in parts], "outputs": _checksums(parts), "quality": quality,
              "mean_spread": float(spread.mean())}
-  files.write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+  runs.finish(folder, summary, [*names, "spread.npy"])
   return summary
 
 
-def is_made_of(folder: pathlib.Path, parts: Sequence[pathlib.Path]) -> bool:
-  """Whether the ensemble in a folder is already that of these members.
+def _checksums(parts: Sequence[pathlib.Path]) -> list[str]:
+  """Return the sha256 of what each finished member contributes."""
+  return [files.read_manifest(part)["output.npy"]["sha256"] for part in parts]
+
+
+def read_made(folder: pathlib.Path, parts: Sequence[pathlib.Path]) -> dict[str, Any] | None:
+  """Return the summary of the ensemble in a folder if it is sound and that of these members, or None.
 
   Args:
     folder: the ensemble's folder, which need not exist.
     parts: folders of finished members, in their order.
   """
-  path = folder / "summary.json"
-  return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["members"] == [
-      part.name for part in parts]
+  summary = runs.read_finished(folder, read=runs.read_ensemble)
+  made = summary and (summary["members"], summary["outputs"]) == ([part.name for part in parts], _checksums(parts))
+  return summary if made else None
 
 
 def describe_ensemble(name: str, job: runs.Job, summary: dict[str, Any]) -> dict[str, Any]:
@@ -96,9 +101,13 @@ def _average(folder: pathlib.Path, members: Sequence[_cases.Case], recorded: dic
   job = _plan.read_case(members[0], folder / "cases")
   place = folder / "ensembles" / f"ensemble-{members[0].name}"
   parts = [folder / "cases" / case.name for case in members]
-  if not is_made_of(place, parts):
-    write_ensemble(place, job, parts)
-  summary = json.loads((place / "summary.json").read_text(encoding="utf-8"))
+  summary = read_made(place, parts)
+  if summary is None:
+    damaged = [part / found for part in parts if (found := files.find_damage(part))]
+    if damaged:  # since this start has looked at it
+      logging.warning("%s is damaged: %s is not made; start again", damaged[0], place.name)
+      return
+    summary = write_ensemble(place, job, parts)
   _results.copy_restored(folder, place, summary["output"])
   line = describe_ensemble(place.name, job, summary)
   if recorded.get(place.name) != line:

@@ -10,6 +10,7 @@ from typing import Any, Sequence
 import jax
 import tqdm
 
+from oes_jax import files
 from oes_jax import parallel
 from oes_jax import runs
 from oes_jax.sweeps import _batch_folders
@@ -98,6 +99,9 @@ def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
     return
   runs.claim(job)
   with runs.lock(job.workdir):
+    if _plan.has_ended(job.workdir):
+      return  # another process has just put it on record
+    files.remove_temporaries(job.workdir)
     try:
       outcome = runs.Outcome(runs.restore_job(job, sweep.signals, label))
     except runs.Failed as error:
@@ -118,6 +122,10 @@ def _restore_cut(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label:
     if jax.process_count() > 1:
       raise
     logging.warning("%s: left to it", error)
+  except files.UnreadableCheckpoint as error:
+    if jax.process_count() > 1:
+      raise
+    logging.warning("%s", error)
 
 
 def _say(text: str) -> None:
@@ -178,6 +186,8 @@ def _claim_folder(folder: pathlib.Path, identity: dict[str, Any]) -> int:
   """
   if jax.process_index() == 0:
     runs.claim_workdir(folder, identity, {"memory": runs.available_memory()})
+    for place in (folder, folder / "restored"):
+      files.remove_temporaries(place, locked=False)
   _say(f"workdir: {folder}")
   parallel.gather(None)  # the folder is there; another share may have been the first
   return runs.find_workdir(str(folder), "", identity)[1]["memory"]

@@ -97,7 +97,7 @@ def write_tables(folder: pathlib.Path) -> str:
   Args:
     folder: the sweep's folder.
   """
-  lines = list(_results.read_results(folder).values())
+  lines = list(_results.read_results(folder, warn=True).values())
   ensembles = [line for line in lines if "members" in line]
   rows = summarise(line for line in lines if "members" not in line)
   files.write_atomically(folder / "results.csv", _as_csv(rows))
