@@ -75,6 +75,13 @@ def _from_text(text: str, like) -> Any:
   return masks.split_like(like, bits.astype(bool))
 
 
+def stored_beside(rows: Sequence[Row]) -> list[Any]:
+  """Return the masks that the jobs of rows that only fill up a batch have stored: of cases that ended in it earlier."""
+  folders = [(mask_folder(row.job), row.params) for row in rows if row.filling]
+  return [files.masks_like(files.load_mask(folder)[0], params) for folder, params in folders
+          if files.has_valid_manifest(folder)]
+
+
 def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: Sequence[Any], *, stands: bool,
                  share: float = 1) -> None:
   """Set the mask of every image that is being restored, and store those that are new.

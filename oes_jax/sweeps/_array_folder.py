@@ -35,6 +35,7 @@ def write_array(folder: pathlib.Path, name: str, given: Any) -> str:
   else:
     np.save(stream, np.asarray(given), allow_pickle=False)
   path.parent.mkdir(parents=True, exist_ok=True)
+  files.remove_temporaries(path.parent, locked=False)
   if not path.is_file():
     files.write_atomically(path, stream.getvalue())
   elif path.read_bytes() != stream.getvalue():

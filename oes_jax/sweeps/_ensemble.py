@@ -38,7 +38,7 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
   """Write the members' mean, their spread and its figure; return the summary.
 
   Files: restored.*, restored.npy and output.npy as a run's; spread.npy, the standard deviation of
-  the members (n - 1) at every value, in the units of the image's file; uncertainty.png; summary.json.
+  the members (n - 1) at every value, in the units of the image's file; uncertainty.png; summary.json and the manifest.
 
   Args:
     folder: the ensemble's folder, which is made.
@@ -46,6 +46,7 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
     parts: folders of two or more finished members.
   """
   folder.mkdir(parents=True, exist_ok=True)
+  files.remove_temporaries(folder, locked=False)
   view, measured = fitting.view_of(job.data.operator), runs.measure(job)
   outputs = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
   mean, shown = outputs.mean(0), np.stack([view(output) for output in outputs])

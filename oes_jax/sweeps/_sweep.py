@@ -59,9 +59,19 @@ def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, An
 
 
 def _fill_up(sweep: _Sweep, cut: _plan.Cut, rows: Sequence[_batch_folders.Row | None]) -> list[runs.Job]:
-  """Return the job of each of this process's rows; one that has no case is filled up by any job of the batch."""
+  """Return the job of each of this process's rows; one that has no case to restore is filled up.
+
+  It is by the case that had its place, so that a case that is restored anew, when the others of its batch have ended,
+  gives what it gave beside them; else by any job of the batch.
+  """
   any_job = next((row.job for row in rows if row), None) or _plan.read_case(cut.cases[0], sweep.folder / "cases")
-  return [row.job if row else any_job for row in rows]
+  jobs, first = [], jax.process_index() * len(rows)
+  for row, place in zip(rows, range(first, first + len(rows))):
+    jobs.append(row.job if row else any_job)
+    if row is None and place < len(cut.cases):
+      with contextlib.suppress(ValueError, OSError):  # its files have gone since
+        jobs[-1] = _plan.read_case(cut.cases[place], sweep.folder / "cases")
+  return jobs
 
 
 def _restore_batch(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label: str) -> None:

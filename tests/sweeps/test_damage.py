@@ -97,6 +97,20 @@ def test_a_damaged_case_is_restored_anew_alone(copy, whole, caplog, damage):
   assert tiny_sweep.restored(copy) == tiny_sweep.restored(whole) and not any((copy / "batches").iterdir())
 
 
+@pytest.mark.slow
+def test_a_damaged_case_of_a_batch_is_as_wide_as_it_was(tmp_path):
+  """Its network was compacted to the widths of a denser mask beside it."""
+  made = tiny_sweep.config(data__source="camera", sweep__mask_sources=("random",), sweep__keep_fractions=(0.9, 0.4),
+                           generator__channels=(40,), compute__images_per_device=2)
+  tiny_sweep.run(made, tmp_path / "whole")
+  shutil.copytree(tmp_path / "whole", tmp_path / "run")
+  for case in (tmp_path / "run" / "cases").iterdir():
+    (case / "output.npy").unlink()
+    assert tiny_sweep.run(made, tmp_path / "run")[1]
+    for name in ("output.npy", "metrics.jsonl"):
+      assert (case / name).read_bytes() == (tmp_path / "whole" / "cases" / case.name / name).read_bytes()
+
+
 @pytest.mark.parametrize("text", [b"", b"[1]", b"[" * 100_000, b'{"choices": {"tile": "x"}}', b'{"format": 1}'])
 def test_a_case_with_a_crafted_config_fails_alone(copy, text):
   case, other = sorted((copy / "cases").iterdir())
