@@ -15,13 +15,15 @@ from oes_jax import files
 SUMMARY = "summary.json"
 LOG = "metrics.jsonl"
 _NUMBER = (int, float)
-_QUALITY = (None, {str: {"psnr": _NUMBER}})
 _SECONDS = {str: {name: _NUMBER for name in ("total", "run", "compile", "per_step")}}
 # What is read of a summary again, and its types.
 _SUMMARY = {
-    "output": str, "quality": _QUALITY, "truth": (None, str), "sigma": _NUMBER, "seconds": _SECONDS,
+    "output": str, "quality": (None, dict), "truth": (None, str), "sigma": _NUMBER, "seconds": _SECONDS,
     "peak_bytes": {str: _NUMBER}, "mask": {"kept": int, "acting": int, "size": int, "collapse": [str]}}
-_ENSEMBLE = {"output": str, "members": [str], "outputs": [str], "quality": (None, dict), "mean_spread": _NUMBER}
+_SCORES = {"psnr": _NUMBER, "ssim": _NUMBER}
+# What it may lack, and of its qualities the one that is no image's.
+_MORE = {"guard": {"step": int, "stopped": bool}, "combined": {"share": _NUMBER}}
+_BEST = {"psnr": _NUMBER, "step": int}
 
 
 def matches(value: Any, kind: Any) -> bool:
@@ -42,29 +44,47 @@ def matches(value: Any, kind: Any) -> bool:
     return isinstance(value, dict) and all(key in value and matches(value[key], one) for key, one in kind.items())
   if kind is True:
     return value is True
-  return value is None if kind is None else isinstance(value, kind) and not isinstance(value, bool)
+  return value is None if kind is None else isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def read_summary(folder: pathlib.Path, kind: Any = None) -> dict[str, Any]:
+def _is_summary(summary: Any) -> bool:
+  """Whether a JSON value has all that is read of the summary of a restoration."""
+  if not matches(summary, _SUMMARY) or not all(matches(summary.get(name), (None, kind)) for name, kind in _MORE.items()):
+    return False
+  quality = summary["quality"]
+  if quality is None:
+    return summary["truth"] is None
+  return all(matches(value, _BEST if name == "best" else _SCORES) for name, value in quality.items())
+
+
+def _is_ensemble(summary: Any) -> bool:
+  """Whether a JSON value has all that is read of the summary of an ensemble."""
+  kind = {"output": str, "members": [str], "outputs": [str], "mean_spread": _NUMBER,
+          "quality": (None, {"members": [_NUMBER], "gain": _NUMBER})}
+  return matches(summary, kind) and all(
+      matches(value, _SCORES) for value in (summary["quality"] or {}).values() if isinstance(value, dict))
+
+
+def read_summary(folder: pathlib.Path, is_one=_is_summary) -> dict[str, Any]:
   """Return what summary.json says in the folder of a restoration, or of an ensemble.
 
   Args:
     folder: folder that is finished.
-    kind: keys that are read of it and their types, as `matches` has it; None: those of a restoration.
+    is_one: function that tells whether a JSON value has all that is read of it.
 
   Raises:
     ValueError: it cannot be read, or is none; the line names it.
   """
   path = folder / SUMMARY
   summary = files.read_json(path)
-  if not matches(summary, kind or _SUMMARY) or summary["output"] not in files.read_manifest(folder):
+  if not is_one(summary) or summary["output"] not in files.read_manifest(folder):
     raise ValueError(f"{path} is no summary that this program wrote; delete {folder} to restore it anew.")
   return summary
 
 
 def read_ensemble(folder: pathlib.Path) -> dict[str, Any]:
   """Return the summary of an ensemble, as `read_summary` that of a restoration."""
-  return read_summary(folder, _ENSEMBLE)
+  return read_summary(folder, _is_ensemble)
 
 
 def read_finished(folder: pathlib.Path, warn: bool = True, read=read_summary) -> dict[str, Any] | None:

@@ -64,6 +64,9 @@ class Session:
       self.resume, self.seconds, self.widths, self._logs = None, {}, None, {}
       for row in self.rows:
         row.failure = None
+    for row in self.rows:
+      if row.alive:  # no longer finished, if it was
+        (row.job.workdir / files.MANIFEST).unlink(missing_ok=True)
 
   def _take_up(self, number: int, record: Any) -> list[str]:
     """Go on from a checkpoint's record; return why that cannot be, in words."""

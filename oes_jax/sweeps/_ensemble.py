@@ -69,16 +69,18 @@ def _checksums(parts: Sequence[pathlib.Path]) -> list[str]:
   return [files.read_manifest(part)["output.npy"]["sha256"] for part in parts]
 
 
-def read_made(folder: pathlib.Path, parts: Sequence[pathlib.Path]) -> dict[str, Any] | None:
+def read_made(folder: pathlib.Path, parts: Sequence[pathlib.Path], image: str) -> dict[str, Any] | None:
   """Return the summary of the ensemble in a folder if it is sound and that of these members, or None.
 
   Args:
     folder: the ensemble's folder, which need not exist.
     parts: folders of finished members, in their order.
+    image: the output.image that is averaged.
   """
   summary = runs.read_finished(folder, read=runs.read_ensemble)
   made = summary and (summary["members"], summary["outputs"]) == ([part.name for part in parts], _checksums(parts))
-  return summary if made else None
+  scored = made and (summary["quality"] is None or isinstance(summary["quality"].get(image), dict))
+  return summary if scored else None
 
 
 def describe_ensemble(name: str, job: runs.Job, summary: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _average(folder: pathlib.Path, members: Sequence[_cases.Case], recorded: dic
   job = _plan.read_case(members[0], folder / "cases")
   place = folder / "ensembles" / f"ensemble-{members[0].name}"
   parts = [folder / "cases" / case.name for case in members]
-  summary = read_made(place, parts)
+  summary = read_made(place, parts, job.settings.output.image)
   if summary is None:
     damaged = [part / found for part in parts if (found := files.find_damage(part))]
     if damaged:  # since this start has looked at it

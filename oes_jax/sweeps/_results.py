@@ -23,7 +23,8 @@ _LINES = (
     {"case": str, "source": str, "failure": str}, {"case": str, "withdrawn": True},
     {"case": str, "source": str, "failure": None, "members": int, "psnr": _NUMBERS},
     {"case": str, "source": str, "failure": None, "mask": str, "keep_fraction": (None, *_NUMBER),
-     "kl_weight": (None, *_NUMBER), "sigma": _NUMBER, "psnr": _NUMBERS, "ssim": _NUMBERS, "kept": int, "can_act": int, "size": int, "seconds": _NUMBER})
+     "kl_weight": (None, *_NUMBER), "sigma": _NUMBER, "psnr": _NUMBERS, "ssim": _NUMBERS, "kept": int, "can_act": int,
+     "size": int, "seconds": _NUMBER})
 MEASURED = ("measurement", "last", "average", "guarded", "combined", "estimate")
 
 

@@ -116,7 +116,8 @@ def _craft(folder, **changes):
 
 
 @pytest.mark.parametrize("changes", [
-    {"output": 1}, {"output": "../../etc/passwd"}, {"output": "config.json"}, {"quality": []}, {"quality": {"average": {}}},
+    {"quality": {"average": {"psnr": 1.0}}}, {"quality": None}, {"guard": {}}, {"combined": {"share": "0.5"}}, {"output": 1},
+    {"output": "../../etc/passwd"}, {"output": "config.json"}, {"quality": []}, {"quality": {"average": {}}},
     {"seconds": {"weights": {"total": "1"}}}, {"seconds": None}, {"peak_bytes": 3}, {"mask": {}}, {"sigma": "x"},
     {"mask": {"kept": 1, "acting": True, "size": 2, "collapse": []}}])
 def test_a_crafted_summary_is_not_believed(copy, caplog, changes):
