@@ -40,6 +40,11 @@ def find_folder(folder: pathlib.Path, cut: _plan.Cut, devices: int) -> pathlib.P
   return folder / "batches" / runs.digest_of([names, cut.width, devices, cut.frame, cut.framed])
 
 
+def _is_name(text: str) -> bool:
+  """Whether a text can be the name of a folder in cases/."""
+  return 0 < len(text.encode(errors="replace")) < 256 and "\0" not in text and pathlib.PurePath(text).name == text != ".."
+
+
 def _parse_names(path: pathlib.Path) -> list[str]:
   """Return the names that a batch.json holds.
 
@@ -47,7 +52,7 @@ def _parse_names(path: pathlib.Path) -> list[str]:
     ValueError: it is gone, cut or changed.
   """
   record = files.read_sealed(path)
-  if not runs.matches(record, {"cases": [str]}):
+  if not runs.matches(record, {"cases": [str]}) or not all(map(_is_name, record["cases"])):
     raise ValueError(f"{path} holds no names of cases")
   return record["cases"]
 

@@ -142,6 +142,13 @@ def test_a_batch_with_a_damaged_list_of_cases_starts_over_and_is_cleared(tmp_pat
   assert not batch.exists()
 
 
+@pytest.mark.parametrize("name", ["", "..", "../x", "/etc", "a/b", "x" * 256, "a\0b"])
+def test_names_that_leave_the_folder_are_none(tmp_path, name):
+  files.write_sealed(tmp_path / "batch.json", {"cases": ["camera-seed0-66385ebe", name]})
+  with pytest.raises(ValueError, match="batch.json holds no names of cases"):
+    batch_folders._parse_names(tmp_path / "batch.json")
+
+
 @pytest.mark.slow
 def test_a_stopped_batch_whose_list_of_cases_is_damaged_ends_alike(whole, tmp_path, monkeypatch):
   tiny_sweep.stop_in(monkeypatch, "weights")
