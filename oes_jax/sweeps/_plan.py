@@ -45,7 +45,7 @@ def read_failure(workdir: pathlib.Path) -> dict[str, Any]:
     ValueError: its failure.json is gone, cut or changed.
   """
   record = files.read_sealed(workdir / FAILURE)
-  if not runs.matches(record, {"failure": str, "sigma": (int, float)}):
+  if not runs.matches(record, {"failure": str, "sigma": (int, float)}) or not record["failure"]:
     raise ValueError(f"{workdir / FAILURE} does not say why a case failed")
   return record
 

@@ -56,7 +56,9 @@ def _read_line(line: bytes, name: str) -> dict[str, Any]:
   record, whole = files.unseal(line, name)
   if not whole:
     raise ValueError(f"{name} was changed since it was written")
-  if not any(runs.matches(record, kind) for kind in _LINES):
+  asked = [record.get(name) for name in ("mask", "keep_fraction", "kl_weight", "sigma")]
+  if (not any(runs.matches(record, kind) for kind in _LINES) or not runs.matches(asked, [(None, str, *_NUMBER)])
+      or record.get("failure") == ""):
     raise ValueError(f"{name} is no line of a case")
   return record
 

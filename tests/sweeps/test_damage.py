@@ -60,7 +60,8 @@ def test_what_a_user_adds_to_restored_stays(copy, whole):
     (lambda text: text + "[" * 100_000 + "\n", "line 3 of"), (lambda text: text + "9" * 5000 + "\n", "line 3 of"),
     (lambda text: text + "\udcff\n", "line 3 of"),
     *((lambda text, line=line: text + json.dumps(files.seal(line)) + "\n", "line 3 of")
-      for line in ({}, {"case": 1}, {"case": "a"}, {"case": "a", "source": "b", "failure": None, "psnr": 3}))])
+      for line in ({}, {"case": 1}, {"case": "a"}, {"case": "a", "source": "b", "failure": ""},
+                   {"case": "a", "source": "b", "failure": "x", "mask": []}, {"case": "a", "source": "b", "failure": None, "psnr": 3}))])
 def test_the_folders_of_cases_are_believed_not_a_damaged_line(copy, whole, caplog, damage, said):
   path = copy / "results.jsonl"
   path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
@@ -121,7 +122,7 @@ def test_a_case_with_a_crafted_config_fails_alone(copy, text):
   assert results.read_results(copy)[other.name]["failure"] is None
 
 
-@pytest.mark.parametrize("record", [{}, {"failure": 1, "sigma": 0.1}, {"failure": "x"}, {"failure": "x", "sigma": None}])
+@pytest.mark.parametrize("record", [{}, {"failure": 1, "sigma": 0.1}, {"failure": "", "sigma": 0.1}, {"failure": "x"}, {"failure": "x", "sigma": None}])
 def test_a_crafted_failure_does_not_end_a_case(tmp_path, caplog, record):
   files.write_sealed(tmp_path / "failure.json", {"failure": "the loss is not finite", "sigma": 0.1})
   assert results._plan.has_ended(tmp_path)
