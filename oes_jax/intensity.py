@@ -41,7 +41,7 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
       raise ValueError(f"range={tuple(override)} is not allowed; allowed: (low, high), finite, "
                        "low < high.")
     return low, high
-  if not np.isfinite(values).all():
+  if np.isinf(values).any():
     raise ValueError("the measurement has an image whose values do not fit into 32 bits; allowed: measured values that are scaled "
                      "to about 1.")
   if values.min() == values.max():

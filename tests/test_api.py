@@ -241,6 +241,7 @@ def test_the_notebook_runs(tmp_path):
 
 
 NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
+INFINITE = np.where(_image((16, 18)) < 100, np.inf, _image((16, 18)))
 
 
 @pytest.mark.parametrize("options, said", [
@@ -250,7 +251,7 @@ NAN = np.where(_image((16, 18)) < 100, np.nan, 1)
     ({"operator": {"name": "identity", "mask": np.ones((16, 18))}}, "operator.mask is an array, which operator='ide"),
     ({"operator": {"name": "inpainting", "mask": np.ones((3, 3))}}, r"operator.mask is \(3, 3\) with 9 measured"),
     ({"operator": {"name": "inpainting", "mask": "gone.png"}}, "operator.mask='gone.png' does not exist"),
-    ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "measurement": NAN},
+    ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "measurement": INFINITE},
      "^measurement holds NaN or infinite values that are measured"),
     ({"operator": "inpainting"}, "operator='inpainting' needs a mask"), ({"operator": 3}, "operator is a int; allowed"),
     ({"operator": {"name": "deblurring", "kernel": np.ones((2, 2))}}, "operator='deblurring': the kernel is 2x2"),
@@ -320,7 +321,7 @@ def test_an_ensemble_in_a_folder_says_which_argument_is_at_fault(tmp_path, optio
     ({"measurement": np.array([None])}, "^measurement is a ndarray of object values"),
     ({"measurement": "camera.png"}, "^measurement='camera.png' is a str; allowed: an array"),
     ({"measurement": ["camera.png"]}, r"^measurement\[0\]='camera.png' is a str; allowed: an array"),
-    ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "measurement": NAN}, "^measurement holds NaN"),
+    ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "measurement": INFINITE}, "^measurement holds NaN or infinite"),
     ({"operator": {"name": "inpainting", "mask": np.ones((3, 3))}}, r"^operator.mask is \(3, 3\) with 9 measured"),
     ({"measurement": {"kspace": np.ones(3), "coil_maps": np.ones(3)}, "operator": "mri"}, "^measurement cannot be"),
     ({"measurement": {"kspace": "scan.npz", "coil_maps": np.ones(3)}, "operator": "mri"},

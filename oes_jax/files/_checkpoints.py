@@ -16,10 +16,15 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from oes_jax.files import _atomic
+from oes_jax.files import _boundary
 from oes_jax.files import _disk
 from oes_jax import parallel
 
 _KEPT_STEPS = 2  # the newest may be damaged; the one before then serves
+
+
+class UnreadableCheckpoint(ValueError):
+  """A checkpoint whose files are what its manifest says cannot be read: it is another program's, or memory is short."""
 
 
 class Checkpoints:
@@ -66,20 +71,34 @@ class Checkpoints:
     for step in self._manager.all_steps():
       self._manager.delete(step)
 
+  def _reading(self, step: int):
+    return _boundary.reading(
+        f"checkpoint {self._folder / str(step)} cannot be read; delete {self._folder} to start over", UnreadableCheckpoint)
+
   def latest(self) -> tuple[int, dict[str, Any]] | None:
-    """Return (step, record) of the newest valid step, or None."""
+    """Return (step, record) of the newest valid step, or None.
+
+    Raises:
+      UnreadableCheckpoint: its record cannot be read.
+    """
     step = self._manager.latest_step()
     if step is None:
       return None
     args = ocp.args.Composite(record=ocp.args.JsonRestore())
-    return step, self._manager.restore(step, args=args).record
+    with self._reading(step):
+      return step, self._manager.restore(step, args=args).record
 
   def restore(self, step: int, like):
-    """Return the state of a step; `like` is a state of the same shapes, dtypes and sharding."""
+    """Return the state of a step; `like` is a state of the same shapes, dtypes and sharding.
+
+    Raises:
+      UnreadableCheckpoint: it is a state of others.
+    """
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
     args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-    return self._manager.restore(step, args=args).state
+    with self._reading(step):
+      return self._manager.restore(step, args=args).state
 
   def save(self, step: int, state, record: dict[str, Any]) -> None:
     """Save a state with a JSON record; return once both are safe on disk.

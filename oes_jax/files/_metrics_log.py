@@ -1,14 +1,16 @@
 """What a run puts on record of its steps: a line a step, and TensorBoard events."""
 
+import hashlib
 import json
 import logging
 import os
 import pathlib
-from typing import Any, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from oes_jax.files import _atomic
+from oes_jax.files import _boundary
 from oes_jax.files import _events
 
 
@@ -28,40 +30,60 @@ def _open_events(folder: pathlib.Path, first_step: int):
     return None
 
 
+class Mark(NamedTuple):
+  """How far a log went when a checkpoint was saved.
+
+  Attributes:
+    stage: name of the stage.
+    step: number of its steps that were done.
+    num_bytes: length of the file.
+    sha256: its checksum.
+  """
+  stage: str
+  step: int
+  num_bytes: int
+  sha256: str
+
+
+def read_marked(workdir: pathlib.Path, mark: Mark) -> bytes:
+  """Return the lines of metrics.jsonl that a checkpoint relies on.
+
+  Raises:
+    DamagedLog: the file ends before them, or they were changed.
+  """
+  path = workdir / "metrics.jsonl"
+  lines = path.read_bytes()[:mark.num_bytes] if path.is_file() else b""
+  fault = None
+  if len(lines) < mark.num_bytes:
+    fault = "does not reach"
+  elif hashlib.sha256(lines).hexdigest() != mark.sha256:
+    fault = "is not what was logged up to"
+  if fault:
+    raise DamagedLog(f"{path} {fault} step {mark.step} of the {mark.stage} stage, which has a checkpoint: another program "
+                     f"changed it. Use a new --workdir, or delete {workdir}.")
+  return lines
+
+
 class MetricsLog:
   """metrics.jsonl, a line a step, and TensorBoard events, a point a chunk (none without tensorboardX).
 
   Args:
     workdir: the folder that both go to.
-    resume: the (stage, step) that was restored, or None for a new run. Lines beyond it, which a killed
+    mark: how far the log went at the restored step, or None for a new run. Lines beyond it, which a killed
       process left, are cut off: they are written again.
 
   Raises:
-    DamagedLog: the file ends before the restored step, or is not a record of steps.
+    DamagedLog: the file ends before the mark, or is not what it was.
   """
 
-  def __init__(self, workdir: pathlib.Path, resume: tuple[str, int] | None):
+  def __init__(self, workdir: pathlib.Path, mark: Mark | None):
     self._path = workdir / "metrics.jsonl"
-    kept = [] if resume is None else list(self._lines_up_to(*resume))
-    _atomic.write_atomically(self._path, "".join(kept).encode())
-    self._file = open(self._path, "a", encoding="utf-8")
-    self._events = _open_events(workdir / "tensorboard", len(kept) + 1)
-    self._count = len(kept)
-
-  def _lines_up_to(self, stage: str, step: int) -> Iterator[str]:
-    if self._path.exists():
-      with open(self._path, encoding="utf-8") as file:
-        for line in file:
-          if not line.endswith("\n"):
-            break  # cut by a kill
-          yield line
-          record = _parse(line)
-          if record is None:
-            break
-          if (record.get("stage"), record.get("step")) == (stage, step):
-            return
-    raise DamagedLog(f"{self._path} does not reach step {step} of the {stage} stage, which has a "
-                     "checkpoint: another program changed it. Use a new --workdir.")
+    kept = b"" if mark is None else read_marked(workdir, mark)
+    _atomic.write_atomically(self._path, kept)
+    self._file = open(self._path, "ab")
+    self._digest, self._num_bytes = hashlib.sha256(kept), len(kept)
+    self._count = kept.count(b"\n")
+    self._events = _open_events(workdir / "tensorboard", self._count + 1)
 
   def write(self, stage: str, first_step: int, record: dict[str, np.ndarray]) -> None:
     """Append the steps of a chunk.
@@ -72,18 +94,24 @@ class MetricsLog:
       record: {metric: [steps] array}, "loss" among them.
     """
     count = len(record["loss"])
+    lines = []
     for i in range(count):
       values = {name: float(f"{column[i]:.8g}") for name, column in record.items()}
-      self._file.write(json.dumps({"stage": stage, "step": first_step + i, **values}) + "\n")
+      lines.append(json.dumps({"stage": stage, "step": first_step + i, **values}) + "\n")
+    written = "".join(lines).encode()
+    self._file.write(written)
     self._file.flush()
+    self._digest.update(written)
+    self._num_bytes += len(written)
     self._count += count
     if count and self._events is not None:
       for name, column in record.items():
         self._events.add_scalar(f"{stage}/{name}", float(column[-1]), self._count)
 
-  def sync(self) -> None:
-    """Make the lines durable; called before the checkpoint that relies on them."""
+  def sync(self) -> tuple[int, str]:
+    """Make the lines durable, before the checkpoint that relies on them; return their length and sha256, for its Mark."""
     os.fsync(self._file.fileno())
+    return self._num_bytes, self._digest.hexdigest()
 
   def __enter__(self):
     return self
@@ -94,21 +122,18 @@ class MetricsLog:
       self._events.close()
 
 
-def _parse(line: str) -> dict[str, Any] | None:
-  try:
-    record = json.loads(line)
-  except json.JSONDecodeError:
-    return None
-  return record if isinstance(record, dict) else None
-
-
 def read_metrics(path: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
-  """Return {stage: {metric: [steps] array}} of a metrics.jsonl file."""
+  """Return {stage: {metric: [steps] array}} of a metrics.jsonl file.
+
+  Raises:
+    ValueError: it is no record of steps.
+  """
   stages: dict[str, dict[str, list[float]]] = {}
-  for line in path.read_text().splitlines():
-    record = json.loads(line)
-    columns = stages.setdefault(record.pop("stage"), {})
-    for name, value in record.items():
-      columns.setdefault(name, []).append(value)
-  return {stage: {name: np.asarray(values) for name, values in columns.items()}
-          for stage, columns in stages.items()}
+  with _boundary.reading(f"{path} is no record of steps"):
+    for line in path.read_text(encoding="utf-8").splitlines():
+      record = json.loads(line)
+      columns = stages.setdefault(record.pop("stage"), {})
+      for name, value in record.items():
+        columns.setdefault(name, []).append(value)
+    return {stage: {name: np.asarray(values) for name, values in columns.items()}
+            for stage, columns in stages.items()}

@@ -141,6 +141,16 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
   return intensity.from_unit(small, (0., 1.), values.dtype)
 
 
+def _template_of_part(stored: _Stored, crop: tuple[int, int, int, int] | None, scaled: bool) -> tuple[Any, tuple[str, ...]]:
+  """Return (what a restored file takes over, what is said) of a file of which a part was read, or which was scaled."""
+  template = stored.template
+  if stored.suffix == ".fits" and crop is not None:
+    return _fits_header.cropped(template, *crop[:2]), ()
+  if isinstance(template, _tiff_header.Header) and (crop is not None or scaled):
+    return _tiff_header.of_part(template)
+  return template, ()
+
+
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
                  max_side: int | None = None, key: str = "data.source", finite: bool = True, channel_axis: int = -1) -> Picture:
   """Read a bundled image by name, a PNG, JPEG, TIFF, NPY, DICOM or FITS file, or an item of a data set.
@@ -176,12 +186,8 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   full = values.shape[:2]
   if max_side is not None:
     values = _shrink(values, max_side)
-  template, dropped = stored.template, ()
-  if stored.suffix == ".fits" and crop is not None:
-    with _boundary.reading(f"{key}={source!r} cannot be cropped"):
-      template = _fits_header.cropped(template, *crop[:2])
-  elif isinstance(template, _tiff_header.Header) and (crop is not None or full != values.shape[:2]):
-    template, dropped = _tiff_header.of_part(template)
+  with _boundary.reading(f"{key}={source!r} cannot be cropped"):
+    template, dropped = _template_of_part(stored, crop, full != values.shape[:2])
   return Picture(values=values[..., :-1] if stored.alpha else values,
                  alpha=values[..., -1] if stored.alpha else None,
                  squeezed=squeezed, suffix=stored.suffix, digest=stored.digest, bundled=bundled,

@@ -172,7 +172,7 @@ def _remark(file: tifffile.TiffFile, pages: list[tifffile.TiffPage], number: int
   elif len(pages) < len(file.pages):
     remarks.append(f"{len(file.pages) - len(pages)} of its {len(file.pages)} pages are previews or transparency masks and "
                    "are left out")
-  if number is not None and file.series and len(file.series[0].axes.strip(_OF_ONE_IMAGE)) > 1:
+  if number is not None and file.series and set(file.series[0].axes) & set("TZC"):
     remarks.append(f"it is image {number} of the file's {_axes_of(file.series[0])}")
   return remarks
 

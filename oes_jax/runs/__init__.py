@@ -5,6 +5,11 @@ from oes_jax.runs._batch import Batch
 from oes_jax.runs._batch import Outcome
 from oes_jax.runs._batch import restore_batch
 from oes_jax.runs._check import check_config
+from oes_jax.runs._finished import finish
+from oes_jax.runs._finished import matches
+from oes_jax.runs._finished import read_ensemble
+from oes_jax.runs._finished import read_finished
+from oes_jax.runs._finished import read_summary
 from oes_jax.runs._folder import claim_workdir
 from oes_jax.runs._folder import digest_of
 from oes_jax.runs._folder import find_workdir

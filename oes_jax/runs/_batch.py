@@ -32,7 +32,7 @@ class Batch:
 
   Attributes:
     jobs: jobs of this process's rows; a row that only fills the batch up has any job of the group.
-    filling: whether a row only fills the batch up, one bool a row.
+    filling: whether a row only fills the batch up, one bool a row; a mask that its job has stored widens the others' nets.
     generator: Generator of the frame.
     frame: (H, W, C) that every image fits in.
     framed: whether images are smaller than the frame.
@@ -165,7 +165,8 @@ def _compact(work: _Work, kept: Sequence[Any]) -> list[tuple[Any, Any, fitting.P
   generator = work.batch.generator
   plans = [fitting.plan_compaction(generator, mask, work.rows[0].problem) for mask in kept]
   if work.widths is None:  # else the stored state has them, whichever rows have failed since
-    work.widths = [max(counts) for counts in zip(*parallel.gather(masks.widest(plans)))]
+    beside = [fitting.plan_compaction(generator, mask, work.rows[0].problem) for mask in _masks.stored_beside(work.rows)]
+    work.widths = [max(counts) for counts in zip(*parallel.gather(masks.widest([*plans, *beside])))]
   return [fitting.compact(generator, masks.widen(generator.graph, plan, work.widths), row.params, mask, row.problem)
           for row, mask, plan in zip(work.rows, kept, plans)]
 
@@ -209,15 +210,14 @@ def _write(work: _Work, state) -> list[dict[str, Any] | None]:
   guard = parallel.rows(state.guard._replace(memory=())) if state.guard else None
   combined = parallel.rows(state.combined) if state.combined else None
   seconds, memory = _share_of_seconds(work), _share_of_memory(work)
-  summaries = []
+  summaries = [None] * len(work.rows)
   for number, row in enumerate(work.rows):
-    summaries.append(None)
     if row.alive:
       inside = generators.centre(work.batch.frame, row.job.shape)
       choice = guard and fitting.Choice(guard.output[number][inside], int(guard.step[number]), bool(guard.stopped[number]))
       mixed = combined and fitting.Combination(combined.output[number][inside], combined.estimate[number][inside],
                                                float(combined.share[number]))
-      summaries[-1] = _outputs.write_outputs(
+      summaries[number] = _outputs.write_outputs(
           row.job, row.measurement, row.mask, row.collapse,
           fitting.Restoration(average[number][inside], last[number][inside], choice, mixed), seconds, memory)
   return summaries
@@ -240,7 +240,7 @@ def restore_batch(batch: Batch) -> list[Outcome]:
     for row in work.rows:
       if row.alive:
         try:
-          row.log = logs.enter_context(files.MetricsLog(row.job.workdir, work.resume))
+          row.log = logs.enter_context(files.MetricsLog(row.job.workdir, work.mark_of(row)))
         except files.DamagedLog as error:
           row.failure = str(error)
     _obtain_masks(work)

@@ -143,8 +143,8 @@ def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray, name
   if seen.shape != picture.values.shape[:2] or not seen.any():
     raise ValueError(f"operator.mask{named} is {seen.shape} with {seen.sum()} measured pixels, the "
                      f"image {picture.values.shape[:2]}; allowed: its shape, not 0 everywhere.")
-  measured = picture.values[seen]
-  if np.all(measured == measured[0]) and not np.all(picture.values[~seen] == measured[0]):
+  measured, lost = picture.values[seen], picture.values[~seen]
+  if np.all(measured == measured[0]) and not np.all((lost == measured[0]) | np.isnan(lost)):
     raise ValueError(f"operator.mask{named}: all measured pixels hold {measured[0].tolist()}, and the lost ones do not, so that "
                      "it looks inverted; allowed: 0 where pixels are lost.")
   if not np.isfinite(measured).all():

@@ -34,11 +34,34 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
   if isinstance(old, dict) and isinstance(new, dict):
     return [line for key in sorted(old.keys() | new.keys())
             for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))]
-  return [] if old == new else [f"{prefix}: {old!r} there, {new!r} now"]
+  return [] if old == new else [f"{prefix}: {old!r:.200} there, {new!r:.200} now"]
+
+
+def _read_choices(record: pathlib.Path, workdir: str, identity: dict[str, Any]) -> dict[str, int]:
+  """Return the choices in the config.json of a folder that holds this very run."""
+  try:
+    old, whole = files.unseal(record.read_bytes(), "it")
+  except ValueError as error:
+    raise ValueError(f"--workdir={workdir!r} holds a config.json that is not a run's: {error} Use a new folder, or delete "
+                     "this one.") from error
+  choices = old.pop("choices", None)
+  if old.get("many") != identity.get("many"):
+    kinds = ["one image", "many images"]
+    raise ValueError(f"--workdir={workdir!r} holds a run of {kinds[bool(old.get('many'))]}, this is one of "
+                     f"{kinds[bool(identity.get('many'))]}; use a new folder.")
+  differences = _differences(old, identity)
+  if differences:
+    raise ValueError(f"--workdir={workdir!r} holds the run of another config "
+                     f"({'; '.join(differences[:3])}); use a new folder.")
+  kept = isinstance(choices, dict) and all(type(value) is int and value >= 0 for value in choices.values())
+  if not (whole and kept and set(choices) == {"memory" if identity.get("many") else "tile"}):
+    raise ValueError(f"--workdir={workdir!r} holds a config.json that was changed since the run began, in what was chosen "
+                     f"then (choices={choices!r:.200}); use a new folder, or delete this one.")
+  return choices
 
 
 def find_workdir(workdir: str | None, experiment: str,
-                 identity: dict[str, Any]) -> tuple[pathlib.Path, dict[str, Any]]:
+                 identity: dict[str, Any]) -> tuple[pathlib.Path, dict[str, int]]:
   """Return the run's folder, the one asked for or runs/<experiment>-<hash>, and its choices.
 
   An existing folder must be empty or hold this very run, as its config.json says; the choices are
@@ -59,21 +82,7 @@ def find_workdir(workdir: str | None, experiment: str,
     raise ValueError(f"--workdir={workdir!r} is not a folder.")
   record = folder / "config.json"
   if record.is_file():
-    try:
-      old = json.loads(record.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-      raise ValueError(f"--workdir={workdir!r} holds a config.json that is not a run's: "
-                       f"{error}.") from error
-    choices = old.pop("choices", {}) if isinstance(old, dict) else {}
-    if isinstance(old, dict) and old.get("many") != identity.get("many"):
-      kinds = ["one image", "many images"]
-      raise ValueError(f"--workdir={workdir!r} holds a run of {kinds[bool(old.get('many'))]}, this is one of "
-                       f"{kinds[bool(identity.get('many'))]}; use a new folder.")
-    differences = _differences(old, identity)
-    if differences:
-      raise ValueError(f"--workdir={workdir!r} holds the run of another config "
-                       f"({'; '.join(differences[:3])}); use a new folder.")
-    return folder, choices
+    return folder, _read_choices(record, workdir, identity)
   if folder.exists() and not all(p.match(files.TEMPORARY) or p.name == ".lock" for p in folder.iterdir()):
     if record.is_file():  # another process has written it since
       return find_workdir(workdir, experiment, identity)
@@ -81,13 +90,13 @@ def find_workdir(workdir: str | None, experiment: str,
   return folder, {}
 
 
-def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[str, Any]) -> None:
+def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[str, int]) -> None:
   """Make the folder that `find_workdir` returned, with its config.json.
 
   Args:
     folder: folder of the run.
     identity: JSON values that tell this run from every other.
-    choices: automatic choices as JSON values, which must not change on resume.
+    choices: automatic choices, which must not change on resume: of one image its "tile", of many the "memory".
 
   Raises:
     OSError: it cannot be made or written.
@@ -96,6 +105,6 @@ def claim_workdir(folder: pathlib.Path, identity: dict[str, Any], choices: dict[
     return  # as find_workdir has checked
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_atomically(folder / "config.json", json.dumps({**identity, "choices": choices}, indent=2).encode())
+    files.write_sealed(folder / "config.json", {**identity, "choices": choices})
   except OSError as error:
     raise OSError(f"--workdir={str(folder)!r} cannot be written: {error.strerror}.") from error

@@ -29,7 +29,7 @@ _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "d
               "mask.path", "mask.keep_fraction", "mask.kl_weight")
 _LONGEST_STEM = 150  # bytes: file systems allow 255 for a name, of which seed, hash and suffixes take some
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
-FORMAT = 10
+FORMAT = 11
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
 from oes_jax import parallel
+from oes_jax.runs import _finished
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Row
 
@@ -74,6 +75,13 @@ def _from_text(text: str, like) -> Any:
   return masks.split_like(like, bits.astype(bool))
 
 
+def stored_beside(rows: Sequence[Row]) -> list[Any]:
+  """Return the masks that the jobs of rows that only fill up a batch have stored: of cases that ended in it earlier."""
+  folders = [(mask_folder(row.job), row.params) for row in rows if row.filling]
+  return [files.masks_like(files.load_mask(folder)[0], params) for folder, params in folders
+          if files.has_valid_manifest(folder)]
+
+
 def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: Sequence[Any], *, stands: bool,
                  share: float = 1) -> None:
   """Set the mask of every image that is being restored, and store those that are new.
@@ -96,7 +104,9 @@ def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: S
     if stands and files.has_valid_manifest(folder):
       try:
         mask, metadata = files.load_mask(folder)
-        row.mask, row.collapse = files.masks_like(mask, row.params), [str(found) for found in metadata["collapse"]]
+        if not _finished.matches(metadata, {"collapse": [str]}):
+          raise ValueError("it does not say whether it collapsed")
+        row.mask, row.collapse = files.masks_like(mask, row.params), metadata["collapse"]
       except (ValueError, TypeError, KeyError) as error:
         row.failure = f"{folder} is not the mask of this run; remove it, and the run starts over ({error})"
         continue

@@ -1,7 +1,6 @@
-"""What a finished run leaves in its folder: images, figures and summary.json."""
+"""What a finished run leaves in its folder: images, figures, summary.json and the manifest."""
 
 import dataclasses
-import json
 import pathlib
 import platform
 from typing import Any
@@ -16,6 +15,7 @@ from oes_jax import intensity
 from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import operators
+from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
 from oes_jax.runs._job import Job
@@ -84,7 +84,7 @@ def noise_level_of(job: Job, measurement: Measurement) -> dict[str, Any] | None:
 
 def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str], restored: fitting.Restoration,
                   seconds, memory) -> dict[str, Any]:
-  """Write images, figures where output.figures asks for them, and last of all summary.json; return the summary.
+  """Write images, figures where output.figures asks for them, summary.json and last of all the manifest; return the summary.
 
   Args:
     job: finished job.
@@ -101,11 +101,11 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   if job.settings.output.figures:
     files.save_curves(job.workdir / "curves.png", curves)
     files.save_mask_figure(job.workdir / "mask.png", [masks.LayerReport(**row) for row in results["mask"]["layers"]])
-  return _write_summary(job, {"output": written, **results, "seconds": seconds, "peak_bytes": memory})
+  return _finish(job, written, {**results, "seconds": seconds, "peak_bytes": memory})
 
 
 def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
-  """Write the blend of tiles and summary.json; return the summary. The tiles' own folders hold curves and masks.
+  """Write the blend of tiles, summary.json and the manifest; return the summary. The tiles' folders hold curves and masks.
 
   Args:
     job: job of the whole image.
@@ -115,7 +115,7 @@ def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str
   """
   results = describe_tiled(job, measurement, restored, parts)
   written = write_images(job.workdir, job, measurement, restored, results["quality"])
-  return _write_summary(job, {"output": written, **results})
+  return _finish(job, written, results)
 
 
 def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
@@ -144,8 +144,8 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
                "prior": job.density.keep_fraction}}
 
 
-def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, restored, quality) -> str:
-  """Write the images of a job and, with output.figures, their comparison; return the name of the restored one.
+def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, restored, quality) -> list[str]:
+  """Write the images of a job and, with output.figures, their comparison; return the images' names, the restored one first.
 
   Args:
     workdir: folder to write into.
@@ -155,24 +155,27 @@ def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, rest
     quality: scores to print above the images, or None.
   """
   data, dtype, view = job.data, job.data.picture.values.dtype, fitting.view_of(job.data.operator)
+  written = ["output.npy", "restored.npy"]
   if data.operator.is_complex:
     whole = operators.to_complex(2 * np.asarray(restored, np.float32) - 1)
     files.write_array(workdir / "complex.npy", data.limits[1] * whole)
+    written.append("complex.npy")
   files.write_array(workdir / "output.npy", np.asarray(restored, np.float32))
   restored = view(restored)
   values = intensity.from_unit(restored, data.limits, dtype)
   files.write_array(workdir / "restored.npy", values[..., 0] if data.picture.squeezed else values)
-  written = files.write_picture(workdir / "restored", values, _layout(job, values))
+  written.insert(0, files.write_picture(workdir / "restored", values, _layout(job, values)).name)
   if data.operator.measures_image:
     kept = intensity.from_unit(measurement.values, data.limits, dtype)
-    files.write_picture(workdir / "measurement", kept, _layout(job, kept))
+    written.append(files.write_picture(workdir / "measurement", kept, _layout(job, kept)).name)
   else:
     files.write_array(workdir / "measurement.npy", measurement.values)
+    written.append("measurement.npy")
   if job.settings.output.figures:
     truth = measurement.truth
     _save_comparison(workdir / "before_after.png", job, view(measurement.estimate), restored,
                      None if truth is None else view(truth), quality)
-  return written.name
+  return list(dict.fromkeys(written))  # a picture of suffix .npy is the array
 
 
 def _save_comparison(path: pathlib.Path, job: Job, measured, restored, truth, quality) -> None:
@@ -192,9 +195,9 @@ def _layout(job: Job, values) -> files.Picture:
   return picture if values.shape[:2] == picture.values.shape[:2] else dataclasses.replace(picture, alpha=None)
 
 
-def _write_summary(job: Job, results: dict[str, Any]) -> dict[str, Any]:
-  summary = summary_of(job, results)
-  files.write_atomically(job.workdir / "summary.json", json.dumps(summary, indent=2).encode())
+def _finish(job: Job, written: list[str], results: dict[str, Any]) -> dict[str, Any]:
+  summary = summary_of(job, {"output": written[0], **results})
+  _finished.finish(job.workdir, summary, written)
   return summary
 
 

@@ -1,7 +1,6 @@
 """One restoration: both stages of an image, or of its tiles one after another."""
 
 import dataclasses
-import json
 import logging
 import os
 import time
@@ -16,6 +15,7 @@ from oes_jax import operators
 from oes_jax import parallel
 from oes_jax import tiles
 from oes_jax.runs import _batch
+from oes_jax.runs import _finished
 from oes_jax.runs import _inspect
 from oes_jax.runs import _measure
 from oes_jax.runs import _outputs
@@ -64,6 +64,9 @@ def run(config, workdir: str | None = None) -> dict[str, Any]:
 def run_job(job: Job, signals: _processes.Signals | None = None) -> dict[str, Any]:
   """Run a claimed job to its end, from the start or from its last checkpoint; return its summary.
 
+  What is finished and sound is not run again. Of what is finished and damaged, the outputs are made anew from the last
+  checkpoint, or by starting over.
+
   Args:
     job: a claimed job.
     signals: signals to serve between chunks; None serves none, and Ctrl-C is a plain KeyboardInterrupt.
@@ -71,11 +74,12 @@ def run_job(job: Job, signals: _processes.Signals | None = None) -> dict[str, An
   Raises:
     Interrupted: after a signal, with the state saved. Else as `run`.
   """
-  finished = job.workdir / "summary.json"
-  if finished.is_file():
+  summary = _finished.read_finished(job.workdir)
+  if summary is not None:
     print(f"{job.workdir} is finished: nothing was run again")
-    return json.loads(finished.read_text(encoding="utf-8"))
+    return summary
   with files.writing_into(job.workdir), _processes.lock(job.workdir):
+    files.remove_temporaries(job.workdir)
     _announce(job)
     return restore_job(job, signals or _processes.Signals())
 
@@ -118,9 +122,9 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
     part = tile_job(job, number, measurement, place)
     print(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
           f"columns {place[1].start} to {place[1].stop}", flush=True)
-    finished = part.workdir / "summary.json"
-    if finished.is_file():
-      summaries.append(json.loads(finished.read_text(encoding="utf-8")))
+    summary = _finished.read_finished(part.workdir)
+    if summary is not None:
+      summaries.append(summary)
     else:
       part.workdir.mkdir(parents=True, exist_ok=True)
       summaries.append(_restore_whole(part, signals, label))
@@ -128,7 +132,7 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
       left = sum(seconds) / len(seconds) * (len(places) - number - 1)
       print(f"tiles left: {len(places) - number - 1}, about {tqdm.tqdm.format_interval(left)}",
             flush=True)
-    restored.append(np.load(part.workdir / "restored.npy"))
+    restored.append(_finished.read_output(part.workdir, "restored.npy", part.data.picture.values.shape))
   image = tiles.blend(restored, places, measurement.values.shape, overlap)
   return _outputs.write_tiled(job, measurement, image, summaries)
 
@@ -136,7 +140,8 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
 def tile_job(job: Job, number: int, measurement: _measure.Measurement, place) -> Job:
   """Return the job of a tile: a floating-point image that needs no noise, no intensity map and no noise level of its own."""
   picture = dataclasses.replace(
-      job.data.picture, values=np.asarray(measurement.values[place]), alpha=None, squeezed=False, suffix=".npy")
+      job.data.picture, values=np.asarray(measurement.values[place]), alpha=None, squeezed=False, suffix=".npy",
+      channel_axis=-1)
   truth = None if measurement.truth is None else np.asarray(measurement.truth[place])
   data = dataclasses.replace(job.data, picture=picture, truth=truth, limits=(0.0, 1.0), simulated=False,
                              operator=operators.identity(job.shape), remarks=())

@@ -69,6 +69,9 @@ def fit_memory(settings: Settings, shape, stored: int | None, operator: operator
   free, compute, options = _memory.available_memory(), settings.compute, _generator_options(settings, shape, operator)
   remembered = settings.weights.guard_window if settings.weights.guard == "variance" else 0
   sides = (compute.tile,) if compute.tile is not None else ((0, *_TILE_SIDES) if operator.tileable else (0,))
+  if stored is not None and stored not in (0 if side >= max(shape[:2]) else side for side in sides):
+    raise ValueError(f"config.json of the folder says choices.tile={stored}, which compute.tile={compute.tile} does not "
+                     f"choose for {shape[0]}x{shape[1]} pixels; allowed: a new --workdir.")
   for side in sides if stored is None else (stored,):
     rows, columns = tiles.cut(shape, side or max(shape[:2]), compute.tile_overlap)[0]
     part = (rows.stop, columns.stop, shape[2])

@@ -13,10 +13,18 @@ import tqdm
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import parallel
+from oes_jax.runs import _finished
 from oes_jax.runs import _job
 from oes_jax.runs import _masks
 from oes_jax.runs import _processes
 from oes_jax.runs._measure import Row
+
+
+# What a checkpoint says beside the state, and its types: seconds and bytes of every stage, widths of the compacted layers,
+# why images failed, and length and checksum of the logs of all others.
+_RECORD = {
+    "stage": str, "step": int, "seconds": {str: {"run": (int, float), "compile": (int, float), "bytes": (int, float)}},
+    "widths": (None, [int]), "failed": {str: str}, "logs": {str: [(int, str)]}}
 
 
 class Session:
@@ -38,35 +46,63 @@ class Session:
 
   def __init__(self, folder: pathlib.Path, rows: Sequence[Row], signals: _processes.Signals, label: str):
     self.rows, self.signals, self.label = rows, signals, label
-    self.settings = rows[0].job.settings
+    self.settings, self._folder = rows[0].job.settings, folder
     self.stages = _job.stage_steps(self.settings)
     self.making = list(self.stages)[:-1]
     self.store = files.Checkpoints(folder / "checkpoints")
-    self.resume, self.seconds, self.widths = None, {}, None
+    for row in rows:
+      if row.alive:
+        files.remove_temporaries(row.job.workdir)
+    self.resume, self.seconds, self.widths, self._logs = None, {}, None, {}
     latest = self.store.latest()
-    if latest is not None:
-      record = latest[1]
-      self.resume, self.seconds = (record["stage"], record["step"]), record["seconds"]
-      self.widths = record["widths"]
-      for row in rows:
-        row.failure = record["failed"].get(row.job.workdir.name)
-    self._start_over_without_masks()
-
-  def _start_over_without_masks(self) -> None:
-    """Forget what is on record where the mask that it goes on with is damaged."""
-    needed = None  # number of the stage whose mask the one that was stopped goes on with
-    if self.resume is not None and self.resume[0] not in self.making[:1]:
-      needed = max(0, self.place_of(self.resume[0]) - 1)
-    damaged = [str(row.job.workdir) for row in self.rows if row.alive and needed is not None
-               and not files.has_valid_manifest(self.mask_folder(row.job, needed))]
-    damaged = [folder for folders in parallel.gather(damaged) for folder in folders]
-    if damaged:
+    faults = [] if latest is None else self._take_up(*latest)
+    faults = [fault for some in parallel.gather(faults) for fault in some]
+    if faults:
       if jax.process_index() == 0:
-        logging.warning("the mask in %s is damaged: this run starts over", damaged[0])
+        logging.warning("%s: this run starts over", faults[0])
       self.store.clear()
-      self.resume, self.seconds, self.widths = None, {}, None
+      self.resume, self.seconds, self.widths, self._logs = None, {}, None, {}
       for row in self.rows:
         row.failure = None
+    for row in self.rows:
+      if row.alive:  # no longer finished, if it was
+        (row.job.workdir / files.MANIFEST).unlink(missing_ok=True)
+
+  def _take_up(self, number: int, record: Any) -> list[str]:
+    """Go on from a checkpoint's record; return why that cannot be, in words."""
+    if not (_finished.matches(record, _RECORD) and record["stage"] in self.stages
+            and number == self.steps_before(record["stage"]) + record["step"]
+            and 0 < record["step"] <= self.stages[record["stage"]]):
+      return [f"checkpoint {number} of {self.rows[0].job.workdir} has a record that is none of this run"]
+    self.resume, self.seconds = (record["stage"], record["step"]), record["seconds"]
+    self.widths, self._logs = record["widths"], record["logs"]
+    for row in self.rows:
+      row.failure = record["failed"].get(self._name_of(row))
+    return [fault for row in self.rows if row.alive for fault in self._faults_of(row)]
+
+  def _faults_of(self, row: Row) -> list[str]:
+    """Return why a row's restoration cannot go on from what is on record."""
+    folder = row.job.workdir
+    if self._name_of(row) not in self._logs:
+      return [f"the checkpoint does not hold {folder}"]
+    if self.resume[0] not in self.making[:1]:
+      mask = self.mask_folder(row.job, max(0, self.place_of(self.resume[0]) - 1))  # that it goes on with
+      if not files.has_valid_manifest(mask):
+        return [f"the mask in {folder} is damaged"]
+    try:
+      files.read_marked(folder, self.mark_of(row))
+    except files.DamagedLog:
+      if (folder / files.MANIFEST).is_file():  # it was finished once, and is asked for again
+        return [f"{folder / _finished.LOG} is damaged or gone"]
+    return []
+
+  def _name_of(self, row: Row) -> str:
+    """Return what checkpoints call a row: its case, or nothing where the run's folder, which may be renamed, is its own."""
+    return "" if row.job.workdir == self._folder else row.job.workdir.name
+
+  def mark_of(self, row: Row) -> files.Mark | None:
+    """Return how far the log of a row is on record; None at the start."""
+    return self.resume and files.Mark(*self.resume, *self._logs[self._name_of(row)])
 
   def place_of(self, name: str) -> int:
     """Return how many stages come before one."""
@@ -99,16 +135,16 @@ class Session:
 
   def save(self, state, stage: str, step: int) -> None:
     """Save the state of all rows; every process calls it. Checkpoints are numbered over all stages."""
-    failed = {row.job.workdir.name: row.failure for row in self.rows if row.failure and not row.filling}
-    told = parallel.gather([failed, self.seconds])
+    failed = {self._name_of(row): row.failure for row in self.rows if row.failure and not row.filling}
+    logs = {self._name_of(row): row.log.sync() for row in self.rows if row.alive}
     for row in self.rows:
-      if row.alive:
-        row.log.sync()
-        if not row.job.workdir.is_dir():
-          raise files.gone(row.job.workdir)
+      if row.alive and not row.job.workdir.is_dir():
+        raise files.gone(row.job.workdir)
+    told = parallel.gather([failed, self.seconds, logs])
     self.store.save(self.steps_before(stage) + step, state, {
         "stage": stage, "step": step, "seconds": told[0][1], "widths": self.widths,
-        "failed": {name: text for failures, _ in told for name, text in failures.items()}})
+        "failed": {name: text for failures, _, _ in told for name, text in failures.items()},
+        "logs": {name: list(mark) for _, _, marks in told for name, mark in marks.items()}})
 
 
 def _log_chunk(image: Row, row: int, stage: str, first: int, record, sound: bool) -> None:

@@ -1,7 +1,6 @@
 """Arrays restored in a folder that is kept: written into it, and run there so that an interruption can be resumed."""
 
 import io
-import json
 import pathlib
 import re
 from typing import Any, Mapping, Sequence
@@ -38,6 +37,7 @@ def write_array(folder: pathlib.Path, name: str, given: Any, called: str | None 
   else:
     np.save(stream, np.asarray(given), allow_pickle=False)
   path.parent.mkdir(parents=True, exist_ok=True)
+  files.remove_temporaries(path.parent, locked=False)
   if not path.is_file():
     with files.writing_into(folder):
       files.write_atomically(path, stream.getvalue())
@@ -90,10 +90,9 @@ def _restore_ensemble(config, place: pathlib.Path, signals: runs.Signals, names:
     why = _rename(failures[0], names) if failures else "another process works in the folder."
     raise runs.Failed(f"not every member of the ensemble was restored: {why} See {place / 'results.jsonl'}")
   ensemble, = (place / "ensembles").iterdir()
-  read = lambda path: json.loads((path / "summary.json").read_text(encoding="utf-8"))
-  averaged, asked = read(ensemble), runs.check_config(config).output.image
+  averaged, asked = runs.read_ensemble(ensemble), runs.check_config(config).output.image
   members = [place / "cases" / name for name in averaged["members"]]
-  summary = {**read(members[0]), "members": len(members)}
+  summary = {**runs.read_summary(members[0]), "members": len(members)}
   if averaged["quality"] is not None:
     summary["quality"] = {**summary["quality"], asked: averaged["quality"][asked]}
   return _read(ensemble, members, summary)

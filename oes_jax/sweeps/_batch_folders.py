@@ -6,7 +6,7 @@ names of the cases that it restores. It is removed when they are on record.
 
 import contextlib
 import itertools
-import json
+import logging
 import os
 import pathlib
 import shutil
@@ -40,17 +40,45 @@ def find_folder(folder: pathlib.Path, cut: _plan.Cut, devices: int) -> pathlib.P
   return folder / "batches" / runs.digest_of([names, cut.width, devices, cut.frame, cut.framed])
 
 
+def _is_name(text: str) -> bool:
+  """Whether a text can be the name of a folder in cases/."""
+  return 0 < len(text.encode(errors="replace")) < 256 and "\0" not in text and pathlib.PurePath(text).name == text != ".."
+
+
+def _parse_names(path: pathlib.Path) -> list[str]:
+  """Return the names that a batch.json holds.
+
+  Raises:
+    ValueError: it is gone, cut or changed.
+  """
+  record = files.read_sealed(path)
+  if not runs.matches(record, {"cases": [str]}) or not all(map(_is_name, record["cases"])):
+    raise ValueError(f"{path} holds no names of cases")
+  return record["cases"]
+
+
 def _read_names(batch: pathlib.Path) -> list[str] | None:
-  """Return the names of the cases that a batch restores, or None if it has not begun."""
+  """Return the names of the cases that a batch restores, or None if it has not begun, or is to start over."""
   path = batch / "batch.json"
-  return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+  if not path.is_file():
+    return None
+  try:
+    return _parse_names(path)
+  except ValueError as error:
+    if jax.process_index() == 0:
+      logging.warning("%s: the batch starts over", error)
+      shutil.rmtree(batch / "checkpoints", ignore_errors=True)  # nothing tells whose rows they hold
+    return None
 
 
 def _list_begun(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, list[str]]]:
-  """Yield (folder, names of its cases) of every batch that has begun."""
+  """Yield (folder, names of its cases) of every batch that has begun; no names where batch.json is damaged."""
   for path in (folder / "batches").glob("[!.]*/batch.json"):  # ".*": being removed
-    with contextlib.suppress(FileNotFoundError):
-      yield path.parent, json.loads(path.read_text(encoding="utf-8"))
+    try:
+      yield path.parent, _parse_names(path)
+    except ValueError:
+      if path.is_file():  # else another process has just removed it
+        yield path.parent, []
 
 
 def remove(batch: pathlib.Path) -> None:
@@ -72,7 +100,7 @@ def clear(folder: pathlib.Path) -> None:
       with contextlib.suppress(runs.Busy, FileNotFoundError), runs.lock(batch):
         remove(batch)  # another process may be at it
   for gone in (folder / "batches").glob(".*"):  # what a kill left of that
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
       shutil.rmtree(gone)
 
 
@@ -114,7 +142,7 @@ def _note(folder: pathlib.Path, batch: pathlib.Path, names: Sequence[str], begin
     if not set(others).isdisjoint(names):
       with contextlib.suppress(runs.Busy, FileNotFoundError), runs.lock(other):
         remove(other)  # a process that is just starting on it finds the case locked
-  files.write_atomically(batch / "batch.json", json.dumps(names).encode())
+  files.write_sealed(batch / "batch.json", {"cases": list(names)})
 
 
 def _lock_batch(batch: pathlib.Path, locks: contextlib.ExitStack) -> None:

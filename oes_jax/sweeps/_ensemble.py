@@ -1,6 +1,6 @@
 """The mean of several restorations of one measurement, and how far they are apart."""
 
-import json
+import logging
 import pathlib
 from typing import Any, Sequence
 
@@ -38,7 +38,7 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
   """Write the members' mean, their spread and its figure; return the summary.
 
   Files: restored.*, restored.npy and output.npy as a run's; spread.npy, the standard deviation of
-  the members (n - 1) at every value, in the units of the image's file; uncertainty.png; summary.json.
+  the members (n - 1) at every value, in the units of the image's file; uncertainty.png; summary.json and the manifest.
 
   Args:
     folder: the ensemble's folder, which is made.
@@ -46,33 +46,41 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
     parts: folders of two or more finished members.
   """
   folder.mkdir(parents=True, exist_ok=True)
+  files.remove_temporaries(folder, locked=False)
   view, measured = fitting.view_of(job.data.operator), runs.measure(job)
   outputs = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
   mean, shown = outputs.mean(0), np.stack([view(output) for output in outputs])
   spread = shown.std(0, ddof=1)
   quality = None if measured.truth is None else _quality(job, measured, mean, shown)
-  written = runs.write_images(folder, job, measured, mean, quality)
+  names = runs.write_images(folder, job, measured, mean, quality)
   low, high = job.data.limits
   files.write_array(folder / "spread.npy", (spread * (high - low)).astype(np.float32))
   if job.settings.output.figures:
     error = None if measured.truth is None else np.abs(view(mean) - view(measured.truth))
     files.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
-  summary = {"output": written, "members": [part.name for part in parts], "quality": quality,
+  summary = {"output": names[0], "members": [part.name for part in parts], "outputs": _checksums(parts), "quality": quality,
              "mean_spread": float(spread.mean())}
-  files.write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+  runs.finish(folder, summary, [*names, "spread.npy"])
   return summary
 
 
-def is_made_of(folder: pathlib.Path, parts: Sequence[pathlib.Path]) -> bool:
-  """Whether the ensemble in a folder is already that of these members.
+def _checksums(parts: Sequence[pathlib.Path]) -> list[str]:
+  """Return the sha256 of what each finished member contributes."""
+  return [files.read_manifest(part)["output.npy"]["sha256"] for part in parts]
+
+
+def read_made(folder: pathlib.Path, parts: Sequence[pathlib.Path], image: str) -> dict[str, Any] | None:
+  """Return the summary of the ensemble in a folder if it is sound and that of these members, or None.
 
   Args:
     folder: the ensemble's folder, which need not exist.
     parts: folders of finished members, in their order.
+    image: the output.image that is averaged.
   """
-  path = folder / "summary.json"
-  return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["members"] == [
-      part.name for part in parts]
+  summary = runs.read_finished(folder, read=runs.read_ensemble)
+  made = summary and (summary["members"], summary["outputs"]) == ([part.name for part in parts], _checksums(parts))
+  scored = made and (summary["quality"] is None or isinstance(summary["quality"].get(image), dict))
+  return summary if scored else None
 
 
 def describe_ensemble(name: str, job: runs.Job, summary: dict[str, Any]) -> dict[str, Any]:
@@ -96,9 +104,13 @@ def _average(folder: pathlib.Path, members: Sequence[_cases.Case], recorded: dic
   job = _plan.read_case(members[0], folder / "cases")
   place = folder / "ensembles" / f"ensemble-{members[0].name}"
   parts = [folder / "cases" / case.name for case in members]
-  if not is_made_of(place, parts):
-    write_ensemble(place, job, parts)
-  summary = json.loads((place / "summary.json").read_text(encoding="utf-8"))
+  summary = read_made(place, parts, job.settings.output.image)
+  if summary is None:
+    damaged = [part / found for part in parts if (found := files.find_damage(part))]
+    if damaged:  # since this start has looked at it
+      logging.warning("%s is damaged: %s is not made; start again", damaged[0], place.name)
+      return
+    summary = write_ensemble(place, job, parts)
   _results.copy_restored(folder, place, summary["output"])
   line = describe_ensemble(place.name, job, summary)
   if recorded.get(place.name) != line:

@@ -1,16 +1,19 @@
 """The plan of many restorations: what all processes know of every case, and how batches are cut."""
 
 import dataclasses
+import logging
 import pathlib
 from typing import Any, Iterator, NamedTuple, Sequence
 
 import jax
 
 from oes_jax import backends
+from oes_jax import files
 from oes_jax import parallel
 from oes_jax import runs
 from oes_jax.sweeps import _cases
 
+FAILURE = "failure.json"  # in the folder of a case that could not be restored
 # What a process tells the others of a case that it has planned.
 _TOLD = ("name", "error", "done", "group", "shape", "padded", "need", "tile")
 
@@ -35,9 +38,36 @@ def unread_name(case: _cases.Case) -> str:
   return runs.case_name(case.asked["source"], case.asked["seed"], runs.plain(case.config))
 
 
-def has_ended(workdir: pathlib.Path) -> bool:
-  """Whether a case's folder holds a result, or says why it failed."""
-  return any((workdir / name).is_file() for name in ("summary.json", "failure.json"))
+def read_failure(workdir: pathlib.Path) -> dict[str, Any]:
+  """Return why the case of a folder failed, and its sigma.
+
+  Raises:
+    ValueError: its failure.json is gone, cut or changed.
+  """
+  record = files.read_sealed(workdir / FAILURE)
+  if not runs.matches(record, {"failure": str, "sigma": (int, float)}) or not record["failure"]:
+    raise ValueError(f"{workdir / FAILURE} does not say why a case failed")
+  return record
+
+
+def has_ended(workdir: pathlib.Path, warn: bool = False) -> bool:
+  """Whether a case's folder holds a result that is sound, or says why it failed.
+
+  Args:
+    workdir: folder of a case, which need not exist.
+    warn: whether damage to what had ended is said.
+  """
+  if runs.read_finished(workdir, warn) is not None:
+    return True
+  if not (workdir / FAILURE).is_file():
+    return False
+  try:
+    read_failure(workdir)
+  except ValueError as error:
+    if warn:
+      logging.warning("%s: the case is restored anew", error)
+    return False
+  return True
 
 
 def plan_case(case: _cases.Case, parent: pathlib.Path) -> _cases.Case:
@@ -52,7 +82,7 @@ def plan_case(case: _cases.Case, parent: pathlib.Path) -> _cases.Case:
   except (ValueError, OSError) as error:
     return dataclasses.replace(case, name=unread_name(case), error=str(error), done=False)
   return dataclasses.replace(
-      case, name=job.workdir.name, done=has_ended(job.workdir), group=runs.group_key(job), shape=job.shape,
+      case, name=job.workdir.name, done=has_ended(job.workdir, warn=True), group=runs.group_key(job), shape=job.shape,
       padded=job.generator.padded_shape, need=job.need, tile=job.tile or 0)
 
 

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import pathlib
-import shutil
 from typing import Any, BinaryIO, Sequence
 
 import jax
@@ -18,6 +17,14 @@ from oes_jax.sweeps import _plan
 RESULTS_FILE = "results.jsonl"
 _BLOCK = 4096  # bytes that are read at a time from the end; a line has some 600
 # Images of which a line holds the quality; a case need not have all of them.
+_NUMBER, _NUMBERS = (int, float), {str: (int, float)}
+# The kinds of lines: of a case that failed, of one that was mended, of an ensemble, and of a result.
+_LINES = (
+    {"case": str, "source": str, "failure": str}, {"case": str, "withdrawn": True},
+    {"case": str, "source": str, "failure": None, "members": int, "psnr": _NUMBERS},
+    {"case": str, "source": str, "failure": None, "mask": str, "keep_fraction": (None, *_NUMBER),
+     "kl_weight": (None, *_NUMBER), "sigma": _NUMBER, "psnr": _NUMBERS, "ssim": _NUMBERS, "kept": int, "can_act": int,
+     "size": int, "seconds": _NUMBER})
 MEASURED = ("measurement", "last", "average", "guarded", "combined", "estimate")
 
 
@@ -39,20 +46,41 @@ def append_result(folder: pathlib.Path, line: dict[str, Any]) -> None:
   with open(folder / RESULTS_FILE, "a+b") as file:
     fcntl.flock(file, fcntl.LOCK_EX)
     file.truncate(_end_of_lines(file))  # a line that a kill has cut
-    file.write(json.dumps(line).encode() + b"\n")
+    file.write(json.dumps(files.seal(line)).encode() + b"\n")
     file.flush()
     os.fsync(file.fileno())
 
 
-def read_results(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+def _read_line(line: bytes, name: str) -> dict[str, Any]:
+  """Return a line of results.jsonl; one that is cut, changed or no line of this program's raises a ValueError."""
+  record, whole = files.unseal(line, name)
+  if not whole:
+    raise ValueError(f"{name} was changed since it was written")
+  asked = [record.get(name) for name in ("mask", "keep_fraction", "kl_weight", "sigma")]
+  if (not any(runs.matches(record, kind) for kind in _LINES) or not runs.matches(asked, [(None, str, *_NUMBER)])
+      or record.get("failure") == ""):
+    raise ValueError(f"{name} is no line of a case")
+  return record
+
+
+def read_results(folder: pathlib.Path, warn: bool = False) -> dict[str, dict[str, Any]]:
   """Return {case: its last line}; a case that failed and was mended has one line that counts.
+
+  A line that is cut or was changed does not count: the next start of the sweep writes it again.
 
   Args:
     folder: the sweep's folder; one without results.jsonl gives {}.
+    warn: whether lines that do not count are named.
   """
-  path = folder / RESULTS_FILE
-  lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-  last = {record["case"]: record for record in map(json.loads, lines)}
+  path, last = folder / RESULTS_FILE, {}
+  for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.is_file() else [], 1):
+    try:
+      record = _read_line(line, f"line {number} of {path}")
+    except ValueError as error:
+      if warn:
+        logging.warning("%s: it does not count", error)
+    else:
+      last[record["case"]] = record
   return {case: record for case, record in last.items() if not record.get("withdrawn")}
 
 
@@ -76,17 +104,23 @@ def _finished(case: _cases.Case, sigma: float, summary: dict[str, Any]) -> dict[
           "seconds": sum(times["total"] for times in summary["seconds"].values())}
 
 
-def copy_restored(folder: pathlib.Path, source: pathlib.Path, output: str) -> None:
-  """Copy a restored image to restored/, under the name of the folder that it comes from.
+def copy_restored(folder: pathlib.Path, source: pathlib.Path, output: str) -> bool:
+  """Copy a restored image to restored/, under the name of the folder that it comes from, unless it is there already.
 
   Args:
     folder: the sweep's folder.
-    source: folder of a case or of an ensemble.
+    source: finished folder of a case or of an ensemble.
     output: name of the image's file in `source`.
+
+  Returns:
+    Whether it was copied.
   """
   target = folder / "restored" / f"{source.name}{pathlib.Path(output).suffix}"
+  if files.is_as_described(target, files.read_manifest(source)[output]):
+    return False
   target.parent.mkdir(exist_ok=True)
-  shutil.copyfile(source / output, target)
+  files.write_atomically(target, (source / output).read_bytes())
+  return True
 
 
 def record_failure(folder: pathlib.Path, case: _cases.Case, failure: str, sigma: float | None = None) -> None:
@@ -112,7 +146,7 @@ def record_end(folder: pathlib.Path, case: _cases.Case, job: runs.Job, outcome: 
     outcome: end of the restoration: its summary, or a line that says why there is none.
   """
   if outcome.failure:
-    files.write_atomically(job.workdir / "failure.json", json.dumps({"failure": outcome.failure}).encode())
+    files.write_sealed(job.workdir / _plan.FAILURE, {"failure": outcome.failure, "sigma": job.data.sigma})
     record_failure(folder, case, outcome.failure, job.data.sigma)
     return
   line = _finished(case, job.data.sigma, outcome.summary)
@@ -130,39 +164,67 @@ def read_or_fail(folder: pathlib.Path, case: _cases.Case) -> runs.Job | None:
     return None
 
 
-def _read_outcome(workdir: pathlib.Path) -> runs.Outcome:
-  """Return how the restoration in a finished case's folder ended."""
-  summary = workdir / "summary.json"
-  if summary.is_file():
-    return runs.Outcome(json.loads(summary.read_text(encoding="utf-8")))
-  return runs.Outcome(failure=json.loads((workdir / "failure.json").read_text(encoding="utf-8"))["failure"])
+def _read_ended(workdir: pathlib.Path, case: _cases.Case) -> tuple[dict[str, Any], str | None]:
+  """Return (line of a case that has ended, name of its restored image or None) as its folder says.
+
+  Raises:
+    ValueError: the folder was changed since it was planned.
+  """
+  if not (workdir / files.MANIFEST).is_file():
+    record = _plan.read_failure(workdir)
+    return _failed(case, record["sigma"], record["failure"]), None
+  summary = runs.read_summary(workdir)
+  line = _finished(case, summary["sigma"], summary)
+  return line, None if line["failure"] else summary["output"]
 
 
-def _reconcile_case(folder: pathlib.Path, case: _cases.Case, recorded: dict[str, dict[str, Any]]) -> None:
+def _is_same(line: dict[str, Any], other: dict[str, Any]) -> bool:
+  return json.dumps(line, sort_keys=True) == json.dumps(other, sort_keys=True)  # NaN equals NaN
+
+
+def _reconcile_ended(folder: pathlib.Path, case: _cases.Case, line: dict[str, Any] | None) -> bool:
+  """Record a case that has ended as its folder says; return whether its restored image had gone from restored/."""
+  workdir = folder / "cases" / case.name
+  try:
+    found, output = _read_ended(workdir, case)
+  except ValueError as error:
+    logging.warning("%s", error)
+    return False
+  copied = output is not None and copy_restored(folder, workdir, output)
+  if line is None and found["failure"]:
+    record_failure(folder, case, found["failure"], found["sigma"])
+  elif line is None or not _is_same(line, found):
+    if line is not None:
+      logging.warning("%s says of %s what its folder does not: it is recorded anew", folder / RESULTS_FILE, case.name)
+    append_result(folder, found)
+  return copied and line is not None
+
+
+def _reconcile_case(folder: pathlib.Path, case: _cases.Case, recorded: dict[str, dict[str, Any]]) -> bool:
   line = recorded.get(case.name)
   if case.error is not None:
-    if line == _failed(case, None, case.error):
+    if line is not None and _is_same(line, _failed(case, None, case.error)):
       logging.warning("%s failed: %s", case.name, case.error)
     else:
       record_failure(folder, case, case.error)
-    return
+    return False
   unread = _plan.unread_name(case)
   if unread in recorded:  # the file has been mended since
     append_result(folder, {"case": unread, "withdrawn": True})
-  workdir = folder / "cases" / case.name
-  if case.done and (line is None or line["failure"] and (workdir / "summary.json").is_file()):
-    record_end(folder, case, _plan.read_case(case, folder / "cases"), _read_outcome(workdir))
+  return case.done and _reconcile_ended(folder, case, line)
 
 
 def reconcile(folder: pathlib.Path, cases: Sequence[_cases.Case]) -> None:
-  """Add the lines of faulty files, and of cases that ended before a kill could put them on record.
+  """Make results.jsonl and restored/ say what the folders of ended cases say, and add the lines of faulty files.
 
+  A kill may have come before a case was put on record, and what is on record may have been changed or lost.
   Each process of a program takes its share of the cases.
 
   Args:
     folder: the sweep's folder.
     cases: all planned cases of this start.
   """
-  recorded = read_results(folder)
-  for case in cases[jax.process_index()::jax.process_count()]:
-    _reconcile_case(folder, case, recorded)
+  recorded = read_results(folder, warn=jax.process_index() == 0)
+  count = sum(_reconcile_case(folder, case, recorded) for case in cases[jax.process_index()::jax.process_count()])
+  if count:
+    logging.warning("%d images were gone from %s, or damaged there: they are copied anew", count, folder / "restored")

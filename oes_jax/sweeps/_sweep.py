@@ -60,9 +60,19 @@ def find_folder(config, workdir: str | None) -> tuple[pathlib.Path, dict[str, An
 
 
 def _fill_up(sweep: _Sweep, cut: _plan.Cut, rows: Sequence[_batch_folders.Row | None]) -> list[runs.Job]:
-  """Return the job of each of this process's rows; one that has no case is filled up by any job of the batch."""
+  """Return the job of each of this process's rows; one that has no case to restore is filled up.
+
+  It is by the case that had its place, so that a case that is restored anew, when the others of its batch have ended,
+  gives what it gave beside them; else by any job of the batch.
+  """
   any_job = next((row.job for row in rows if row), None) or _plan.read_case(cut.cases[0], sweep.folder / "cases")
-  return [row.job if row else any_job for row in rows]
+  jobs, first = [], jax.process_index() * len(rows)
+  for row, place in zip(rows, range(first, first + len(rows))):
+    jobs.append(row.job if row else any_job)
+    if row is None and place < len(cut.cases):
+      with contextlib.suppress(ValueError, OSError):  # its files have gone since
+        jobs[-1] = _plan.read_case(cut.cases[place], sweep.folder / "cases")
+  return jobs
 
 
 def _restore_batch(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label: str) -> None:
@@ -100,6 +110,9 @@ def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
     return
   runs.claim(job)
   with runs.lock(job.workdir):
+    if _plan.has_ended(job.workdir):
+      return  # another process has just put it on record
+    files.remove_temporaries(job.workdir)
     try:
       outcome = runs.Outcome(runs.restore_job(job, sweep.signals, label))
     except runs.Failed as error:
@@ -120,6 +133,10 @@ def _restore_cut(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label:
     if jax.process_count() > 1:
       raise
     logging.warning("%s: left to it", error)
+  except files.UnreadableCheckpoint as error:
+    if jax.process_count() > 1:
+      raise
+    logging.warning("%s", error)
 
 
 def _say(text: str) -> None:
@@ -180,6 +197,8 @@ def _claim_folder(folder: pathlib.Path, identity: dict[str, Any]) -> int:
   """
   if jax.process_index() == 0:
     runs.claim_workdir(folder, identity, {"memory": runs.available_memory()})
+    for place in (folder, folder / "restored"):
+      files.remove_temporaries(place, locked=False)
   _say(f"workdir: {folder}")
   parallel.gather(None)  # the folder is there; another share may have been the first
   return runs.find_workdir(str(folder), "", identity)[1]["memory"]

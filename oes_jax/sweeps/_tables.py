@@ -41,7 +41,7 @@ def summarise(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     lines: last lines of cases, as `_results.read_results` gives them; no ensemble's.
   """
   lines, rows = list(lines), []
-  key = lambda line: tuple(line[name] for name in _SETTING)
+  key = lambda line: tuple(line.get(name) for name in _SETTING)
   for setting in dict.fromkeys(map(key, lines)):
     mine = [line for line in lines if key(line) == setting]
     sources = list(dict.fromkeys(line["source"] for line in mine))
@@ -97,7 +97,7 @@ def write_tables(folder: pathlib.Path) -> str:
   Args:
     folder: the sweep's folder.
   """
-  lines = list(_results.read_results(folder).values())
+  lines = list(_results.read_results(folder, warn=True).values())
   ensembles = [line for line in lines if "members" in line]
   rows = summarise(line for line in lines if "members" not in line)
   files.write_atomically(folder / "results.csv", _as_csv(rows))

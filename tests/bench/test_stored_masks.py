@@ -18,6 +18,7 @@ def _store(folder, seed, channels=(6, 8)):
   params = generator.init(jax.random.key(seed))[0]
   scores = masks.random_scores(jax.random.key(seed), params)
   mask = masks.threshold(scores, 0.3, scope="global")
+  folder.mkdir(parents=True, exist_ok=True)
   files.save_mask(folder / "mask", mask, {"generator": generator.spec})
   return mask
 

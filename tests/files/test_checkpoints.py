@@ -103,3 +103,14 @@ def test_clear_leaves_nothing(saved):
 
 def test_an_empty_folder_has_no_latest(tmp_path):
   assert checkpoints.Checkpoints(tmp_path / "new").latest() is None
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named_with_what_to_do(saved):
+  store = checkpoints.Checkpoints(saved)
+  other = _state(0.0, 0)._replace(trainable={"c": jnp.zeros(3)})
+  with pytest.raises(checkpoints.UnreadableCheckpoint, match="9 cannot be read; delete .*checkpoints to start over"):
+    store.restore(9, other)
+  (saved / "9" / "record" / "metadata").write_text("[" * 100_000)
+  checkpoints._atomic.write_manifest(saved / "9")
+  with pytest.raises(checkpoints.UnreadableCheckpoint, match="9 cannot be read"):
+    store.latest()

@@ -9,7 +9,7 @@ from oes_jax import fitting
 
 MASK = [
     ({"num_steps": 0}, r"^num_steps=0 is not allowed; allowed: 1 or more\.$"),
-    ({"learning_rate": float("inf")}, r"^learning_rate=inf is not allowed; allowed: a number > 0\.$"),
+    ({"learning_rate": float("inf")}, r"^learning_rate=inf is not allowed; allowed: a number > 0; whole numbers below .*\.$"),
     ({"schedule": "linear"}, r"^schedule='linear' is unknown; allowed: constant, cosine\.$"),
     ({"kl_weight": -1.0}, "^kl_weight=-1.0 .*a number >= 0"),
     ({"temperature": 0.0}, "^temperature=0.0 .*a number > 0"),

@@ -16,7 +16,8 @@ from runs import tiny_run
 def test_outputs_are_complete(whole):
   folder, summary = whole
   for name in ("restored.png", "restored.npy", "measurement.png", "before_after.png", "curves.png",
-               "mask.png", "metrics.jsonl", "summary.json", "config.json"):
+               "mask.png", "metrics.jsonl", "summary.json", "config.json",
+               "manifest.json"):
     assert (folder / name).stat().st_size > 0, name
   assert any((folder / "tensorboard").iterdir())
   restored = np.load(folder / "restored.npy")

@@ -1,11 +1,11 @@
 """Checkpoints of batches: cut anew, of other frames, of cases that have ended."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
 
+from oes_jax import files
 from oes_jax import runs
 from oes_jax.sweeps import _batch_folders as batch_folders
 import tiny_sweep
@@ -47,7 +47,7 @@ def test_checkpoints_of_ended_cases_are_removed(whole, tmp_path):
   names = [path.name for path in (folder / "cases").iterdir()]
   for batch, members in {"ended": names, "going on": [*names, "elsewhere"]}.items():
     (folder / "batches" / batch).mkdir(parents=True)
-    (folder / "batches" / batch / "batch.json").write_text(json.dumps(members))
+    files.write_sealed(folder / "batches" / batch / "batch.json", {"cases": members})
   tiny_sweep.run(tiny_sweep.config(), folder)
   assert [path.name for path in (folder / "batches").iterdir()] == ["going on"]
 
@@ -88,8 +88,8 @@ def test_only_what_no_process_works_on_makes_room_for_a_batch(tmp_path):
   for name, members in {**others, "mine": None}.items():
     (tmp_path / "batches" / name).mkdir(parents=True)
     if members:
-      (tmp_path / "batches" / name / "batch.json").write_text(json.dumps(members))
+      files.write_sealed(tmp_path / "batches" / name / "batch.json", {"cases": members})
   with runs.lock(tmp_path / "batches" / "going on"):
     batch_folders._note(tmp_path, tmp_path / "batches" / "mine", ["b"], begins=True)
   assert {path.name for path in (tmp_path / "batches").iterdir()} == {"going on", "elsewhere", "mine"}
-  assert json.loads((tmp_path / "batches" / "mine" / "batch.json").read_text()) == ["b"]
+  assert files.read_sealed(tmp_path / "batches" / "mine" / "batch.json") == {"cases": ["b"]}

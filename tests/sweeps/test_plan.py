@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from oes_jax import files
 from oes_jax import runs
 from oes_jax.sweeps import _cases as cases
 from oes_jax.sweeps import _plan as plan
@@ -31,7 +32,7 @@ def test_a_case_is_planned_without_a_file_being_written(tmp_path):
   assert first.group == second.group and first.shape == (24, 30, 1) and first.tile == 0 and first.error is None
   assert not any(tmp_path.iterdir())
   runs.claim(plan.read_case(first, tmp_path))
-  (tmp_path / first.name / "failure.json").touch()
+  files.write_sealed(tmp_path / first.name / "failure.json", {"failure": "the loss is not finite", "sigma": 0.1})
   assert plan.plan_case(asked, tmp_path) == dataclasses.replace(first, done=True)
 
 

@@ -25,10 +25,10 @@ def test_a_line_lost_by_a_kill_is_written_again(whole, tmp_path):
 @pytest.mark.parametrize("cut", ["", "x", "x" * 10_000])
 def test_a_line_follows_the_last_whole_one(tmp_path, lines, cut):
   for number in range(lines):
-    results.append_result(tmp_path, {"case": f"c{number}", "failure": "x" * 300})
+    results.append_result(tmp_path, {"case": f"c{number}", "source": "a", "failure": "x" * 300})
   with open(tmp_path / "results.jsonl", "a", encoding="utf-8") as file:
     file.write(cut)
-  results.append_result(tmp_path, {"case": "new"})
+  results.append_result(tmp_path, {"case": "new", "source": "a", "failure": "y"})
   assert list(results.read_results(tmp_path)) == [f"c{number}" for number in range(lines)] + ["new"]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import tifffile
 import tiny_sweep
 
+from oes_jax import files
 from oes_jax.sweeps import _stacks as stacks
 
 
@@ -35,9 +36,9 @@ def _sweep_of(folder, path, *cases):
     place.mkdir(parents=True)
     tifffile.imwrite(place / "restored.tif", np.full((24, 30), page + 10 * seed, np.uint16))
   (folder / "restored").mkdir()
-  (folder / "results.jsonl").write_text("".join(json.dumps({
+  (folder / "results.jsonl").write_text("".join(json.dumps(files.seal({
       "case": name, "source": f"{path}@{page}", "seed": seed, "mask": "learn", "keep_fraction": 0.1, "kl_weight": None,
-      "sigma": 0.0, "failure": failure}) + "\n" for name, page, seed, failure in cases))
+      "sigma": 0.0, "failure": failure, "psnr": {}, "ssim": {}, "kept": 1, "can_act": 1, "size": 2, "seconds": 1.0})) + "\n" for name, page, seed, failure in cases))
 
 
 def test_pages_are_joined_in_their_order_and_by_their_setting(tmp_path):
