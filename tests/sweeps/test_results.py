@@ -83,3 +83,5 @@ def test_a_collapsed_case_is_a_failure_without_a_restored_image(tmp_path):
   assert not complete and failures[0.5] is None and "collapsed" in failures[0.001]
   assert len(tiny_sweep.restored(folder)) == 1
   assert "cases on record: 2, 1 of them failed" in tables.write_tables(folder)
+  tiny_sweep.run(config, folder)  # a start that finds all ended puts nothing on record again
+  assert len((folder / "results.jsonl").read_text().splitlines()) == 2
