@@ -56,7 +56,7 @@ def read_dicom(data: bytes) -> np.ndarray:
   if dataset.PhotometricInterpretation == "PALETTE COLOR":
     raise ValueError("its colours are a palette; allowed: grey values or colours")
   values = dataset.pixel_array
-  write_dicom(io.BytesIO(), values, data)  # now, and not when the image is restored
+  write_dicom(io.BytesIO(), values, data, (2, 2))  # now, and not when the image is restored, perhaps with other pixels
   return values
 
 

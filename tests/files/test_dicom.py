@@ -94,3 +94,11 @@ def test_a_deflated_file_is_read_and_a_bomb_is_refused_before_it_is_inflated(mon
   monkeypatch.setattr(pydicom, "dcmread", lambda *_: pytest.fail("it was inflated"))
   with pytest.raises(ValueError, match="it says that it holds .* bytes; allowed: at most the 100000000 that are free"):
     dicom.read_dicom(bomb)
+
+
+def test_a_pixel_spacing_that_is_no_number_is_refused_when_the_file_is_read(tmp_path):
+  data = dicom.read_slice("ct_slice").replace(b"0.661468", b"0.66146D", 1)
+  assert b"0.66146D" in data
+  (tmp_path / "slice.dcm").write_bytes(data)
+  with pytest.raises(ValueError, match="slice.dcm' cannot be read as an image: could not convert string to float: '0.66146D"):
+    pictures.read_picture(str(tmp_path / "slice.dcm"))
