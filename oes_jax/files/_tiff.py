@@ -221,7 +221,8 @@ def _kept_header(header: _tiff_header.Header, values: np.ndarray, alpha: bool) -
     with _boundary.reading("its header cannot be written again, and is not kept"):
       _tiff_header.write_images(io.BytesIO(), np.zeros((2, 2, *values.shape[2:]), values.dtype), header, alpha=alpha)
   except ValueError as error:
-    return _tiff_header.plain(header), (str(error).rstrip("."),)
+    colours = (1 if values.ndim == 2 else values.shape[-1]) - alpha
+    return _tiff_header.plain(header, colours), (str(error).rstrip("."),)
   return header, ()
 
 

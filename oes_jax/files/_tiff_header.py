@@ -122,10 +122,10 @@ def turned(header: Header, orientation: int) -> Header:
   return header._replace(resolution=resolution, tags=tuple(tag for tag in header.tags if tag[0] != _XMP), placed=())
 
 
-def plain(header: Header) -> Header:
-  """Return the header of a file that says nothing but what its values mean."""
-  photometric = "minisblack" if header.colormap is not None else header.photometric
-  return Header(photometric, None, 1, None, None, None, (), (), None, {}, (), None)
+def plain(header: Header, colours: int) -> Header:
+  """Return the header of a file that says nothing but what its values mean, with so many channels beside alpha."""
+  kept = header.photometric if colours == 1 and header.photometric == "miniswhite" else "minisblack"
+  return Header("rgb" if colours == 3 else kept, None, 1, None, None, None, (), (), None, {}, (), None)
 
 
 def of_part(header: Header) -> tuple[Header, tuple[str, ...]]:

@@ -202,6 +202,17 @@ def test_a_header_that_cannot_be_written_again_is_dropped_and_that_is_said(tmp_p
   picture_files.assert_same(tifffile.imread(path), values)
 
 
+def test_colours_that_are_one_channel_are_written_as_greys(tmp_path):
+  values = picture_files.random_values(np.uint8)
+  data = bytearray(picture_files.tiff(values))
+  with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+    place = file.pages[0].tags[262].valueoffset  # PhotometricInterpretation
+  data[place:place + 2] = (2).to_bytes(2, "little")
+  picture, path = _written(tmp_path, "a.tif", bytes(data))
+  assert "is not kept" in picture.remarks[-1]
+  np.testing.assert_array_equal(np.asarray(PillowImage.open(path)), values)
+
+
 def test_values_that_stand_for_no_data_are_said(tmp_path):
   values = picture_files.random_values(np.int16)
   values[1, 2:5] = -9999
