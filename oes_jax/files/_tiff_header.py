@@ -168,7 +168,7 @@ def write_images(path, values: np.ndarray, header: Header | None, *, alpha: bool
   """
   channels = values.shape[-1] if values.ndim == 3 + stacked else None
   options: dict[str, Any] = {"software": "oes_jax"}
-  if channels is not None:
+  if (channels or 1) > 1:
     options["planarconfig"] = "contig"
   if alpha:
     options["extrasamples"] = ["unassalpha"]
