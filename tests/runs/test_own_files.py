@@ -15,6 +15,7 @@ def _fits_config(path, **changes):
       "data.source": str(path), "data.crop": None, "mask.source": "dense", "output.figures": False, **changes})
 
 
+@pytest.mark.slow
 def test_the_blank_pixels_of_a_fits_file_are_restored_in_its_own_type(tmp_path):
   values = np.int16(10 * tiny_run.phantom())
   lost = np.zeros(values.shape, bool)
