@@ -43,7 +43,7 @@ def _opened(data: bytes) -> Iterator[PillowImage.Image]:
   """Open a PNG or JPEG file with the free memory as the limit of its pixels, in place of Pillow's own."""
   limit, PillowImage.MAX_IMAGE_PIXELS = PillowImage.MAX_IMAGE_PIXELS, None
   try:
-    image = PillowImage.open(io.BytesIO(data), formats=("PNG", "JPEG", "MPO"))
+    image = PillowImage.open(io.BytesIO(data), formats=("PNG", "JPEG"))
     _free_memory.check_size(math.prod(image.size) * len(image.getbands()))
     yield image
   except UnidentifiedImageError as error:
@@ -56,12 +56,16 @@ def _read_pillow(data: bytes) -> Decoded:
   """8-bit PNG and JPEG, turned as their EXIF tag says; palettes become colours."""
   with _opened(data) as image:
     chunks = _png_chunks.read_chunks(data) if image.format == "PNG" else _png_chunks.chunks_of_jpeg(image)
+    frames = getattr(image, "n_frames", 1)
     alpha = "A" in image.getbands() or "transparency" in image.info
     if image.mode in ("P", "1") or (alpha and image.mode not in ("LA", "RGBA")):
-      image = image.convert("L" if image.mode == "1" else "RGBA" if alpha else "RGB")
+      grey = image.mode in ("1", "L")
+      image = image.convert(("LA" if grey else "RGBA") if alpha else "L" if grey else "RGB")
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
       raise ValueError(f"its colours are {image.mode}; allowed: grey or RGB, with or without alpha")
-    return _turned(np.asarray(image), alpha, chunks)
+    decoded = _turned(np.asarray(image), alpha, chunks)
+    return decoded if frames == 1 else decoded._replace(remarks=(
+        *decoded.remarks, f"it holds {frames} pictures: the first is read"))
 
 
 def _turned(values: np.ndarray, alpha: bool, chunks: _png_chunks.Chunks) -> Decoded:
@@ -83,6 +87,7 @@ def _check_inflated(parts: Iterable[bytes], most: int) -> None:
 
 def _read_png_16(data: bytes) -> Decoded:
   """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
+  data = _png_chunks.without_significant_bits(data)
   width, height, rows, info = png.Reader(bytes=data).asDirect()
   num_bytes = width * height * info["planes"] * 2
   _free_memory.check_size(num_bytes)

@@ -48,6 +48,12 @@ class Picture:
   remarks: tuple[str, ...] = ()
 
   @property
+  def full_range(self) -> tuple[float, float] | None:
+    """The lowest and highest value of a file of fewer than 8 bits, (0, 15) of 4; None of others."""
+    bits = self.template.bits if isinstance(self.template, _tiff_header.Header) else None
+    return None if bits is None or bits >= 8 else (0.0, 2.0 ** bits - 1)
+
+  @property
   def is_negative(self) -> bool:
     """Whether 0 is white in the file."""
     return isinstance(self.template, _tiff_header.Header) and self.template.photometric == "miniswhite"

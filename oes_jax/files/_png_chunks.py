@@ -29,6 +29,16 @@ def read_chunks(data: bytes) -> Chunks:
   return tuple(kept)
 
 
+def without_significant_bits(data: bytes) -> bytes:
+  """Return the content of a PNG file without its sBIT chunk, by which pypng would shift the stored values."""
+  chunks = list(png.Reader(bytes=data).chunks())
+  if not any(bytes(kind) == b"sBIT" for kind, _ in chunks):
+    return data
+  stream = io.BytesIO()
+  png.write_chunks(stream, [chunk for chunk in chunks if bytes(chunk[0]) != b"sBIT"])
+  return stream.getvalue()
+
+
 def chunks_of_jpeg(image: PillowImage.Image) -> Chunks:
   """Return what is carried of an opened JPEG file: Pillow says it in PNG's chunks."""
   texts, info = PngImagePlugin.PngInfo(), image.info

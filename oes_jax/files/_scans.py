@@ -1,14 +1,13 @@
 """Measured arrays in NPZ, HDF5 and MAT files, whose names and layouts are read in one way."""
 
 import contextlib
-import functools
-import hashlib
 import os
 from typing import Iterator, Sequence
 
 import numpy as np
 
 from oes_jax.files import _boundary
+from oes_jax.files import _digests
 from oes_jax.files import _entries
 from oes_jax.files import _ismrmrd
 from oes_jax.files import _matlab
@@ -17,13 +16,6 @@ from oes_jax.files import _npz
 SUFFIXES = (".npz", ".h5", ".hdf5", ".mat")
 _KSPACE = "kspace"
 _AXES = {"coil_maps": 4, "sampling": 3, "mask": 3}  # of an array that has one part for each slice
-
-
-@functools.lru_cache(maxsize=16)
-def _digest_of(path: str, stamp: tuple[int, ...]) -> str:
-  del stamp  # tells a file from what it was before
-  with open(path, "rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
@@ -119,6 +111,5 @@ def read_arrays(path: str, wanted: Sequence[str], number: int | None = None,
   with _boundary.reading(f"data.source={path!r} cannot be read as a scan"):
     with _opened(path) as contents:
       arrays, remarks = _read(contents, wanted, number)
-    state = os.stat(path)
-    digest = _digest_of(os.path.abspath(path), (state.st_size, state.st_mtime_ns, state.st_ino))
+    digest = _digests.digest_of_file(path)
   return arrays, digest, remarks

@@ -11,7 +11,7 @@ from oes_jax.files import _fits_images
 from oes_jax.files import _parts
 from oes_jax.files import _scans
 from oes_jax.files import _tfds
-from oes_jax.files import _tiff
+from oes_jax.files import _tiff_frames
 
 # Images inside the scikit-image wheel: no download. See its data/README.txt for their licences.
 BUNDLED_IMAGES = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass",
@@ -62,7 +62,7 @@ def _pages_of(source: str) -> list[str]:
     return _parts.list_parts(source)
   try:
     with _boundary.reading(f"data.source={source!r} cannot be listed"):
-      count = _tiff.count_images(source)
+      count = _tiff_frames.count_images(source)
   except ValueError:
     return [source]  # reading it says what is wrong
   digits = len(str(count - 1))  # so that the names of the results are in the order of the pages

@@ -1,10 +1,7 @@
 """TIFF files in: their images, upright and in stored values, and what is said of how they were read."""
 
-import contextlib
 import io
 import math
-import mmap
-import struct
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +11,9 @@ import tifffile
 from oes_jax.files import _boundary
 from oes_jax.files import _free_memory
 from oes_jax.files import _orientation
+from oes_jax.files import _tiff_frames
 from oes_jax.files import _tiff_header
 
-_OF_ONE_IMAGE = "YXS"  # tifffile's letters of rows, columns and samples (channels)
 _KINDS, _COLOURS = tifffile.COMPRESSION, tifffile.PHOTOMETRIC
 _JPEGS = (_KINDS.OJPEG, _KINDS.JPEG)
 # Their streams say a size of their own, and are decoded to that, whatever the page says.
@@ -41,76 +38,6 @@ class Image(NamedTuple):
   alpha: bool
   header: _tiff_header.Header
   remarks: tuple[str, ...]
-
-
-def _axes_of(series: tifffile.TiffPageSeries) -> str:
-  """Return tifffile's letters of a series, such as ZYX, with the lengths: Z 3, Y 48, X 64."""
-  return ", ".join(f"{axis} {length}" for axis, length in zip(series.axes, series.shape))
-
-
-def _pyramid_of(file: tifffile.TiffFile) -> tifffile.TiffPageSeries | None:
-  """Return the first series of a file that it holds in several sizes, or None."""
-  return next((series for series in file.series if len(series.levels) > 1), None)
-
-
-def _pages_of(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-  """Return the pages that are images of their own: of a pyramid the largest level; no thumbnails, no transparency masks."""
-  pyramid = _pyramid_of(file)
-  if pyramid is not None:
-    return [page.aspage() for page in pyramid.levels[0].pages if page is not None]
-  pages = [page.aspage() for page in file.pages]
-  return [page for page in pages if not (page.is_reduced or page.is_mask)] or pages
-
-
-def _check_chain(data: bytes | mmap.mmap) -> None:
-  """Refuse a file whose pages are chained in a circle, which tifffile follows for ever.
-
-  Args:
-    data: the content of the file.
-
-  Raises:
-    ValueError: a page follows one that comes after it.
-  """
-  order, big = {b"II": "<", b"MM": ">"}.get(data[:2], "<"), data[2:4] in (b"+\0", b"\0+")
-  first, count, length, number = (8, "Q", 20, "Q") if big else (4, "H", 12, "I")
-  seen: set[int] = set()
-  with contextlib.suppress(struct.error):  # an offset that leads out of the file ends the chain
-    place = struct.unpack_from(order + number, data, first)[0]
-    while place:
-      if place in seen:
-        raise ValueError("its pages are chained in a circle")
-      seen.add(place)
-      entries = struct.unpack_from(order + count, data, place)[0]
-      place = struct.unpack_from(order + number, data, place + struct.calcsize(order + count) + entries * length)[0]
-
-
-def _is_one_page_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> bool:
-  """Whether the images of a file are planes of its only page, as ImageJ writes large stacks."""
-  series = file.series[0]
-  return len(pages) == 1 and any(length > 1 for axis, length in zip(series.axes, series.shape) if axis not in _OF_ONE_IMAGE)
-
-
-def _count(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> int:
-  if not _is_one_page_stack(file, pages):
-    return len(pages)
-  series = file.series[0]
-  return math.prod(length for axis, length in zip(series.axes, series.shape) if axis not in _OF_ONE_IMAGE)
-
-
-def count_images(path: str) -> int:
-  """Return how many images a file holds: its pages, or the planes of its only one.
-
-  Args:
-    path: path of the file.
-
-  Raises:
-    ValueError: its pages are chained in a circle.
-    Exception: whatever tifffile raises for a damaged file; count behind `_boundary.reading`.
-  """
-  with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-    _check_chain(data)
-  with tifffile.TiffFile(path) as file:
-    return _count(file, _pages_of(file))
 
 
 def _check_streams(page: tifffile.TiffPage, data: bytes) -> None:
@@ -138,13 +65,13 @@ def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
     _check_streams(page, data)
 
 
-def _read_plane(file: tifffile.TiffFile, number: int) -> np.ndarray:
-  """Return an image [H, W] or [H, W, C] of a file whose only page holds all of them."""
-  series = file.series[0]
-  order = sorted(range(len(series.axes)), key=lambda place: _OF_ONE_IMAGE.find(series.axes[place]))  # others: -1, first
+def _read_plane(frame: _tiff_frames.Frame) -> np.ndarray:
+  """Return an image [H, W] or [H, W, C] of a page that holds several."""
+  series = frame.series.levels[0]
+  order = sorted(range(len(series.axes)), key=lambda place: _tiff_frames.OF_ONE_IMAGE.find(series.axes[place]))  # others: -1, first
   values = np.transpose(series.asarray(), order)
-  inner = sum(axis in _OF_ONE_IMAGE for axis in series.axes)
-  return values.reshape(-1, *values.shape[-inner:])[number]
+  inner = sum(axis in _tiff_frames.OF_ONE_IMAGE for axis in series.axes)
+  return values.reshape(-1, *values.shape[-inner:])[frame.place]
 
 
 def _read_page(page: tifffile.TiffPage) -> np.ndarray:
@@ -162,21 +89,6 @@ def _as_colours(values: np.ndarray, colormap: np.ndarray) -> np.ndarray:
   return colours[..., 0] if (table == table[:, :1]).all() else colours
 
 
-def _remark(file: tifffile.TiffFile, pages: list[tifffile.TiffPage], number: int | None) -> list[str]:
-  """Return lines that say which of what a file holds was read."""
-  remarks, pyramid = [], _pyramid_of(file)
-  if pyramid is not None:
-    sizes = ", ".join("x".join(map(str, level.shape[:2] if level.axes[0] == "Y" else level.shape[-2:]))
-                      for level in pyramid.levels)
-    remarks.append(f"it holds the image in {len(pyramid.levels)} sizes ({sizes}): the largest is read")
-  elif len(pages) < len(file.pages):
-    remarks.append(f"{len(file.pages) - len(pages)} of its {len(file.pages)} pages are previews or transparency masks and "
-                   "are left out")
-  if number is not None and file.series and set(file.series[0].axes) & set("TZC"):
-    remarks.append(f"it is image {number} of the file's {_axes_of(file.series[0])}")
-  return remarks
-
-
 def read_image(data: bytes, number: int | None) -> Image:
   """Read one image of a TIFF file.
 
@@ -188,19 +100,21 @@ def read_image(data: bytes, number: int | None) -> Image:
     ValueError: there is no such image, or it is of a kind that is not allowed, or larger than the free memory.
     Exception: whatever tifffile raises for a damaged file; read behind `_boundary.reading`.
   """
-  _check_chain(data)
+  _tiff_frames.check_chain(data)
   with tifffile.TiffFile(io.BytesIO(data)) as file:
-    pages = _pages_of(file)
-    images = _count(file, pages)
-    if number is None and images != 1 or number is not None and number >= images:
-      raise ValueError(f"it holds {images} pages ({_axes_of(file.series[0])}); allowed: one of them, as NAME@0 and so on")
-    stack = _is_one_page_stack(file, pages)
-    page = pages[0 if stack else number or 0]
-    _check_page(page, data, file.series[0].nbytes if stack else page.nbytes)
-    remarks = _remark(file, pages, number)
-    values = _read_plane(file, number) if stack else _read_page(page)
+    frames = _tiff_frames.list_frames(file)
+    if number is None and len(frames) != 1 or number is not None and number >= len(frames):
+      raise ValueError(f"it holds {len(frames)} pages ({'; '.join(map(_tiff_frames.axes_of, file.series))}); allowed: one of "
+                       "them, as NAME@0 and so on")
+    frame = frames[number or 0]
+    page = frame.page
+    if page is None:
+      raise ValueError("its OME metadata say that this plane lies in another file of the set; allowed: planes of this file")
+    _check_page(page, data, frame.series.nbytes if frame.is_plane else page.nbytes)
+    remarks = _tiff_frames.remark(file, frame)
+    values = _read_plane(frame) if frame.is_plane else _read_page(page)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    header, dropped = _tiff_header.read_header(file, page)
+    header, dropped = _tiff_header.read_header(file, frame)
     samples = 3 if page.photometric in (_COLOURS.RGB, _COLOURS.YCBCR) else 1
     alpha = (bool(page.extrasamples) and page.extrasamples[0] in _ALPHA and values.ndim == 3
              and values.shape[-1] == samples + 1)

@@ -7,6 +7,8 @@ import uuid
 import numpy as np
 import tifffile
 
+from oes_jax.files import _tiff_frames
+
 # Texts of the file as a whole that are carried along.
 _TEXTS = {269: "DocumentName", 271: "Make", 272: "Model", 285: "PageName", 315: "Artist", 316: "HostComputer", 33432: "Copyright"}
 # Of a whole image in its own grid alone: GeoTIFF's and GDAL's.
@@ -40,6 +42,9 @@ class Header(NamedTuple):
     entries: calibration and names, as tifffile.imwrite takes them.
     axes: tifffile's letters and lengths of the axes of the file's stack, such as (("Z", 12),); () for none.
     colormap: palette of ImageJ [3, N] that shows intensities; or None.
+    extras: tifffile's names of the samples beyond grey or colours: "assocalpha", "unassalpha", "unspecified".
+    bits: bits of a sample, where they are packed; None where they fill their type.
+    channel: name of the channel of OME that an image of a stack is of; or None.
   """
   photometric: str
   resolution: tuple[float, float] | None
@@ -53,6 +58,9 @@ class Header(NamedTuple):
   entries: dict[str, Any]
   axes: tuple[tuple[str, int], ...]
   colormap: np.ndarray | None
+  extras: tuple[str, ...] = ()
+  bits: int | None = None
+  channel: str | None = None
 
 
 def _tag(page: tifffile.TiffPage, code: int):
@@ -65,10 +73,13 @@ def _extra_tag(page: tifffile.TiffPage, code: int) -> tuple:
   return code, int(tag.dtype), tag.count, tag.value, False
 
 
-def _ome_entries(file: tifffile.TiffFile) -> tuple[dict[str, Any], list[str]]:
-  """Return (entries for tifffile, what is not carried) of the OME-XML of the first image."""
+def _ome_entries(file: tifffile.TiffFile, series: tifffile.TiffPageSeries | None) -> tuple[dict[str, Any], list[str]]:
+  """Return (entries for tifffile, what is not carried) of the image of OME-XML that a series is."""
   images = tifffile.xml2dict(file.ome_metadata)["OME"].get("Image", {})
-  image = images[0] if isinstance(images, list) else images
+  images = images if isinstance(images, list) else [images]
+  if series is None or len(images) != len(file.series):
+    return {}, ["its OME metadata describe other images than it holds, and are not kept"]
+  image = images[file.series.index(series)]
   pixels = image.get("Pixels", {})
   entries = {name: image[name] for name in _OME_TEXTS if isinstance(image.get(name), (str, int, float))}
   entries |= {name: pixels[name] for name in _SAME_IN_ALL if name in pixels}
@@ -79,38 +90,50 @@ def _ome_entries(file: tifffile.TiffFile) -> tuple[dict[str, Any], list[str]]:
   return entries, ["of its OME metadata, names, pixel sizes and time steps are kept, and nothing else"]
 
 
+def _channel_of(entries: dict[str, Any], axes: tuple[tuple[str, int], ...], place: int) -> str | None:
+  """Return the name of the channel that an image of a stack is of, where the stack has one for each."""
+  letters, lengths = [axis for axis, _ in axes], tuple(length for _, length in axes)
+  names = entries.get("Channel", {}).get("Name", [])
+  if "C" not in letters or len(names) != lengths[letters.index("C")]:
+    return None
+  return names[np.unravel_index(place, lengths)[letters.index("C")]]
+
+
 def _imagej_entries(file: tifffile.TiffFile) -> dict[str, Any]:
   return {name: value for name, value in file.imagej_metadata.items() if name not in _COUNTED}
 
 
-def _stack_axes(file: tifffile.TiffFile) -> tuple[tuple[str, int], ...]:
-  """Return letters and lengths of the axes of a file's only stack; () where it holds none, or several."""
-  if len(file.series) != 1:
+def _stack_axes(series: tifffile.TiffPageSeries | None) -> tuple[tuple[str, int], ...]:
+  """Return letters and lengths of the axes of a series that is a stack; () where it is none."""
+  if series is None:
     return ()
-  series = file.series[0]
-  return tuple((axis, length) for axis, length in zip(series.axes, series.shape) if axis not in "YXS")
+  whole = series.levels[0]
+  return tuple((axis, length) for axis, length in zip(whole.axes, whole.shape) if axis not in "YXS")
 
 
-def read_header(file: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[Header, list[str]]:
-  """Return (what is carried of an image of an open file, which a page holds; lines that say what is not)."""
-  remarks, program, entries = [], None, {}
+def read_header(file: tifffile.TiffFile, frame: _tiff_frames.Frame) -> tuple[Header, list[str]]:
+  """Return (what is carried of an image of an open file, lines that say what is not)."""
+  remarks, program, entries, page = [], None, {}, frame.page
   if file.is_imagej:
     program, entries = "imagej", _imagej_entries(file)
   elif file.is_ome:
     program = "ome"
-    entries, remarks = _ome_entries(file)
+    entries, remarks = _ome_entries(file, frame.series)
   texts = [_extra_tag(page, code) for code in (*_TEXTS, *_TEXTS_OF_GDAL, _XMP) if code in page.tags]
   if _EXIF in page.tags:
     remarks.append("its EXIF block is not kept; its profile, resolution and descriptions are")
   own = program is None and page.description and not page.is_shaped
   has_resolution = all(code in page.tags for code in _RATIONALS)
   names = {tifffile.PHOTOMETRIC.MINISWHITE: "miniswhite", tifffile.PHOTOMETRIC.RGB: "rgb", tifffile.PHOTOMETRIC.YCBCR: "rgb"}
+  axes, bits = _stack_axes(frame.series), page.bitspersample
+  packed = page.dtype.kind == "u" and bits < 8 * page.dtype.itemsize and page.photometric != tifffile.PHOTOMETRIC.PALETTE
   header = Header(
       photometric=names.get(page.photometric, "minisblack"), resolution=page.resolution if has_resolution else None,
       unit=int(page.resolutionunit), icc=_tag(page, _ICC), description=page.description if own else None,
       datetime=_tag(page, 306), tags=tuple(texts),
       placed=tuple(_extra_tag(page, code) for code in _PLACED if code in page.tags), program=program, entries=entries,
-      axes=_stack_axes(file), colormap=page.colormap)
+      axes=axes, colormap=page.colormap, extras=tuple(tifffile.EXTRASAMPLE(kind).name.lower() for kind in page.extrasamples),
+      bits=bits if packed else None, channel=_channel_of(entries, axes, frame.place))
   return header, remarks
 
 
@@ -125,7 +148,7 @@ def turned(header: Header, orientation: int) -> Header:
 def plain(header: Header, colours: int) -> Header:
   """Return the header of a file that says nothing but what its values mean, with so many channels beside alpha."""
   kept = header.photometric if colours == 1 and header.photometric == "miniswhite" else "minisblack"
-  return Header("rgb" if colours == 3 else kept, None, 1, None, None, None, (), (), None, {}, (), None)
+  return Header("rgb" if colours == 3 else kept, None, 1, None, None, None, (), (), None, {}, (), None, header.extras, header.bits)
 
 
 def of_part(header: Header) -> tuple[Header, tuple[str, ...]]:
@@ -141,7 +164,7 @@ def of_part(header: Header) -> tuple[Header, tuple[str, ...]]:
 def of_stack(header: Header, original: Header) -> Header:
   """Return the header of all images of a file together: of the first restored one, and what the file has for the stack."""
   entries = {name: value for name, value in original.entries.items() if name in _OF_STACK}
-  return header._replace(axes=original.axes, entries={**entries, **header.entries})
+  return header._replace(axes=original.axes, entries={**header.entries, **entries})
 
 
 def _scaled(header: Header, scale: tuple[float, float]) -> Header:
@@ -170,11 +193,16 @@ def write_images(path, values: np.ndarray, header: Header | None, *, alpha: bool
   options: dict[str, Any] = {"software": "oes_jax"}
   if (channels or 1) > 1:
     options["planarconfig"] = "contig"
-  if alpha:
+  base = 3 if (channels or 1) >= 3 and (header is None or header.photometric == "rgb") else 1
+  if header is not None and len(header.extras) == (channels or 1) - base:
+    options["extrasamples"] = list(header.extras)
+  elif alpha:
     options["extrasamples"] = ["unassalpha"]
   if header is None:
     options["photometric"] = "rgb" if (channels or 1) - alpha == 3 else "minisblack"
   else:
+    if header.bits is not None:
+      options["bitspersample"], values = header.bits, np.minimum(values, 2 ** header.bits - 1).astype(values.dtype)
     outer = _outer_axes(header, values.shape[:1]) if stacked else ()
     options |= _options_of(_scaled(header, scale), "".join(axis for axis, _ in outer) + "YX" + "S" * (channels is not None))
     values = values.reshape(*(length for _, length in outer), *values.shape[stacked:])
@@ -198,6 +226,8 @@ def _options_of(header: Header, axes: str) -> dict[str, Any]:
     return {**options, "description": header.description, "metadata": None} if header.description else options
   whole = axes.rstrip("YXS") == "".join(axis for axis, _ in header.axes)
   entries = {name: value for name, value in header.entries.items() if whole or name not in _OF_STACK}
+  if not whole and header.channel:
+    entries["Channel"] = {"Name": [header.channel]}
   if header.program == "imagej":
     return {**options, "imagej": True, "metadata": {**entries, "axes": axes}}
   name = uuid.uuid5(uuid.NAMESPACE_OID, repr(sorted(entries.items())))  # not by the clock: a file made again is the same

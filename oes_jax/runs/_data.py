@@ -83,7 +83,8 @@ def remark_channels(picture: files.Picture, remedy: str) -> tuple[str, ...]:
           f"first, {remedy}",)
 
 
-def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool) -> tuple[float, float]:
+def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool,
+                  known: tuple[float, float] | None = None) -> tuple[float, float]:
   """Return (low, high), the values that map to 0 and 1.
 
   Args:
@@ -91,6 +92,7 @@ def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_compl
     values: [H, W, C], in their own units.
     name: what the values are called in messages.
     is_complex: whether they are the magnitude of a complex image.
+    known: range that their file has, where no other is asked for; None: that of their type, or of themselves.
 
   Raises:
     ValueError: the values or the range asked for are not allowed.
@@ -98,7 +100,7 @@ def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_compl
   model = settings.noise.model
   with _errors.named("data", {"the measurement": name, f"noise model {model!r}": f"noise.model={model!r}",
                               "a complex image": f"operator.name={settings.operator.name!r}"}):
-    return fitting.choose_range(values, settings.data.range, model=model, is_complex=is_complex)
+    return fitting.choose_range(values, settings.data.range or known, model=model, is_complex=is_complex)
 
 
 def _lose(settings: Settings, picture: files.Picture):
@@ -129,7 +131,7 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
       picture, mask, said = _lose(settings, picture)
       remarks += said
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
-                         is_complex=_build.family_of(settings).is_complex)
+                         is_complex=_build.family_of(settings).is_complex, known=picture.full_range)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
   if read is None:

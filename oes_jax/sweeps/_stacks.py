@@ -1,6 +1,7 @@
 """The restored pages of a TIFF file as one stack again."""
 
 import logging
+import os
 import pathlib
 from typing import Any
 
@@ -21,10 +22,17 @@ def _page_of(line: dict[str, Any], lines: dict[str, dict[str, Any]]) -> tuple[st
   return None if page is None else (path, tuple(asked[name] for name in _SETTING), line["source"])
 
 
+def _is_of(folder: pathlib.Path, line: dict[str, Any], digest: str) -> bool:
+  """Whether a line is of a case that restored the content of a file as it is now; of an ensemble, its first member."""
+  name = line["case"].removeprefix("ensemble-")
+  return files.read_json(folder / "cases" / name / "config.json")["inputs"]["source"] == digest
+
+
 def join_pages(folder: pathlib.Path) -> list[pathlib.Path]:
   """Write a stack into restored/ for every TIFF file all of whose pages are restored with one setting; return their paths.
 
-  Of an ensemble's pages the means are joined. A stack that cannot be made is warned of.
+  Of an ensemble's pages the means are joined. Pages of what the file held earlier do not count. A stack that cannot be made is
+  warned of.
 
   Args:
     folder: the sweep's folder.
@@ -32,10 +40,15 @@ def join_pages(folder: pathlib.Path) -> list[pathlib.Path]:
   lines = _results.read_results(folder)
   ensembles = any("members" in line for line in lines.values())
   stacks: dict[tuple[str, tuple], dict[str, str]] = {}
+  digests: dict[str, str | None] = {}
   for line in lines.values():
     found = None if line["failure"] or ensembles != ("members" in line) else _page_of(line, lines)
-    if found is not None:
-      path, setting, source = found
+    if found is None:
+      continue
+    path, setting, source = found
+    if path not in digests:
+      digests[path] = files.digest_of_file(path) if os.path.isfile(path) else None
+    if digests[path] is not None and _is_of(folder, line, digests[path]):
       stacks.setdefault((path, setting), {})[source] = line["case"]
   written = []
   for (path, setting), names in stacks.items():

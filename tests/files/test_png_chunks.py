@@ -112,3 +112,42 @@ def test_a_huge_png_can_be_cropped_and_one_that_the_memory_cannot_hold_is_refuse
   monkeypatch.setattr("oes_jax.files._free_memory.free_memory", lambda: 10)
   with pytest.raises(ValueError, match=r"a.png' cannot be read as an image: it says that it holds 35 bytes; allowed: at most "):
     pictures.read_picture(str(path))
+
+
+def _with_chunk(data, kind, body):
+  header, *rest = png.Reader(bytes=data).chunks()
+  stream = io.BytesIO()
+  png.write_chunks(stream, [header, (kind, body), *rest])
+  return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode, body", [("L", b"\x0c"), ("RGB", b"\x0c\x0c\x0c")])
+def test_significant_bits_leave_the_stored_values_alone(tmp_path, mode, body):
+  values = picture_files.random_values(np.uint16, None if mode == "L" else 3)
+  picture, _ = _written(tmp_path, "a.png", _with_chunk(picture_files.png_16(values, mode), b"sBIT", body))
+  picture_files.assert_same(picture.values, picture_files.channels_last(values))
+
+
+@pytest.mark.parametrize("mode, dtype", [("1", bool), ("L", np.uint8)])
+def test_greys_with_a_transparent_one_have_one_channel_and_alpha(tmp_path, mode, dtype):
+  values = picture_files.random_values(dtype)
+  data = _with_chunk(picture_files.png_8(values), b"tRNS", (0).to_bytes(2, "big"))
+  assert PillowImage.open(io.BytesIO(data)).mode == mode
+  picture, _ = _written(tmp_path, "a.png", data)
+  grey = values.astype(np.uint8) * (255 if mode == "1" else 1)
+  np.testing.assert_array_equal(picture.values[..., 0], grey)
+  np.testing.assert_array_equal(picture.alpha, np.where(grey == 0, 0, 255))
+
+
+def test_further_pictures_of_a_file_are_said_to_be_left_out(tmp_path):
+  first, second = (PillowImage.fromarray(picture_files.random_values(np.uint8, seed=seed)) for seed in (0, 1))
+  data = picture_files.file_bytes(lambda buffer: first.save(buffer, "PNG", save_all=True, append_images=[second]))
+  picture, _ = _written(tmp_path, "a.png", data)
+  np.testing.assert_array_equal(picture.values[..., 0], np.asarray(first))
+  assert "it holds 2 pictures: the first is read" in picture.remarks
+
+
+def test_a_file_of_another_kind_is_called_none(tmp_path):
+  (tmp_path / "a.png").write_bytes(picture_files.tiff(picture_files.random_values(np.uint8)))
+  with pytest.raises(ValueError, match="a.png' cannot be read as an image: it is no PNG or JPEG."):
+    pictures.read_picture(str(tmp_path / "a.png"))

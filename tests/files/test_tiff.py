@@ -302,3 +302,77 @@ def test_a_bomb_is_decoded_no_further_than_its_page(compression):
   peak = tracemalloc.get_traced_memory()[1]
   tracemalloc.stop()
   assert peak < 1e6 < 4000 ** 2
+
+
+def _raw_ome(path, pages, sizes, planes, more=""):
+  """Write pages with OME-XML of one image, whose planes lie where the text says."""
+  text = ('<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1"><Image ID="Image:0">'
+          f'<Pixels ID="Pixels:0" Type="uint16" SizeX="7" SizeY="5" DimensionOrder="XYCZT" {sizes}>{more}{planes}</Pixels></Image></OME>')
+  with tifffile.TiffWriter(path) as file:
+    for number, page in enumerate(pages):
+      file.write(page, metadata=None, contiguous=False, description=None if number else text)
+
+
+def test_planes_of_ome_are_in_the_order_that_it_says(tmp_path):
+  pages = np.random.default_rng(0).integers(0, 2 ** 16, (2, 5, 7), dtype=np.uint16)
+  path = tmp_path / "a.ome.tif"
+  _raw_ome(path, pages, 'SizeC="2" SizeZ="1" SizeT="1"',
+           '<TiffData IFD="0" FirstC="1" PlaneCount="1"/><TiffData IFD="1" FirstC="0" PlaneCount="1"/>',
+           '<Channel ID="Channel:0:0" Name="DAPI"/><Channel ID="Channel:0:1" Name="GFP"/>')
+  written = []
+  for number, name in enumerate(("DAPI", "GFP")):
+    picture = pictures.read_picture(f"{path}@{number}")
+    picture_files.assert_same(picture.values[..., 0], pages[1 - number])
+    assert f"it is image {number} of the file's C 2" in picture.remarks[0]
+    written.append(files.write_picture(tmp_path / f"restored{number}", picture.values, picture))
+    assert f'Name="{name}"' in tifffile.TiffFile(written[-1]).ome_metadata
+  files.write_stack(tmp_path / "stack.ome.tif", written, str(path))
+  with tifffile.TiffFile(tmp_path / "stack.ome.tif") as file:
+    np.testing.assert_array_equal(file.asarray(), pages[::-1])
+    assert file.ome_metadata.index("DAPI") < file.ome_metadata.index("GFP")
+
+
+def test_a_plane_of_ome_in_another_file_is_named(tmp_path):
+  other = '<TiffData IFD="0" FirstC="1" PlaneCount="1"><UUID FileName="b.ome.tif">urn:uuid:2</UUID></TiffData>'
+  for name in "ab":
+    _raw_ome(tmp_path / f"{name}.ome.tif", [np.ones((5, 7), np.uint16)], 'SizeC="2" SizeZ="1" SizeT="1"',
+             f'<TiffData IFD="0" FirstC="0" PlaneCount="1"/>{other}')
+  with pytest.raises(ValueError, match="this plane lies in another file of the set"):
+    pictures.read_picture(str(tmp_path / "a.ome.tif@1"))
+
+
+def test_every_image_of_ome_has_its_own_calibration_and_the_largest_of_its_sizes(tmp_path):
+  values = np.random.default_rng(0).integers(0, 2 ** 16, (32, 48), dtype=np.uint16)
+  path = tmp_path / "a.ome.tif"
+  with tifffile.TiffWriter(path, ome=True) as file:
+    for size, name in ((5.0, "overview"), (0.1, "zoom")):
+      file.write(values, subifds=1, metadata={"axes": "YX", "Name": name, "PhysicalSizeX": size})
+      file.write(values[::2, ::2], subfiletype=1)
+  assert sources.list_sources(str(path)) == [f"{path}@0", f"{path}@1"]
+  picture = pictures.read_picture(f"{path}@1")
+  image = tifffile.xml2dict(tifffile.TiffFile(files.write_picture(tmp_path / "restored", picture.values, picture)).ome_metadata)
+  assert image["OME"]["Image"]["Name"] == "zoom" and image["OME"]["Image"]["Pixels"]["PhysicalSizeX"] == 0.1
+  picture_files.assert_same(picture.values[..., 0], values)
+
+
+@pytest.mark.parametrize("kind", ["assocalpha", "unassalpha", "unspecified"])
+def test_a_fourth_sample_stays_what_it_is(tmp_path, kind):
+  values = picture_files.random_values(np.uint16, 4)
+  _, path = _written(tmp_path, "a.tif", picture_files.tiff(values, photometric="rgb", extrasamples=[kind]))
+  with tifffile.TiffFile(path) as file:
+    assert [tifffile.EXTRASAMPLE(one).name.lower() for one in file.pages[0].extrasamples] == [kind]
+    picture_files.assert_same(file.asarray(), values)
+
+
+@pytest.mark.parametrize("bits, full", [(4, (0, 15)), (6, (0, 63)), (12, None)])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_packed_values_keep_their_bits(tmp_path, bits, full, photometric):
+  dtype = np.uint8 if bits < 8 else np.uint16
+  values = np.random.default_rng(0).integers(0, 2 ** bits, (20, 30)).astype(dtype)
+  picture, _ = _written(tmp_path, "a.tif", picture_files.tiff(values, bitspersample=bits, photometric=photometric))
+  picture_files.assert_same(picture.values[..., 0], values)
+  assert picture.full_range == full
+  too_large = picture.values + dtype(9)  # as a restoration may exceed them
+  with tifffile.TiffFile(files.write_picture(tmp_path / "again", too_large, picture)) as file:
+    assert file.pages[0].bitspersample == bits and file.pages[0].photometric.name.lower() == photometric
+    np.testing.assert_array_equal(file.asarray(), np.minimum(values + 9, 2 ** bits - 1))

@@ -35,6 +35,7 @@ def _sweep_of(folder, path, *cases):
     place = folder / "cases" / name
     place.mkdir(parents=True)
     tifffile.imwrite(place / "restored.tif", np.full((24, 30), page + 10 * seed, np.uint16))
+    (place / "config.json").write_text(json.dumps({"inputs": {"source": files.digest_of_file(path)}}))
   (folder / "restored").mkdir()
   (folder / "results.jsonl").write_text("".join(json.dumps(files.seal({
       "case": name, "source": f"{path}@{page}", "seed": seed, "mask": "learn", "keep_fraction": 0.1, "kl_weight": None,
@@ -52,6 +53,14 @@ def test_pages_are_joined_in_their_order_and_by_their_setting(tmp_path):
 def test_a_stack_waits_for_all_of_its_pages(tmp_path):
   path = _stack_file(tmp_path)
   _sweep_of(tmp_path / "run", path, ("a", 0, 0, None), ("b", 1, 0, "the mask collapsed"), ("c", 0, 1, None))
+  assert stacks.join_pages(tmp_path / "run") == []
+
+
+def test_pages_of_what_the_file_held_earlier_are_not_joined(tmp_path):
+  path = _stack_file(tmp_path)
+  _sweep_of(tmp_path / "run", path, ("a", 0, 0, None), ("b", 1, 0, None))
+  assert len(stacks.join_pages(tmp_path / "run")) == 1
+  tifffile.imwrite(path, np.ones((2, 24, 30), np.uint16), imagej=True)
   assert stacks.join_pages(tmp_path / "run") == []
 
 
