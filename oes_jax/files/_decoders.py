@@ -3,8 +3,7 @@
 import contextlib
 import io
 import math
-from typing import Any, Iterable, Iterator, NamedTuple
-import zlib
+from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -14,6 +13,7 @@ import png
 from oes_jax.files import _dicom
 from oes_jax.files import _fits_images
 from oes_jax.files import _free_memory
+from oes_jax.files import _inflation
 from oes_jax.files import _npy
 from oes_jax.files import _orientation
 from oes_jax.files import _png_chunks
@@ -76,23 +76,14 @@ def _turned(values: np.ndarray, alpha: bool, chunks: _png_chunks.Chunks) -> Deco
   return Decoded(values, alpha, chunks, _orientation.remark(orientation))
 
 
-def _check_inflated(parts: Iterable[bytes], most: int) -> None:
-  """Refuse a stream of zlib, in parts, that inflates to more than `most` bytes: decoders inflate all that there is."""
-  inflate = zlib.decompressobj()
-  for part in parts:
-    most -= len(inflate.decompress(part, most + 1))
-    if most < 0:
-      raise ValueError("its data are more than the pixels that its header says")
-
-
 def _read_png_16(data: bytes) -> Decoded:
   """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
   data = _png_chunks.without_significant_bits(data)
   width, height, rows, info = png.Reader(bytes=data).asDirect()
   num_bytes = width * height * info["planes"] * 2
   _free_memory.check_size(num_bytes)
-  parts = (body for kind, body in png.Reader(bytes=data).chunks() if kind == b"IDAT")
-  _check_inflated(parts, num_bytes + 2 * height + 8)  # a byte a row is its filter; interlaced there are fewer than 2 H + 8
+  stream = b"".join(body for kind, body in png.Reader(bytes=data).chunks() if kind == b"IDAT")
+  _inflation.check_inflated(stream, num_bytes + 2 * height + 8)  # a byte a row is its filter; interlaced there are fewer than 2 H + 8
   values = np.vstack([np.asarray(row, np.uint16) for row in rows])
   values = values.reshape(height, width, info["planes"])
   return _turned(values[..., 0] if info["planes"] == 1 else values, info["alpha"], _png_chunks.read_chunks(data))
