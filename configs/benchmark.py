@@ -55,7 +55,7 @@ NETWORKS = ("learned mask (OES)", "dense (deep image prior)", "deep decoder, den
 # Problems and networks of the presets of `inverse` alone.
 _OF_INVERSE = {"default": (PROBLEMS, ("recorrupted, dense",)),
                "mask": ((DENOISING[0], *OPERATORS), ("recorrupted, dense", "recorrupted, learned mask")),
-               "ensemble": ((*DENOISING[:2], *OPERATORS[:2]), ("recorrupted, dense", "recorrupted, ensemble of 4")),
+               "ensemble": ((*DENOISING[:2], *OPERATORS[:4]), ("recorrupted, dense", "recorrupted, ensemble of 4")),
                "operators": (OPERATORS, ("learned mask (OES)", "dense (deep image prior)"))}
 # Most masks of these collapse: there is no learning rate to find; an ensemble has that of its members.
 _NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP",
