@@ -44,7 +44,7 @@ def _opened(data: bytes) -> Iterator[PillowImage.Image]:
   limit, PillowImage.MAX_IMAGE_PIXELS = PillowImage.MAX_IMAGE_PIXELS, None
   try:
     image = PillowImage.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-    _free_memory.check_size(math.prod(image.size) * len(image.getbands()))
+    _free_memory.check_size(math.prod(image.size) * max(4, len(image.getbands())))  # palettes become colours
     yield image
   except UnidentifiedImageError as error:
     raise ValueError("it is no PNG or JPEG") from error
@@ -112,6 +112,8 @@ def decode(data: bytes, suffix: str, page: int | tuple[int, ...] | None = None) 
     return Decoded(image.values, template=image.template, remarks=image.remarks)
   if suffix == ".dcm":
     return Decoded(_dicom.read_dicom(data), template=data)
-  if data[:8] == _PNG_SIGNATURE and data[24:25] == b"\x10":  # the header's bit depth
-    return _read_png_16(data)
+  if data.startswith(_PNG_SIGNATURE):
+    _png_chunks.check_size(data)
+    if data[24] == 16:  # the header's bit depth
+      return _read_png_16(data)
   return _read_pillow(data)

@@ -7,12 +7,14 @@ from PIL import Image as PillowImage
 from PIL import PngImagePlugin
 import png
 
+from oes_jax.files import _inflation
 from oes_jax.files import _orientation
 
 Chunks = tuple[tuple[bytes, bytes], ...]
 _EXIF, _PIXELS, _XMP = b"eXIf", b"pHYs", b"iTXt"
 # What tells colours, size and origin. The rest (transparency, background, histogram, time) is of the stored values.
 _KEPT = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"tEXt", b"zTXt", _PIXELS, _EXIF, _XMP)
+_HEADER_END, _SAMPLES = 33, {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # samples of a pixel by the header's number of colours
 _MOST = 2 ** 31 - 1  # of any number in PNG
 _PER_UNIT = struct.Struct(">IIB")  # pixels per unit along x and y, and the unit
 
@@ -27,6 +29,20 @@ def read_chunks(data: bytes) -> Chunks:
   except png.Error:  # the pixels say whether that matters
     pass
   return tuple(kept)
+
+
+def check_size(data: bytes) -> None:
+  """Refuse a PNG file whose header says more pixels than its bytes can hold, which would be filled up for minutes.
+
+  Raises:
+    ValueError: so it is, or its header is damaged.
+  """
+  if len(data) < _HEADER_END or data[25] not in _SAMPLES:
+    raise ValueError("its header is damaged")
+  width, height, depth, colours = struct.unpack(">IIBB", data[16:26])
+  raw = height * (width * depth * _SAMPLES[colours] // 8 + 1)
+  if raw > _inflation.MOST_RATIO * len(data):
+    raise ValueError(f"its header says {height}x{width} pixels, which its {len(data)} bytes cannot hold")
 
 
 def without_significant_bits(data: bytes) -> bytes:

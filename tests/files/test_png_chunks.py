@@ -110,7 +110,7 @@ def test_a_huge_png_can_be_cropped_and_one_that_the_memory_cannot_hold_is_refuse
   picture_files.assert_same(pictures.read_picture(str(path), crop=(1, 2, 3, 3)).values[..., 0], values[1:4, 2:5])
   assert PillowImage.MAX_IMAGE_PIXELS == 10
   monkeypatch.setattr("oes_jax.files._free_memory.free_memory", lambda: 10)
-  with pytest.raises(ValueError, match=r"a.png' cannot be read as an image: it says that it holds 35 bytes; allowed: at most "):
+  with pytest.raises(ValueError, match=r"a.png' cannot be read as an image: it says that it holds 140 bytes; allowed: at most "):
     pictures.read_picture(str(path))
 
 
@@ -150,4 +150,13 @@ def test_further_pictures_of_a_file_are_said_to_be_left_out(tmp_path):
 def test_a_file_of_another_kind_is_called_none(tmp_path):
   (tmp_path / "a.png").write_bytes(picture_files.tiff(picture_files.random_values(np.uint8)))
   with pytest.raises(ValueError, match="a.png' cannot be read as an image: it is no PNG or JPEG."):
+    pictures.read_picture(str(tmp_path / "a.png"))
+
+
+def test_a_header_that_says_more_pixels_than_the_file_can_hold_is_refused(tmp_path):
+  (_, header), *rest = png.Reader(bytes=picture_files.png_8(picture_files.random_values(np.uint8))).chunks()
+  stream = io.BytesIO()
+  png.write_chunks(stream, [(b"IHDR", (60_000).to_bytes(4, "big") + (30_000).to_bytes(4, "big") + bytes(header[8:])), *rest])
+  (tmp_path / "a.png").write_bytes(stream.getvalue())
+  with pytest.raises(ValueError, match="its header says 30000x60000 pixels, which its [0-9]+ bytes cannot hold"):
     pictures.read_picture(str(tmp_path / "a.png"))
