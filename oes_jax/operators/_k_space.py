@@ -22,8 +22,11 @@ def _peaks_at_corners(space: np.ndarray) -> bool:
 
 
 def _origin_in_middle(space: np.ndarray) -> np.ndarray:
-  """Return k-space [coils, H, W], zero frequency in the corner, of the image whose origin was in its corner, as `numpy.fft.fft2`
-  has it, and is now in its middle: the image stays where it is."""
+  """Move the origin of the image from its corner, as `numpy.fft.fft2` has it, to its middle; the image stays where it is.
+
+  Args:
+    space: k-space [coils, H, W], its zero frequency in the corner.
+  """
   for axis in (-2, -1):
     side = space.shape[axis]
     turns = np.arange(side) * (side // 2) % side / side
@@ -80,12 +83,12 @@ def _remark_maps(space: np.ndarray, sampling: np.ndarray, maps: np.ndarray, cent
   said = f"coil_maps explain {100 * share:.0f} % of the energy of the coils' images in the middle of kspace"
   if rolled > max(_WELL_EXPLAINED, conjugate):
     place, other, shifted = ("middle", "corner", "ifftshift") if centred else ("corner", "middle", "fftshift")
-    return [f"{said}, rolled by half the image {100 * rolled:.0f} %: its origin is taken to lie in its {place}; where it lies in "
-            f"its {other}, pass numpy.fft.{shifted} of kspace and mask with operator.centred={not centred}"]
+    return [f"{said}, rolled by half the image {100 * rolled:.0f} %: its origin is taken to lie in its {place}; where it lies "
+            f"in its {other}, pass numpy.fft.{shifted} of kspace and mask with operator.centred={not centred}"]
   if conjugate > _WELL_EXPLAINED:
     return [f"{said}, their conjugates {100 * conjugate:.0f} %: pass numpy.conj of them"]
-  return [f"{said}, right ones more than {100 * _LEAST_EXPLAINED:.0f} %: perhaps their coils lie in another order, or their rows "
-          "and columns elsewhere"]
+  return [f"{said}, right ones more than {100 * _LEAST_EXPLAINED:.0f} %: perhaps their coils lie in another order, or their "
+          "rows and columns elsewhere"]
 
 
 def _coil_maps_of(space: np.ndarray, sampling: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
