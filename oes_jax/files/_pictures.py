@@ -178,7 +178,7 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   """
   bundled = _sources.is_bundled(source)
   if bundled:
-    stored = _read_bundled(source, key)
+    stored = _read_bundled(source, key)._replace(remarks=_sources.remark_bundled(source))
   elif source.startswith("tfds:"):
     stored = _Stored(*_tfds.read_item(source, key), suffix=".png")
   else:

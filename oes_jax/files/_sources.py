@@ -74,6 +74,14 @@ def is_bundled(source: str) -> bool:
   return source in BUNDLED_NAMES
 
 
+def remark_bundled(source: str) -> tuple[str, ...]:
+  """Return a line that says so where a file or folder has the name of a bundled image, which is meant."""
+  if not os.path.exists(source):
+    return ()
+  kind = "folder" if os.path.isdir(source) else "file"
+  return (f"the bundled image {source} is read; ./{source} is the {kind}",)
+
+
 def is_collection(source: str) -> bool:
   """Whether a source lists images instead of being one: a folder, a pattern, a list, a data set, or a TIFF
   file of several pages, a FITS file of several images, a scan of several slices.

@@ -7,9 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oes_jax.operators import _coil_maps
 from oes_jax.operators import _operator
-from oes_jax.operators import _scan
 
 
 def to_complex(pair):
@@ -155,82 +153,6 @@ def mri(image_shape: Sequence[int], *, coils: np.ndarray, acceleration: float = 
       lambda op_params, measurement: first_image(op_params, measurement, None),
       tuple(image_shape), len(coils) ** -0.5, is_complex=True, first_image=first_image, split_axes=(2,),
       noise_level=lambda op_params, values: outermost_noise(op_params[1], values), plug_and_play=(0.23, 0.4))
-
-
-def _peaks_at_corners(space: np.ndarray) -> bool:
-  """Whether k-space [coils, H, W] has more energy in its corners than in as many samples around the middle."""
-  energy = np.sum(np.abs(space) ** 2, 0)
-  height, width = (max(1, side // 16) for side in energy.shape)
-  def middle(plane):
-    top, left = plane.shape[0] // 2, plane.shape[1] // 2
-    return plane[top - height:top + height, left - width:left + width].sum()
-  return bool(middle(np.fft.fftshift(energy)) > middle(energy))
-
-
-def _sampled(space: np.ndarray, sampling: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
-  """Return (what of k-space [coils, H, W] is measured, remarks): what is given, without columns that are 0 throughout."""
-  if sampling is None:
-    return np.any(space != 0, 0), []
-  if np.shape(sampling)[-1:] != space.shape[2:]:
-    return sampling, []  # refused with the operator
-  # Scanners fill up with zeros, which the masks of fastMRI may call measured.
-  filled = np.any(np.atleast_2d(sampling) != 0, 0) & ~np.any(space != 0, (0, 1))
-  if not filled.any() or filled.all():
-    return sampling, []
-  return np.where(filled, 0, sampling), [
-      f"{filled.sum()} of {filled.size} columns of kspace are 0 throughout, and count as not measured"]
-
-
-def _coil_maps_of(space: np.ndarray, sampling: np.ndarray, maps: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
-  """Return (sensitivities [coils, H, W], remarks): those that are given, else estimated ones."""
-  shape = space.shape[1:]
-  if maps is not None:
-    return maps, []
-  if np.shape(sampling) not in (shape, shape[1:]):  # refused with the operator
-    return np.ones_like(space), []
-  maps, side = _coil_maps.estimate_coil_maps(space, np.broadcast_to(sampling != 0, shape))
-  return maps, [f"it has no coil_maps; they are estimated of the {side}x{side} samples around the middle of kspace" if side
-                else "it has no coil_maps; the sensitivity of its one coil is taken to be 1 everywhere"]
-
-
-def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan:
-  """Read kspace and coil_maps, complex [coils, H, W], whose transforms are orthonormal; [H, W] is that of one coil.
-
-  Where it is not 0, sampling [H, W] or [W] says what was measured; without it mask does; without both, what is not 0 in kspace.
-  Coil maps that are not given are estimated of the middle of kspace.
-
-  Args:
-    arrays: {name: array}.
-    centred: whether the zero frequency lies in the middle of kspace; else it lies in its corner. Masks lie as kspace does.
-    coil_axis: axis of the coils in both arrays: 0, or -1 where they are [H, W, coils].
-
-  Raises:
-    ValueError: an array has another shape than these.
-  """
-  space, maps = (np.expand_dims(array, coil_axis) if array is not None and array.ndim == 2 else array
-                 for array in (arrays["kspace"], arrays.get("coil_maps")))
-  if space.ndim != 3 or maps is not None and maps.shape != space.shape:
-    raise ValueError(f"kspace is {space.shape}, coil_maps {'missing' if maps is None else maps.shape}; allowed: the same "
-                     "[coils, H, W]")
-  space, remarks = np.moveaxis(space, coil_axis, 0), []
-  coils, height, width = space.shape
-  if coils > min(height, width):
-    remarks.append(f"kspace is read as {coils} coils of {height}x{width} samples, more coils than samples along a side; "
-                   f"where it is [H, W, coils], set operator.coil_axis={-1 - coil_axis}")
-  sampling = arrays.get("sampling", arrays.get("mask"))
-  if "sampling" in arrays and "mask" in arrays:
-    remarks.append("mask of the scan is not read, as it has sampling")
-  if not centred:
-    space = np.fft.fftshift(space, (-2, -1))
-    sampling = None if sampling is None else np.fft.fftshift(sampling)
-  if _peaks_at_corners(space):
-    remarks.append("kspace has more energy in its corners than around its middle, where its zero frequency is taken to lie; "
-                   f"where it lies elsewhere, set operator.centred={not centred}")
-  sampling, said = _sampled(space, sampling)
-  maps, estimated = _coil_maps_of(space, sampling, None if maps is None else np.moveaxis(maps, coil_axis, 0))
-  remarks += [*said, *estimated]
-  values = np.stack([space.real, space.imag], -1).astype(np.float32)
-  return _scan.Scan(values, (height, width, 2), {"coils": maps.astype(np.complex64), "sampling": sampling}, tuple(remarks))
 
 
 def first_magnitude(operator: _operator.ForwardOperator, op_params, values) -> np.ndarray:

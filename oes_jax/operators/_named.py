@@ -7,6 +7,7 @@ import numpy as np
 from oes_jax.operators import _compressed_sensing
 from oes_jax.operators import _deblurring
 from oes_jax.operators import _inpainting
+from oes_jax.operators import _k_space
 from oes_jax.operators import _mri
 from oes_jax.operators import _operator
 from oes_jax.operators import _scan
@@ -131,7 +132,7 @@ FAMILIES = {
             shape, coils=_mri.simulated_coils(shape, settings.coils), acceleration=settings.acceleration,
             centre=settings.centre),
         "zero-filled", is_complex=True, arrays=("kspace",), optional=("coil_maps", "sampling", "mask"),
-        read_scan=lambda settings, arrays: _mri.read_scan(arrays, centred=settings.centred, coil_axis=settings.coil_axis)),
+        read_scan=lambda settings, arrays: _k_space.read_scan(arrays, centred=settings.centred, coil_axis=settings.coil_axis)),
     "tomography": Family(
         lambda settings, shape, arrays: _tomography.tomography(shape, angles=angles_of(settings)),
         "filtered back-projection", arrays=("sinogram", "angles", "shape"),

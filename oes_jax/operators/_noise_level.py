@@ -180,9 +180,16 @@ def estimate_noise_level(operator: _operator.ForwardOperator, op_params, values)
     image = np.where(known, image, 0).astype(float)  # its squares are summed up
     sigma, correlation = _image_sigma(image, known), _image_correlation(image, known)
   if sigma is None:
-    raise ValueError("the noise level cannot be estimated from what the operator measures; allowed: fit.sigma, a "
-                     "number above 0.")
+    raise ValueError(f"the noise level cannot be estimated from what the operator measures{_of_few(operator, op_params)}; "
+                     "allowed: fit.sigma, a number above 0.")
   return NoiseLevel(sigma / operator.unit, correlation, clipped)
+
+
+def _of_few(operator: _operator.ForwardOperator, op_params) -> str:
+  """Return what an error adds where nearly all pixels of an image are lost: how many, and that a mask may be inverted."""
+  seen = operator.seen(op_params) if operator.measures_image else None
+  lost = 0 if seen is None else 1 - np.mean(seen)
+  return f", of which {100 * lost:.3g} % is lost (where a mask says so, it may be inverted)" if lost > 0.9 else ""
 
 
 def noise_warnings(level: NoiseLevel) -> list[str]:

@@ -55,7 +55,8 @@ class OperatorSettings(settings.Settings):
   angle_unit: str = settings.setting(
       "degrees", "Unit of the angles of measured tomography: degrees or radians.", choices=("degrees", "radians"))
   centred: bool = settings.setting(
-      True, "Whether the zero frequency lies in the middle of the measured k-space of mri; else it lies in its corner.")
+      True, "Whether the zero frequency lies in the middle of the measured k-space of mri, and the origin of the image in its "
+      "middle, as fastMRI has them; else both lie in the corner, as numpy.fft.fft2 has them.")
   coil_axis: int = settings.setting(
       0, "Axis of the coils in the measured k-space and coil maps of mri.", allowed="0 or -1", test=lambda v: v in (0, -1))
   rows: float = settings.setting(

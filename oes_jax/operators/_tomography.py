@@ -155,10 +155,13 @@ def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
   if values.shape[:2] != (detectors, angles.size):
     raise ValueError(f"sinogram is {sinogram.shape}; allowed for an image of {height}x{width}, with {angles.size} "
                      f"angles: [{detectors}, {angles.size}], as radon(image, angles, circle=False) gives")
-  remarks = ()
+  remarks, most = (), float(np.max(np.abs(angles), initial=0))
   if angle_unit == "radians":
+    if most > 4 * np.pi:
+      remarks = (f"its angles reach {most:.4g} radians, more than two turns; where they are in degrees, set "
+                 "operator.angle_unit=degrees",)
     angles = np.degrees(angles)
-  elif angles.size >= 8 and 0 < np.ptp(angles) <= 2 * np.pi:
+  elif angles.size > 1 and 0 < np.ptp(angles) <= 2 * np.pi:
     remarks = (f"{angles.size} angles lie within {np.ptp(angles):.3g} degrees; where they are in radians, set "
                "operator.angle_unit=radians",)
   return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles}, remarks)

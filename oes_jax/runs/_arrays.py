@@ -14,6 +14,7 @@ from oes_jax.runs import _given
 from oes_jax.runs import _job
 from oes_jax.runs import _measure
 from oes_jax.runs import _own_operator
+from oes_jax.runs import _planes
 from oes_jax.runs._given import Given
 from oes_jax.runs._settings import Settings
 
@@ -50,10 +51,11 @@ def _read(settings: Settings, given: Given, simulated: bool):
     return operator, _data.scan_picture(operator, scan), scan, scan.remarks
   arrays = {key: _plane(settings, key, array) for key, array in given.arrays.items()} or _build.read_planes(settings)
   lost, remarks = _build.loses_measured_pixels(settings, simulated), ()
+  if "mask" in arrays:
+    remarks = _planes.remark_mask(arrays["mask"])
   picture = _given.as_picture(given.measurement, given.name, finite=not lost,
                               hint="; or operator='inpainting', which restores NaN, and what its mask says")
   if lost and (arrays or settings.operator.mask is None):
-    remarks = _build.remark_mask(arrays["mask"]) if arrays else ()
     mask, said = _build.mark_nan(picture, arrays.get("mask"), given.name)
     arrays, remarks = arrays if mask is None else {"mask": mask}, remarks + said
   picture = _build.fill_lost(settings, picture, arrays["mask"], given.name) if lost and arrays else picture
@@ -66,10 +68,10 @@ def _plane(settings: Settings, key: str, value: Any) -> np.ndarray:
   name = settings.operator.name
   if _build.family_of(settings).file_setting != key:
     raise ValueError(f"operator.{key} is an array, which operator={name!r} does not read; allowed: None.")
-  values = _given.as_array(value, f"operator.{key}").astype(np.float64)
+  values = _given.as_array(value, f"operator.{key}")
   if values.ndim not in (2, 3) or not np.isfinite(values).all():
     raise ValueError(f"operator.{key} has shape {values.shape}; allowed: finite values, [H, W].")
-  return values if values.ndim == 2 else values.mean(-1)
+  return _planes.plane_of(values, f"operator.{key}")
 
 
 def _named_operator(settings: Settings, called: str, arrays: Mapping[str, np.ndarray], measured: Sequence[int],

@@ -10,6 +10,7 @@ from scipy import ndimage
 from oes_jax import files
 from oes_jax import noise
 from oes_jax import operators
+from oes_jax.runs import _planes
 from oes_jax.runs._settings import Settings
 
 # Noise that is simulated where the settings name no strength.
@@ -117,16 +118,6 @@ def mark_nan(picture: files.Picture, mask: np.ndarray | None, name: str) -> tupl
   return np.where(seen, mask, 0), (f"{remark}, beside those of operator.mask",)
 
 
-def remark_mask(mask: np.ndarray) -> tuple[str, ...]:
-  """Return lines that say what in a mask of lost pixels, [H, W], looks as if it was meant otherwise."""
-  count = np.unique(mask).size
-  if count <= 2:
-    return ()
-  low = (mask != 0) & (mask < mask.max() / 2)
-  return (f"operator.mask holds {count} values, of which all but 0 count as measured, those of {low.sum()} pixels below half of "
-          "the largest too; where it was compressed or smoothed, make it 0 and 1 first",)
-
-
 def fill_lost(settings: Settings, picture: files.Picture, mask: np.ndarray, name: str | None = None) -> files.Picture:
   """Put the nearest measured pixel where a mask says that one is lost: a file may hold anything there.
 
@@ -175,7 +166,7 @@ def _read_plane(settings: Settings, key: str) -> np.ndarray:
   """Read [H, W] from the image or array of a setting of the operator; channels are averaged, a mask is cropped."""
   crop = settings.data.crop if key == "mask" else None
   picture = files.read_picture(getattr(settings.operator, key), crop, key=f"operator.{key}")
-  return picture.values.astype(np.float64).mean(-1)
+  return _planes.plane_of(picture.values, f"operator.{key}={getattr(settings.operator, key)!r}", picture.alpha)
 
 
 def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:

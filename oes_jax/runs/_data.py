@@ -12,6 +12,7 @@ from oes_jax import noise
 from oes_jax import operators
 from oes_jax.runs import _build
 from oes_jax.runs import _errors
+from oes_jax.runs import _planes
 from oes_jax.runs._settings import Settings
 
 
@@ -106,7 +107,7 @@ def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_compl
 def _lose(settings: Settings, picture: files.Picture):
   """Return (picture with its lost pixels filled, mask [H, W] that is 0 there or None, remarks)."""
   mask = _build.read_planes(settings).get("mask")
-  remarks = () if mask is None else _build.remark_mask(mask)
+  remarks = () if mask is None else _planes.remark_mask(mask)
   if mask is not None or settings.operator.mask is None:  # else it names a simulated damage, which is refused
     mask, said = _build.mark_nan(picture, mask, f"data.source={settings.data.source!r}")
     remarks += said
@@ -130,9 +131,14 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     if lost:
       picture, mask, said = _lose(settings, picture)
       remarks += said
+    elif _build.family_of(settings).loses_pixels:
+      mask = _build.read_planes(settings).get("mask")
+      remarks += () if mask is None else _planes.remark_mask(mask)
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
                          is_complex=_build.family_of(settings).is_complex, known=picture.full_range)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
+  if picture.alpha is not None and whole[:2] != picture.values.shape[:2]:
+    remarks += ("its transparency (alpha) is left out of the result, which has another size",)
   truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
   if read is None:
     operator = _build.make_operator(settings, whole, simulated, mask=mask)

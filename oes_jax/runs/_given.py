@@ -57,6 +57,9 @@ def _check_container(value: Any, name: str) -> None:
   if isinstance(value, (str, bytes, os.PathLike)):
     raise ValueError(f"{name}={value!r} is a {type(value).__name__}; allowed: an array, as numpy.load or skimage.io.imread "
                      "reads it.")
+  if getattr(value, "mode", None) in ("P", "PA") and hasattr(value, "convert"):  # of PIL
+    raise ValueError(f"{name} is an image with a palette, mode {value.mode}, whose numbers are no intensities; allowed: "
+                     "convert('RGB') or convert('L') of it.")
   kind = f"{name} is a {type(value).__module__}.{type(value).__name__}"
   if isinstance(value, np.ma.MaskedArray):
     if np.ma.is_masked(value):

@@ -157,3 +157,12 @@ def test_a_page_may_end_a_list(folder):
   tifffile.imwrite("stack.tif", np.zeros((3, 8, 9), np.uint8), photometric="minisblack")
   for source in ("camera,stack.tif@1", "stack.tif@0,stack.tif@1", "other.tif,stack.tif@1"):
     assert sources.is_collection(source) and sources.list_sources(source) == source.split(",")
+
+
+def test_a_folder_of_the_name_of_a_bundled_image_is_remarked(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert pictures.read_picture("cell").remarks == ()
+  (tmp_path / "cell").mkdir()
+  assert pictures.read_picture("cell").remarks == ("the bundled image cell is read; ./cell is the folder",)
+  (tmp_path / "coins").touch()
+  assert pictures.read_picture("coins").remarks == ("the bundled image coins is read; ./coins is the file",)

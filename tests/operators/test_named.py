@@ -68,7 +68,7 @@ def test_a_scan_makes_its_own_operator(rng):
 
 def test_arrays_that_a_scan_does_not_need_are_named_and_faulty_ones_refused():
   settings, coils = operators.OperatorSettings(name="mri"), operators.simulated_coils((16, 16), 2)
-  arrays = {"kspace": np.fft.fftshift(np.fft.fft2(coils)), "coil_maps": coils, "acquisition": np.array("T2"), "id": np.ones(3)}
+  arrays = {"kspace": operators.centred_fft(coils), "coil_maps": coils, "acquisition": np.array("T2"), "id": np.ones(3)}
   assert operators.read_scan(settings, arrays).remarks == ("acquisition, id of the scan are not read",)
   for name, value, said in [("kspace", np.array("T2"), "kspace holds <U2 values; allowed: numbers"),
                             ("coil_maps", np.nan * coils, "coil_maps holds NaN or infinite values")]:

@@ -267,3 +267,12 @@ def test_warnings_name_what_is_wrong_and_the_key(correlation, clipped, expected)
   for line, pattern in zip(found, expected):
     assert "\n" not in line
     assert re.search(pattern, line)
+
+
+def test_where_nearly_all_pixels_are_lost_the_error_says_so():
+  mask = np.zeros((20, 30))
+  mask[::6, ::6] = 1
+  operator = operators.inpainting((20, 30, 1), mask=mask)
+  op_params = operator.init(np.random.default_rng(0))
+  with pytest.raises(ValueError, match=r"measures, of which 96.7 % is lost \(where a mask says so, it may be inverted\); allowed"):
+    operators.estimate_noise_level(operator, op_params, op_params * 0.5)
