@@ -50,6 +50,8 @@ class Picture:
   @property
   def is_negative(self) -> bool:
     """Whether 0 is white in the file."""
+    if self.suffix == ".dcm":
+      return _dicom.is_negative(self.template)
     return isinstance(self.template, _tiff_header.Header) and self.template.photometric == "miniswhite"
 
 
@@ -146,6 +148,8 @@ def _template_of_part(stored: _Stored, crop: tuple[int, int, int, int] | None, s
   template = stored.template
   if stored.suffix == ".fits" and crop is not None:
     return _fits_header.cropped(template, *crop[:2]), ()
+  if stored.suffix == ".dcm" and (crop is not None or scaled):
+    return _dicom.of_part(template, *(crop or ())[:2])
   if isinstance(template, _tiff_header.Header) and (crop is not None or scaled):
     return _tiff_header.of_part(template)
   return template, ()
@@ -183,6 +187,8 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   values = stored.values[..., None] if squeezed else np.moveaxis(stored.values, channel_axis, -1)
   if crop is not None:
     values = _crop(values, crop)
+  with _boundary.reading(f"{key}={source!r} cannot be read as an image"):
+    padding = _dicom.remark_padding(values, stored.template) if stored.suffix == ".dcm" else ()
   full = values.shape[:2]
   if max_side is not None:
     values = _shrink(values, max_side)
@@ -192,4 +198,4 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
                  alpha=values[..., -1] if stored.alpha else None,
                  squeezed=squeezed, suffix=stored.suffix, digest=stored.digest, bundled=bundled,
                  template=template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]),
-                 channel_axis=channel_axis, remarks=(*stored.remarks, *dropped))
+                 channel_axis=channel_axis, remarks=(*stored.remarks, *padding, *dropped))
