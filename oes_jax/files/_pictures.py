@@ -146,13 +146,11 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
 def _template_of_part(stored: _Stored, crop: tuple[int, int, int, int] | None, scaled: bool) -> tuple[Any, tuple[str, ...]]:
   """Return (what a restored file takes over, what is said) of a file of which a part was read, or which was scaled."""
   template = stored.template
-  if stored.suffix == ".fits" and crop is not None:
-    return _fits_header.cropped(template, *crop[:2]), ()
-  if stored.suffix == ".dcm" and (crop is not None or scaled):
-    return _dicom.of_part(template, *(crop or ())[:2])
-  if isinstance(template, _tiff_header.Header) and (crop is not None or scaled):
-    return _tiff_header.of_part(template)
-  return template, ()
+  if crop is None and not scaled:
+    return template, ()
+  if stored.suffix in (".fits", ".dcm"):
+    return (_fits_header if stored.suffix == ".fits" else _dicom).of_part(template, *(crop or ())[:2])
+  return _tiff_header.of_part(template) if isinstance(template, _tiff_header.Header) else (template, ())
 
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
