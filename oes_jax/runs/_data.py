@@ -14,6 +14,8 @@ from oes_jax.runs import _build
 from oes_jax.runs import _errors
 from oes_jax.runs._settings import Settings
 
+_COLOURS, _MANY_CHANNELS = 4, 16  # up to which channels look like colours and alpha, and like bands
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -70,17 +72,24 @@ def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, dige
 
 
 def remark_channels(picture: files.Picture, remedy: str) -> tuple[str, ...]:
-  """Return a line that says how an image was read which has more channels than pixels along a side.
+  """Return a line that says how an image was read whose channels look like rows, columns or frames.
+
+  They do where they are more than pixels along a side, or, unless it is said that they go first, many or as many as columns:
+  of a movie, frames come first.
 
   Args:
     picture: the image.
     remedy: what to do where its channels go first.
   """
   height, width, channels = picture.values.shape
-  if channels <= min(height, width):
+  if channels > min(height, width):
+    reason = ", more than pixels along a side"
+  elif picture.channel_axis != 0 and (channels > _MANY_CHANNELS or channels == width > _COLOURS):
+    reason = ""
+  else:
     return ()
-  return (f"it is read as {height}x{width} pixels with {channels} channels, more than pixels along a side; where channels go "
-          f"first, {remedy}",)
+  return (f"it is read as {height}x{width} pixels with {channels} channels{reason}; restore frames of a "
+          f"movie or slices one by one; where channels go first, {remedy}",)
 
 
 def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool) -> tuple[float, float]:

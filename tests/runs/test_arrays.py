@@ -9,6 +9,8 @@ import oes_jax
 from oes_jax import generators
 from oes_jax import operators
 from oes_jax import runs
+from oes_jax.runs import _data
+from oes_jax.runs import _given
 from runs import tiny_run
 
 IMAGE = np.random.default_rng(0).random((20, 24)).astype(np.float32)
@@ -64,6 +66,16 @@ def test_scans_are_read_from_dictionaries():
     _job({"kspace": coils})
   with pytest.raises(ValueError, match="^operator='mri' measures no image.*kspace, perhaps coil_maps, sampling"):
     _job(IMAGE, mri)
+
+
+@pytest.mark.parametrize("shape, warned", [
+    ((40, 20, 20), True), ((20, 20, 20), True), ((40, 32, 17), True), ((40, 8, 8), True), ((40, 32, 16), False),
+    ((40, 4, 4), False), ((40, 32, 5), False)])
+def test_a_movie_that_is_taken_for_channels_is_said(shape, warned):
+  said = _data.remark_channels(_given.as_picture(np.zeros(shape), "measurement"), "move them")
+  assert bool(said) == warned
+  assert not warned or said[0].endswith(f"with {shape[2]} channels; restore frames of a movie or slices one by one; where "
+                                        "channels go first, move them")
 
 
 def test_lost_pixels_need_no_value_where_a_mask_says_so():
