@@ -95,7 +95,8 @@ def _read_truth(given: Given, picture: files.Picture, whole: Sequence[int]) -> n
   truth = _given.as_picture(given.truth, name).values
   if truth.shape != expected:
     raise ValueError(f"{name} has shape {np.shape(given.truth)}; allowed: that of the image, {expected}.")
-  truth = truth.astype(dtype) if truth.dtype.kind == dtype.kind else truth
+  if {truth.dtype.kind, dtype.kind} == {"f"} or truth.dtype == dtype.newbyteorder():
+    truth = truth.astype(dtype)  # of integers, other widths are other scales
   if truth.dtype != dtype:
     raise ValueError(f"{name} holds {truth.dtype} values; allowed: {dtype}, as the image.")
   return truth

@@ -61,6 +61,10 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
   if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
     raise ValueError(f"data.truth={source!r} is {clean.values.dtype} {clean.values.shape}, "
                      f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
+  if clean.is_negative != picture.is_negative and ".npy" not in (clean.suffix, picture.suffix):  # arrays are either
+    white = {True: "white", False: "black"}
+    raise ValueError(f"data.truth={source!r} has {white[clean.is_negative]} at 0, the image {white[picture.is_negative]}, so "
+                     "that one would be scored against the negative of the other; allowed: both alike.")
   return clean.values, clean.digest
 
 

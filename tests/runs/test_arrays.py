@@ -14,6 +14,7 @@ from oes_jax.runs import _given
 from runs import tiny_run
 
 IMAGE = np.random.default_rng(0).random((20, 24)).astype(np.float32)
+INTEGERS = np.round(1000 * IMAGE).astype(np.uint16)
 
 RECORRUPTED = {"fit.objective": "recorrupted"}
 
@@ -68,6 +69,13 @@ def test_scans_are_read_from_dictionaries():
     _job(IMAGE, mri)
 
 
+def test_a_truth_of_another_float_type_or_byte_order_is_cast():
+  for image, truth in ((IMAGE, IMAGE.astype(np.float64)), (INTEGERS, INTEGERS.astype(">u2"))):
+    found = _job(image, truth=truth).data.truth
+    assert found.dtype == image.dtype
+    np.testing.assert_array_equal(found[..., 0], image)
+
+
 @pytest.mark.parametrize("shape, warned", [
     ((40, 20, 20), True), ((20, 20, 20), True), ((40, 32, 17), True), ((40, 8, 8), True), ((40, 32, 16), False),
     ((40, 4, 4), False), ((40, 32, 5), False)])
@@ -98,6 +106,8 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
     (IMAGE * 1j, {}, "measurement is a ndarray of complex64 values"),
     (IMAGE, {"truth": IMAGE[:16]}, r"truth has shape \(16, 24\); allowed: that of the image, \(20, 24, 1\)"),
     (IMAGE, {"truth": np.ones((20, 24), int)}, "truth holds int64 values; allowed: float32"),
+    (INTEGERS, {"truth": INTEGERS.astype(np.uint8)}, "truth holds uint8 values; allowed: uint16, as the image"),
+    (INTEGERS.astype(np.uint8), {"truth": INTEGERS}, "truth holds uint16 values; allowed: uint8, as the image"),
     (np.zeros((20, 24, 1), np.float32), {"operator": operators.from_function(jnp.negative, (20, 24, 1)), "changes": RECORRUPTED},
      r"operator: fit.objective='recorrupted' with fit.sigma=None: the noise level cannot be estimated.*fit.sigma, a"),
     (np.full((20, 24), 9.0), {"changes": {**RECORRUPTED, "data.range": (0.0, 18.0)}},
