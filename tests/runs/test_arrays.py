@@ -1,5 +1,7 @@
 """Jobs of arrays and objects in memory: no folder, no file, and faults that name the argument."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,6 +123,30 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
 def test_faults_name_the_argument(measurement, given, said):
   with pytest.raises(ValueError, match=f"^{said}"):
     _job(measurement, **given)
+
+
+@pytest.mark.parametrize("noise, refused", [
+    ({"sigma": 0.3}, "sigma=0.3 .* allowed: fit.sigma, with fit.objective='recorrupted', says"), ({"sigma": 0.0}, None),
+    ({"sigma": 0.3, "model": "rician"}, None), ({"peak": 9.0, "sigma": 0.3, "model": "poisson_gaussian"}, None),
+    ({"peak": 9.0, "model": "poisson"}, "peak=9.0 .* noise.model='poisson' .* allowed: None"),
+    ({"sigma": 0.3, "model": "speckle"}, "sigma=0.3 .* allowed: None"),
+    ({"share": 0.1, "model": "salt_and_pepper"}, "share=0.1")])
+def test_a_strength_that_nothing_reads_is_refused(noise, refused):
+  settings = runs.check_config(tiny_run.config(**{"operator.simulate": False, **{f"noise.{name}": noise[name] for name in noise}}))
+  simulated = settings._replace(operator=dataclasses.replace(settings.operator, simulate=True))
+  runs.check_strength(simulated)
+  if refused is None:
+    runs.check_strength(settings)
+  else:
+    with pytest.raises(ValueError, match=f"^noise.{refused}"):
+      runs.check_strength(settings)
+
+
+def test_a_strength_that_an_objective_reads_is_allowed():
+  changes = {**tiny_run.RECORRUPTED, "noise.model": "poisson", "noise.peak": 9.0}
+  runs.check_strength(runs.check_config(tiny_run.config(**changes)))
+  with pytest.raises(ValueError, match="^noise.sigma=0.3 adds noise to a clean image, and a measurement has its own"):
+    _job(IMAGE, {"noise.sigma": 0.3})
 
 
 def test_settings_keep_the_names_of_their_keys():
