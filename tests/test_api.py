@@ -269,6 +269,7 @@ INFINITE = np.where(_image((16, 18)) < 100, np.inf, _image((16, 18)))
     ({"settings": 3}, "settings is a int"), ({"settings": {3: 4}}, "not all of its keys are strings"), ({"ensemble": 0}, "ensemble=0"),
     ({"settings": {"weights.num_steps": "many"}}, "weights.num_steps='many' is a str; allowed: 1 or more"),
     ({"settings": {"noise.sigma": 10 ** 400}}, "noise.sigma=10.* is a int; allowed: a number"),
+    ({"settings": {"noise.sigma": 0.3}}, "^noise.sigma=0.3 adds noise to a clean image.*allowed: fit.sigma"),
     ({"settings": {"noise.sigma": [1, [2]]}}, r"noise.sigma=\(1, \[2\]\) is a tuple; allowed: a number"),
     ({"settings": {"fit.objective": np.ones(2)}}, "fit.objective is an array; allowed: arrays of operator.mask"),
     ({"operator": {"name": "inpainting", "mask": [[1, 0], [1]]}}, "^operator.mask is no array"), ({"workdir": 3}, "^workdir is a int"),
@@ -326,6 +327,7 @@ def test_an_ensemble_in_a_folder_says_which_argument_is_at_fault(tmp_path, optio
     ({"measurement": {"kspace": np.ones(3), "coil_maps": np.ones(3)}, "operator": "mri"}, "^measurement cannot be"),
     ({"measurement": {"kspace": "scan.npz", "coil_maps": np.ones(3)}, "operator": "mri"},
      r"^measurement\['kspace'\]='scan.npz' is a str"),
+    ({"settings": {"noise.sigma": 0.3}}, "^noise.sigma=0.3 adds noise to a clean image.*allowed: fit.sigma"),
     ({"mask": None, "settings": {}}, "^mask is an object of your own, which a workdir cannot keep"),
     ({"operator": lambda image: image, "settings": {}}, "^operator is an object of your own")])
 def test_faults_name_the_argument_in_a_folder_too(tmp_path, options, said):

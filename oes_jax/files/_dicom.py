@@ -1,6 +1,7 @@
 """DICOM files: one greyscale or colour frame in, and out again under its own header."""
 
 import io
+import logging
 import pathlib
 import zlib
 
@@ -66,6 +67,68 @@ def read_slice(name: str) -> bytes:
   return pathlib.Path(pydicom_data.get_testdata_file(DICOM_SLICES[name], download=False)).read_bytes()
 
 
+def is_negative(template: bytes) -> bool:
+  """Whether 0 is white in the file of a template."""
+  import pydicom  # pylint: disable=import-outside-toplevel
+  dataset = pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True, specific_tags=["PhotometricInterpretation"])
+  return dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+
+
+def remark_padding(values: np.ndarray, template: bytes) -> tuple[str, ...]:
+  """Return the line that says that values of an image stand for no data, as PixelPaddingValue and its RangeLimit say.
+
+  Args:
+    values: stored values, or a part of them.
+    template: the content of the file that `read_dicom` took.
+  """
+  import pydicom  # pylint: disable=import-outside-toplevel
+  names = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+  dataset = pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True, specific_tags=["PixelRepresentation", *names])
+  ends = [np.array(dataset[name].value).astype(values.dtype) for name in names if name in dataset and dataset[name].VM == 1]
+  if not ends or names[0] not in dataset:
+    return ()
+  low, high = min(ends), max(ends)
+  count = int(np.sum((low <= values) & (values <= high)))
+  return () if count == 0 else (
+      f"its PixelPaddingValue says that the {count} values {low if low == high else f'from {low} to {high}'} stand for lost "
+      "pixels: they are restored like any other, and count in the range of values unless data.range says it; "
+      "operator.name=inpainting with an operator.mask that is 0 there fills them in",)
+
+
+def _move(dataset, rows: float, columns: float) -> tuple[str, ...]:
+  """Move the position of a slice to the pixel at a place in it; return what is said where that cannot be told."""
+  import pydicom  # pylint: disable=import-outside-toplevel
+  counts = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+  known = [name in dataset and dataset[name].VM == count for name, count in counts.items()]
+  if not known[0] or (rows, columns) == (0, 0):
+    return ()
+  if not all(known):
+    return ("its ImagePositionPatient is left as it is, that of the first pixel of the whole image: without "
+            "ImageOrientationPatient and PixelSpacing nothing says where another one lies",)
+  position, orientation, (height, width) = (np.array(list(map(float, dataset[name].value))) for name in counts)
+  moved = position + columns * width * orientation[:3] + rows * height * orientation[3:]
+  dataset.ImagePositionPatient = [pydicom.valuerep.DSfloat(float(number), auto_format=True) for number in moved]
+  return ()
+
+
+def _drop_overlays(dataset) -> tuple[str, ...]:
+  """Drop overlays, which have the size of the whole image; return what is said."""
+  tags = [tag for tag in dataset.keys() if tag >> 16 in range(0x6000, 0x6100)]
+  for tag in tags:
+    del dataset[tag]
+  return ("its overlays hold for the whole image in its own pixels, and are not kept",) if tags else ()
+
+
+def of_part(template: bytes, top: int = 0, left: int = 0) -> tuple[bytes, tuple[str, ...]]:
+  """Return (template, what is said) of a part of a slice, whose first pixel had this place, or of one in other pixels."""
+  import pydicom  # pylint: disable=import-outside-toplevel
+  dataset = pydicom.dcmread(io.BytesIO(template))
+  said = _drop_overlays(dataset) + _move(dataset, top, left)
+  file = io.BytesIO()
+  dataset.save_as(file)
+  return file.getvalue(), said
+
+
 def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes,
                 pixel_size: tuple[float, float] = (1, 1)) -> None:
   """Write stored values under the header of `template`, uncompressed: rescale and window are its own.
@@ -74,7 +137,8 @@ def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: b
     file: a path, or a stream.
     values: [H, W] or [H, W, 3], of the type that `read_dicom` gave, of any size; clipped to the bits that are stored.
     template: the content of the file that `read_dicom` took.
-    pixel_size: height and width of a pixel, in those of the template. The position of the slice is not changed.
+    pixel_size: height and width of a pixel, in those of the template; the position of the slice, which is that of its first
+      pixel's middle, follows, and what overlays are left go.
   """
   import pydicom  # pylint: disable=import-outside-toplevel
   dataset = pydicom.dcmread(io.BytesIO(template))
@@ -82,8 +146,13 @@ def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: b
   low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
   colours = "RGB" if values.ndim == 3 else dataset.PhotometricInterpretation
   dataset.set_pixel_data(np.ascontiguousarray(np.clip(values, low, high).astype(values.dtype)), colours, bits)
+  said = ()
+  if pixel_size != (1, 1):
+    said = _drop_overlays(dataset) + _move(dataset, *((scale - 1) / 2 for scale in pixel_size))
   for name in _SPACINGS:
     if pixel_size != (1, 1) and name in dataset and dataset[name].VM == 2:  # an emptied one stays empty
       setattr(dataset, name, [pydicom.valuerep.DSfloat(scale * float(spacing), auto_format=True)
                               for scale, spacing in zip(pixel_size, dataset[name].value)])
   dataset.save_as(file)
+  for text in said if isinstance(file, pathlib.Path) else ():  # a stream only tries it
+    logging.warning("%s: %s", file, text)

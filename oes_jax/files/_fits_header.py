@@ -1,6 +1,7 @@
 """Headers of FITS images: how values are stored, and where pixels lie in the sky."""
 
 import re
+from typing import Sequence
 
 import numpy as np
 
@@ -9,6 +10,10 @@ _OFFSETS = {8: -2 ** 7, 16: 2 ** 15, 32: 2 ** 31, 64: 2 ** 63}
 _STORED = {8: np.uint8, 16: np.int16, 32: np.int32, 64: np.int64, -32: np.float32, -64: np.float64}
 _OF_VALUES = ("BLANK", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "ZHECKSUM", "ZDATASUM")  # not true of restored ones
 _LAYOUT = ("BSCALE", "BZERO", *_OF_VALUES)
+# What says where pixels lie, in the sky or (LTV, LTM) in the image that they were cut out of.
+_PLACES = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|LTV)\d+[A-Z]?|(PC|CD|PV|PS|LTM)\d+_\d+[A-Z]?|"
+                     r"(AP?|BP?)_(ORDER|\d_\d)|WCSAXES[A-Z]?")
+_SECTION = re.compile(r"\[\s*\d+\s*:\s*\d+\s*,\s*\d+\s*:\s*\d+\s*\]")
 
 
 def _scaling(header) -> tuple[float, float]:
@@ -92,17 +97,50 @@ def unpack(template: bytes):
   return headers[0], headers[1] if len(headers) > 1 else None
 
 
-def cropped(template: bytes, top: int, left: int) -> bytes:
-  """Return the template of a part of an image, whose first pixel had these places: reference pixels move with it."""
+def of_plane(header, place: Sequence[int]):
+  """Return the header of one plane of a cube: reference pixels of the axes that are left out move with it.
+
+  Args:
+    header: header of the cube.
+    place: of the plane in axis 3 and those that follow, from 0.
+  """
+  header = header.copy()
+  for axis, index in enumerate(place, 3):
+    for keyword in [each for each in header if index and re.fullmatch(rf"CRVAL{axis}[A-Z]?", each)]:
+      reference = keyword.replace("CRVAL", "CRPIX")
+      header[reference] = header.get(reference, 0.0) - index
+  return header
+
+
+def without_places(header):
+  """Return (header, what is said) without what says where pixels lie: for an image whose axes are not the first two."""
+  found = [keyword for keyword in header if _PLACES.fullmatch(keyword)]
+  return _without(header, tuple(found)), (
+      (f"{', '.join(found)} of its header are of other axes than the image's, and are not kept",) if found else ())
+
+
+def without_sections(header):
+  """Return (header, what is said) without the sections of a detector, which are true of the whole image in its own pixels."""
+  found = [keyword for keyword in header if "SEC" in keyword and _SECTION.fullmatch(str(header[keyword]).strip())]
+  return _without(header, tuple(found)), (
+      (f"{', '.join(found)} of its header hold for the whole image in its own pixels, and are not kept",) if found else ())
+
+
+def of_part(template: bytes, top: int = 0, left: int = 0) -> tuple[bytes, tuple[str, ...]]:
+  """Return (template, what is said) of a part of an image, whose first pixel had this place, or of one in other pixels.
+
+  Reference pixels, and IRAF's origins (LTV), move with the place.
+  """
   header, primary = unpack(template)
+  header, said = without_sections(header)
   for keyword in list(header):
-    if match := re.fullmatch(r"CRPIX([12])[A-Z]?", keyword):
-      header[keyword] -= left if match[1] == "1" else top
-  return _joined(header, primary)
+    if match := re.fullmatch(r"CRPIX([12])[A-Z]?|LTV([12])", keyword):
+      header[keyword] -= left if "1" in match.groups() else top
+  return _joined(header, primary), said
 
 
 def rescaled(header, pixel_size: tuple[float, float]):
-  """Return the header of an image of other pixels: reference pixels, scales and SIP's polynomials follow.
+  """Return the header of an image of other pixels: reference pixels, scales, IRAF's and SIP's follow, sections go.
 
   Args:
     header: header of the image.
@@ -111,6 +149,11 @@ def rescaled(header, pixel_size: tuple[float, float]):
   header, sizes = header.copy(), {"1": pixel_size[1], "2": pixel_size[0]}
   if pixel_size == (1, 1):
     return header
+  header, _ = without_sections(header)
+  for axis in "12":
+    if f"LTV{axis}" in header or f"LTM{axis}_{axis}" in header:  # IRAF's: pixel = LTM * original + LTV
+      header[f"LTM{axis}_{axis}"] = header.get(f"LTM{axis}_{axis}", 1.0) / sizes[axis]
+      header[f"LTV{axis}"] = (header.get(f"LTV{axis}", 0.0) - 0.5) / sizes[axis] + 0.5
   linear = {match[3] for keyword in header if (match := re.fullmatch(r"(PC|CD)\d_([12])([A-Z]?)", keyword))}
   for keyword in list(header):
     if match := re.fullmatch(r"CRPIX([12])[A-Z]?", keyword):

@@ -5,6 +5,7 @@ Rows keep their order in both directions: FITS counts them from the bottom, so t
 
 import contextlib
 import io
+import logging
 import math
 import pathlib
 from typing import Any, BinaryIO, Iterator, NamedTuple
@@ -55,13 +56,19 @@ def _opened(stream: BinaryIO, said: list[str]) -> Iterator[Any]:
   said += dict.fromkeys(f"astropy says of it: {str(warning.message).partition(chr(10))[0]}" for warning in caught)
 
 
+def _plane_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+  """Return (H, W) of the planes of an image: its last two axes, of more than two those that are longer than 1."""
+  axes = shape if len(shape) == 2 else (1, 1, *(length for length in shape if length > 1))
+  return int(axes[-2]), int(axes[-1])
+
+
 def _images_of(hdus) -> dict[int, int]:
   """Return {number of an HDU: planes} of those that hold an image or a stack of them."""
   found = {}
   for number, hdu in enumerate(hdus):
     shape = hdu.shape if hdu.is_image and not hdu.header.get("GROUPS", False) else ()
     if len(shape) >= 2 and min(shape) > 0:
-      found[number] = math.prod(map(int, shape[:-2]))
+      found[number] = math.prod(map(int, shape)) // math.prod(_plane_shape(shape))
   return found
 
 
@@ -134,12 +141,18 @@ def read_fits(data: bytes, part: tuple[int, ...] = ()) -> FitsImage:
     header, primary = hdu.header.copy(), hdus[0].header.copy() if number else None
     others = [f"{place} ({other.name or type(other).__name__})" for place, other in enumerate(hdus)
               if place != number and (place or len(other.shape if other.is_image else (1,)))]
-    stored = hdu.data.reshape(-1, *shape[-2:])[plane]
+    stored = hdu.data.reshape(-1, *_plane_shape(shape))[plane]
   stored = stored.astype(stored.dtype.newbyteorder("="))
   name = f"HDU {number}" + (f", plane {plane}" if images[number] > 1 else "")
   if len(shape) > 2:
     axes = ", ".join(f"NAXIS{len(shape) - axis} {length}" for axis, length in enumerate(shape))
-    said.append(f"it is {name} of {images[number]} ({axes}); the axes before the last two are its planes")
+    of_length = "" if _plane_shape(shape) == shape[-2:] else " that are longer than 1"
+    said.append(f"it is {name} of {images[number]} ({axes}); the axes before the last two{of_length} are its planes")
+    if of_length:
+      header, dropped = _fits_header.without_places(header)
+      said += dropped
+    else:
+      header = _fits_header.of_plane(header, np.unravel_index(plane, shape[:-2])[::-1])
   if others:
     said.append(f"HDU {', '.join(others)} of the file {'is' if len(others) == 1 else 'are'} not in the restored one")
   template = _fits_header.pack(header, primary, name)
@@ -161,6 +174,8 @@ def write_fits(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: by
   fits = _astropy()
   header, primary = _fits_header.unpack(template)
   stored = _fits_header.unscale(values, header)
+  for text in _fits_header.without_sections(header)[1] if pixel_size != (1, 1) and isinstance(file, pathlib.Path) else ():
+    logging.warning("%s: %s", file, text)
   header = _fits_header.rescaled(header, pixel_size)
   if isinstance(file, pathlib.Path):
     header.add_history(f"oes_jax made this image: {file.stem}")

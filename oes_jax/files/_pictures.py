@@ -56,6 +56,8 @@ class Picture:
   @property
   def is_negative(self) -> bool:
     """Whether 0 is white in the file."""
+    if self.suffix == ".dcm":
+      return _dicom.is_negative(self.template)
     return isinstance(self.template, _tiff_header.Header) and self.template.photometric == "miniswhite"
 
 
@@ -150,11 +152,11 @@ def _shrink(values: np.ndarray, max_side: int) -> np.ndarray:
 def _template_of_part(stored: _Stored, crop: tuple[int, int, int, int] | None, scaled: bool) -> tuple[Any, tuple[str, ...]]:
   """Return (what a restored file takes over, what is said) of a file of which a part was read, or which was scaled."""
   template = stored.template
-  if stored.suffix == ".fits" and crop is not None:
-    return _fits_header.cropped(template, *crop[:2]), ()
-  if isinstance(template, _tiff_header.Header) and (crop is not None or scaled):
-    return _tiff_header.of_part(template)
-  return template, ()
+  if crop is None and not scaled:
+    return template, ()
+  if stored.suffix in (".fits", ".dcm"):
+    return (_fits_header if stored.suffix == ".fits" else _dicom).of_part(template, *(crop or ())[:2])
+  return _tiff_header.of_part(template) if isinstance(template, _tiff_header.Header) else (template, ())
 
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
@@ -189,6 +191,8 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
   values = stored.values[..., None] if squeezed else np.moveaxis(stored.values, channel_axis, -1)
   if crop is not None:
     values = _crop(values, crop)
+  with _boundary.reading(f"{key}={source!r} cannot be read as an image"):
+    padding = _dicom.remark_padding(values, stored.template) if stored.suffix == ".dcm" else ()
   full = values.shape[:2]
   if max_side is not None:
     values = _shrink(values, max_side)
@@ -198,4 +202,4 @@ def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,
                  alpha=values[..., -1] if stored.alpha else None,
                  squeezed=squeezed, suffix=stored.suffix, digest=stored.digest, bundled=bundled,
                  template=template, pixel_size=(full[0] / values.shape[0], full[1] / values.shape[1]),
-                 channel_axis=channel_axis, remarks=(*stored.remarks, *dropped))
+                 channel_axis=channel_axis, remarks=(*stored.remarks, *padding, *dropped))

@@ -1,5 +1,6 @@
 """One config, one folder: a resumable restoration."""
 
+from oes_jax.runs._arrays import check_strength
 from oes_jax.runs._arrays import job_of_arrays
 from oes_jax.runs._batch import Batch
 from oes_jax.runs._batch import Outcome

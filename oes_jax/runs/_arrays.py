@@ -6,6 +6,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from oes_jax import files
+from oes_jax import noise
 from oes_jax import operators
 from oes_jax.runs import _build
 from oes_jax.runs import _data
@@ -97,14 +98,27 @@ def _read_truth(given: Given, picture: files.Picture, whole: Sequence[int]) -> n
   truth = _given.as_picture(given.truth, name).values
   if truth.shape != expected:
     raise ValueError(f"{name} has shape {np.shape(given.truth)}; allowed: that of the image, {expected}.")
-  truth = truth.astype(dtype) if truth.dtype.kind == dtype.kind else truth
+  if {truth.dtype.kind, dtype.kind} == {"f"} or truth.dtype == dtype.newbyteorder():
+    truth = truth.astype(dtype)  # of integers, other widths are other scales
   if truth.dtype != dtype:
     raise ValueError(f"{name} holds {truth.dtype} values; allowed: {dtype}, as the image.")
   return truth
 
 
+def check_strength(settings: Settings) -> None:
+  """Raise a ValueError where a strength of noise is given with a measurement and nothing reads it."""
+  model, read = settings.noise.model, _build.fitted_strength(settings)
+  for name in () if settings.operator.simulate else noise.Strength._fields:
+    value = getattr(settings.noise, name)
+    if value and name not in read:
+      own = "fit.sigma, with fit.objective='recorrupted', says how strong; " if (model, name) == ("gaussian", "sigma") else ""
+      raise ValueError(f"noise.{name}={value} adds noise to a clean image, and a measurement has its own, of which the fit of "
+                       f"noise.model={model!r} does not read it; allowed: {own}None, or operator.simulate=True.")
+
+
 def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[int]) -> None:
   """Raise a ValueError where what is asked for does not go with what is given."""
+  check_strength(settings)
   if settings.mask.source == "imp_oracle" and (data.truth is None or data.scan is not None):
     raise ValueError("mask.source='imp_oracle' prunes on the clean image; allowed: with "
                      f"truth{given.place}, and not of a scan.")

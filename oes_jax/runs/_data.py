@@ -15,6 +15,8 @@ from oes_jax.runs import _errors
 from oes_jax.runs import _planes
 from oes_jax.runs._settings import Settings
 
+_COLOURS, _MANY_CHANNELS = 4, 16  # up to which channels look like colours and alpha, and like bands
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -60,6 +62,10 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
   if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
     raise ValueError(f"data.truth={source!r} is {clean.values.dtype} {clean.values.shape}, "
                      f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
+  if clean.is_negative != picture.is_negative and ".npy" not in (clean.suffix, picture.suffix):  # arrays are either
+    white = {True: "white", False: "black"}
+    raise ValueError(f"data.truth={source!r} has {white[clean.is_negative]} at 0, the image {white[picture.is_negative]}, so "
+                     "that one would be scored against the negative of the other; allowed: both alike.")
   return clean.values, clean.digest
 
 
@@ -71,17 +77,24 @@ def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, dige
 
 
 def remark_channels(picture: files.Picture, remedy: str) -> tuple[str, ...]:
-  """Return a line that says how an image was read which has more channels than pixels along a side.
+  """Return a line that says how an image was read whose channels look like rows, columns or frames.
+
+  They do where they are more than pixels along a side, or, unless it is said that they go first, many or as many as columns:
+  of a movie, frames come first.
 
   Args:
     picture: the image.
     remedy: what to do where its channels go first.
   """
   height, width, channels = picture.values.shape
-  if channels <= min(height, width):
+  if channels > min(height, width):
+    reason = ", more than pixels along a side"
+  elif picture.channel_axis != 0 and (channels > _MANY_CHANNELS or channels == width > _COLOURS):
+    reason = ""
+  else:
     return ()
-  return (f"it is read as {height}x{width} pixels with {channels} channels, more than pixels along a side; where channels go "
-          f"first, {remedy}",)
+  return (f"it is read as {height}x{width} pixels with {channels} channels{reason}; restore frames of a "
+          f"movie or slices one by one; where channels go first, {remedy}",)
 
 
 def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool,

@@ -70,6 +70,7 @@ def restore_in_folder(config, folder: pathlib.Path, signals: runs.Signals,
     runs.Busy: another process works in the folder.
   """
   place = folder / "run"
+  runs.check_strength(runs.check_config(config))
   if _cases.is_many(config):
     restored = _restore_ensemble(config, place, signals, names or {})
   else:

@@ -119,9 +119,12 @@ def expand(config) -> list[Case]:
   settings = list(_settings(config))
   for setting in settings:
     runs.check_config(_with(config, {**alone, **setting}))
-  cases = []
-  for number, (source, setting) in enumerate(
-      itertools.product(files.list_sources(config.data.source), settings)):
+  sources, cases = files.list_sources(config.data.source), []
+  images = len({files.split_page(source)[0] for source in sources})
+  if config.data.truth is not None and images > 1:
+    raise ValueError(f"data.truth={config.data.truth!r} is one image, and data.source names {images}, which would all be scored "
+                     "against it; allowed: data.truth of one image or of the pages of one file, or None.")
+  for number, (source, setting) in enumerate(itertools.product(sources, settings)):
     for member in range(config.ensemble):
       changes = {**alone, **setting, "data.source": source}
       if config.ensemble > 1:  # every member restores one and the same measurement

@@ -102,3 +102,59 @@ def test_a_pixel_spacing_that_is_no_number_is_refused_when_the_file_is_read(tmp_
   (tmp_path / "slice.dcm").write_bytes(data)
   with pytest.raises(ValueError, match="slice.dcm' cannot be read as an image: could not convert string to float: '0.66146D"):
     pictures.read_picture(str(tmp_path / "slice.dcm"))
+
+
+def _changed(path, values=None, **elements):
+  """Write the CT slice with other elements, or without those that are None; return its path."""
+  dataset = pydicom.dcmread(io.BytesIO(dicom.read_slice("ct_slice")))
+  if values is not None:
+    dataset.set_pixel_data(values, "MONOCHROME2", 16)
+  for name, value in elements.items():
+    if value is None:
+      del dataset[name]
+    else:
+      setattr(dataset, name, value)
+  dataset.add_new(0x60020010, "US", 128)
+  dataset.add_new(0x60023000, "OW", bytes(128 * 128 // 8))
+  dataset.save_as(path)
+  return str(path)
+
+
+@pytest.mark.parametrize("crop, max_side, finer, expected", [
+    (None, None, 1, (0, 0, 5)), ((10, 20, 32, 32), None, 1, (14, 5, 5)), (None, 32, 1, (1.05, 0.75, 5)),
+    ((10, 20, 32, 32), 16, 1, (14.35, 5.25, 5)), ((10, 20, 32, 32), None, 2, (13.825, 4.875, 5))])
+def test_the_position_of_a_slice_is_that_of_its_first_pixel_and_overlays_are_of_the_whole(
+    tmp_path, caplog, crop, max_side, finer, expected):
+  path = _changed(tmp_path / "slice.dcm", ImagePositionPatient=[0, 0, 5], PixelSpacing=[0.5, 0.7])
+  picture = pictures.read_picture(path, crop, max_side=max_side)
+  values = np.kron(picture.values, np.ones((finer, finer, 1), np.int16))
+  written = pydicom.dcmread(files.write_picture(tmp_path / "out", values, picture))
+  np.testing.assert_allclose(np.array(written.ImagePositionPatient, float), expected, atol=1e-6)
+  whole = crop is None and max_side is None
+  assert (0x60023000 in written) == whole == (not picture.remarks) and not caplog.records
+  assert whole or picture.remarks == ("its overlays hold for the whole image in its own pixels, and are not kept",)
+
+
+def test_what_super_resolution_drops_is_said(tmp_path, caplog):
+  picture = pictures.read_picture(_changed(tmp_path / "slice.dcm", ImageOrientationPatient=None))
+  files.write_picture(tmp_path / "out", np.kron(picture.values, np.ones((2, 2, 1), np.int16)), picture)
+  assert "its overlays hold for" in caplog.text and "its ImagePositionPatient is left as it is" in caplog.text
+  cropped = pictures.read_picture(str(tmp_path / "slice.dcm"), (1, 2, 16, 16))
+  assert "its ImagePositionPatient is left as it is" in cropped.remarks[1]
+
+
+def test_padding_is_said_and_where_0_is_white_the_picture_is_a_negative(tmp_path):
+  values = np.full((16, 16), 50, np.int16)
+  values[:2, :3], values[8:, 9] = -2000, -1990
+  padded = _changed(tmp_path / "padded.dcm", values, PixelPaddingValue=-2000, PhotometricInterpretation="MONOCHROME1")
+  picture = pictures.read_picture(padded)
+  assert picture.is_negative and not pictures.read_picture("ct_slice").is_negative
+  assert picture.remarks[0].startswith("its PixelPaddingValue says that the 6 values -2000 stand for lost pixels")
+  assert pictures.read_picture(padded, (2, 0, 8, 8)).remarks == ("its overlays hold for the whole image in its own pixels, and "
+                                                                 "are not kept",)
+  dataset = pydicom.dcmread(padded)
+  dataset.add_new("PixelPaddingRangeLimit", "SS", -1980)
+  for syntax in (pydicom.uid.ExplicitVRLittleEndian, pydicom.uid.ImplicitVRLittleEndian):
+    dataset.file_meta.TransferSyntaxUID = syntax
+    pydicom.dcmwrite(tmp_path / "ranged.dcm", dataset, implicit_vr=syntax.is_implicit_VR, little_endian=True)
+    assert "the 14 values from -2000 to -1980 stand" in pictures.read_picture(str(tmp_path / "ranged.dcm")).remarks[0]

@@ -145,6 +145,43 @@ def test_places_in_the_sky_follow_a_crop_and_another_size_of_the_pixels(tmp_path
                                before.all_pix2world(4 + 2 * columns + 0.5, 8 + 2 * rows + 0.5, 0), atol=1e-9)
 
 
+def test_a_plane_of_a_cube_says_its_own_place_along_the_other_axes(tmp_path):
+  cards = {"CTYPE3": "FREQ", "CRVAL3": 1e9, "CDELT3": 1e6, "CRPIX3": 2.0, "CRVAL3A": 5.0, "CRVAL4": 1.0, "CRPIX4": 1.0}
+  cube = fits.PrimaryHDU(np.stack(2 * [np.stack(5 * [FLOAT])]))
+  path = _write(tmp_path / "cube.fits", _with(cube, **cards))
+  picture = _read(f"{path}@0@8")  # plane 3 of the second five
+  header = fits.getheader(files.write_picture(tmp_path / "restored", picture.values, picture))
+  assert [header[name] for name in ("CRPIX3", "CRPIX3A", "CRPIX4", "CRVAL3")] == [-1, -3, 0, 1e9]
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 1), (6, 1, 8), (1, 6, 8, 1)])
+def test_axes_of_length_1_are_left_out_wherever_they_are(tmp_path, shape):
+  path = _write(tmp_path / "image.fits", _with(fits.PrimaryHDU(FLOAT.reshape(shape)), CRVAL2=1.0, CD1_1=2.0, OBJECT="M 31"))
+  assert sources.list_sources(path) == [path]
+  picture = _read(path)
+  np.testing.assert_array_equal(picture.values[..., 0], FLOAT)
+  assert picture.remarks[1] == "CRVAL2, CD1_1 of its header are of other axes than the image's, and are not kept"
+  header = fits.getheader(files.write_picture(tmp_path / "restored", picture.values, picture))
+  assert header["OBJECT"] == "M 31" and "CRVAL2" not in header
+  planes = _write(tmp_path / "planes.fits", fits.PrimaryHDU(np.stack(3 * [FLOAT.reshape(shape)])))
+  assert len(sources.list_sources(planes)) == 3 and _read(f"{planes}@0@2").values.shape == (6, 8, 1)
+
+
+def test_sections_of_a_detector_go_and_its_origin_follows(tmp_path, caplog):
+  cards = {"DATASEC": "[1:8,1:6]", "CCDSEC": "[ 11:18, 21:26 ]", "EXPSEC": 3, "LTV1": -10.0, "LTV2": -20.0, "LTM1_1": 1.0}
+  path = _write(tmp_path / "image.fits", _with(fits.PrimaryHDU(FLOAT), **cards))
+  picture = _read(path, crop=(2, 4, 4, 4), max_side=2)
+  header = fits.getheader(files.write_picture(tmp_path / "restored", picture.values, picture))
+  assert picture.remarks == ("DATASEC, CCDSEC of its header hold for the whole image in its own pixels, and are not kept",)
+  assert "DATASEC" not in header and "CCDSEC" not in header and header["EXPSEC"] == 3 and not caplog.records
+  # The first new pixel's middle, 1, is 5.5 and 3.5 in the file, 15.5 and 23.5 of the detector.
+  assert [header[f"LTM{axis}_{axis}"] * place + header[f"LTV{axis}"] for axis, place in ((1, 15.5), (2, 23.5))] == [1, 1]
+  whole = _read(path)
+  assert fits.getheader(files.write_picture(tmp_path / "restored", whole.values, whole))["DATASEC"] == "[1:8,1:6]"
+  files.write_picture(tmp_path / "restored", np.kron(whole.values, np.ones((2, 2, 1), np.float32)), whole)
+  assert "DATASEC, CCDSEC of its header hold" in caplog.text
+
+
 def _cut(path):
   path.write_bytes(pathlib.Path(_write(path, fits.PrimaryHDU(np.zeros((60, 80))))).read_bytes()[:9000])
 

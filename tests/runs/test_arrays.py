@@ -1,5 +1,7 @@
 """Jobs of arrays and objects in memory: no folder, no file, and faults that name the argument."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,9 +11,12 @@ import oes_jax
 from oes_jax import generators
 from oes_jax import operators
 from oes_jax import runs
+from oes_jax.runs import _data
+from oes_jax.runs import _given
 from runs import tiny_run
 
 IMAGE = np.random.default_rng(0).random((20, 24)).astype(np.float32)
+INTEGERS = np.round(1000 * IMAGE).astype(np.uint16)
 
 RECORRUPTED = {"fit.objective": "recorrupted"}
 
@@ -66,6 +71,23 @@ def test_scans_are_read_from_dictionaries():
     _job(IMAGE, mri)
 
 
+def test_a_truth_of_another_float_type_or_byte_order_is_cast():
+  for image, truth in ((IMAGE, IMAGE.astype(np.float64)), (INTEGERS, INTEGERS.astype(">u2"))):
+    found = _job(image, truth=truth).data.truth
+    assert found.dtype == image.dtype
+    np.testing.assert_array_equal(found[..., 0], image)
+
+
+@pytest.mark.parametrize("shape, warned", [
+    ((40, 20, 20), True), ((20, 20, 20), True), ((40, 32, 17), True), ((40, 8, 8), True), ((40, 32, 16), False),
+    ((40, 4, 4), False), ((40, 32, 5), False)])
+def test_a_movie_that_is_taken_for_channels_is_said(shape, warned):
+  said = _data.remark_channels(_given.as_picture(np.zeros(shape), "measurement"), "move them")
+  assert bool(said) == warned
+  assert not warned or said[0].endswith(f"with {shape[2]} channels; restore frames of a movie or slices one by one; where "
+                                        "channels go first, move them")
+
+
 def test_lost_pixels_need_no_value_where_a_mask_says_so():
   lost = np.where(IMAGE > 0.3, IMAGE, np.nan)
   job = _job(lost, {"operator.name": "inpainting"}, arrays={"mask": IMAGE > 0.3})
@@ -86,6 +108,8 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
     (IMAGE * 1j, {}, "measurement is a ndarray of complex64 values"),
     (IMAGE, {"truth": IMAGE[:16]}, r"truth has shape \(16, 24\); allowed: that of the image, \(20, 24, 1\)"),
     (IMAGE, {"truth": np.ones((20, 24), int)}, "truth holds int64 values; allowed: float32"),
+    (INTEGERS, {"truth": INTEGERS.astype(np.uint8)}, "truth holds uint8 values; allowed: uint16, as the image"),
+    (INTEGERS.astype(np.uint8), {"truth": INTEGERS}, "truth holds uint16 values; allowed: uint8, as the image"),
     (np.zeros((20, 24, 1), np.float32), {"operator": operators.from_function(jnp.negative, (20, 24, 1)), "changes": RECORRUPTED},
      r"operator: fit.objective='recorrupted' with fit.sigma=None: the noise level cannot be estimated.*fit.sigma, a"),
     (np.full((20, 24), 9.0), {"changes": {**RECORRUPTED, "data.range": (0.0, 18.0)}},
@@ -99,6 +123,30 @@ def test_lost_pixels_need_no_value_where_a_mask_says_so():
 def test_faults_name_the_argument(measurement, given, said):
   with pytest.raises(ValueError, match=f"^{said}"):
     _job(measurement, **given)
+
+
+@pytest.mark.parametrize("noise, refused", [
+    ({"sigma": 0.3}, "sigma=0.3 .* allowed: fit.sigma, with fit.objective='recorrupted', says"), ({"sigma": 0.0}, None),
+    ({"sigma": 0.3, "model": "rician"}, None), ({"peak": 9.0, "sigma": 0.3, "model": "poisson_gaussian"}, None),
+    ({"peak": 9.0, "model": "poisson"}, "peak=9.0 .* noise.model='poisson' .* allowed: None"),
+    ({"sigma": 0.3, "model": "speckle"}, "sigma=0.3 .* allowed: None"),
+    ({"share": 0.1, "model": "salt_and_pepper"}, "share=0.1")])
+def test_a_strength_that_nothing_reads_is_refused(noise, refused):
+  settings = runs.check_config(tiny_run.config(**{"operator.simulate": False, **{f"noise.{name}": noise[name] for name in noise}}))
+  simulated = settings._replace(operator=dataclasses.replace(settings.operator, simulate=True))
+  runs.check_strength(simulated)
+  if refused is None:
+    runs.check_strength(settings)
+  else:
+    with pytest.raises(ValueError, match=f"^noise.{refused}"):
+      runs.check_strength(settings)
+
+
+def test_a_strength_that_an_objective_reads_is_allowed():
+  changes = {**tiny_run.RECORRUPTED, "noise.model": "poisson", "noise.peak": 9.0}
+  runs.check_strength(runs.check_config(tiny_run.config(**changes)))
+  with pytest.raises(ValueError, match="^noise.sigma=0.3 adds noise to a clean image, and a measurement has its own"):
+    _job(IMAGE, {"noise.sigma": 0.3})
 
 
 def test_settings_keep_the_names_of_their_keys():

@@ -67,7 +67,7 @@ def test_channels_that_go_first_are_warned_of_and_read_and_written_as_the_settin
   def read(axis):
     return runs.inspect(_config(**{"data.source": str(tmp_path / "image.npy"), "data.crop": None, "operator.name": "identity",
                                    "data.channel_axis": axis}), str(tmp_path / "run")).data
-  np.save(tmp_path / "image.npy", values.transpose(1, 2, 0)[:, :, :20])
+  np.save(tmp_path / "image.npy", values.transpose(1, 2, 0)[:, :, :16])
   assert read(-1).remarks == ()
   np.save(tmp_path / "image.npy", values[:20])  # 20 rows, 20 columns, 24 channels
   said, = read(-1).remarks

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 import pytest
+import tifffile
 
 from configs import deblur
 from configs import denoise
@@ -52,6 +53,21 @@ def test_a_truth_of_ones_own_has_the_type_and_shape_of_the_image(tmp_path):
   assert not data.simulated and data.sigma == 0
   with pytest.raises(ValueError, match=r"^data.truth=.*other.png' is uint8 \(20, 23, 1\), the image is to be uint8"):
     runs.inspect(tiny_run.config(data__source=paths["noisy"], data__truth=paths["other"], data__crop=None))
+
+
+def test_a_truth_whose_0_is_black_is_no_truth_of_an_image_whose_0_is_white(tmp_path):
+  values = np.random.default_rng(0).integers(0, 255, (20, 24)).astype(np.uint8)
+  np.save(tmp_path / "array.npy", values)
+  for name in ("miniswhite", "minisblack"):
+    tifffile.imwrite(tmp_path / f"{name}.tif", values, photometric=name)
+  def read(source, truth):
+    return runs.inspect(tiny_run.config(data__source=str(tmp_path / source), data__truth=str(tmp_path / truth), data__crop=None))
+  with pytest.raises(ValueError, match="^data.truth=.*minisblack.tif' has black at 0, the image white, .*; allowed: both alike.$"):
+    read("miniswhite.tif", "minisblack.tif")
+  with pytest.raises(ValueError, match="^data.truth=.*miniswhite.tif' has white at 0, the image black"):
+    read("minisblack.tif", "miniswhite.tif")
+  for source, truth in (("miniswhite.tif", "miniswhite.tif"), ("miniswhite.tif", "array.npy"), ("array.npy", "miniswhite.tif")):
+    np.testing.assert_array_equal(read(source, truth).data.truth[..., 0], values)
 
 
 def test_a_mask_of_another_generator_is_refused(whole, tmp_path):

@@ -1,6 +1,8 @@
 """What a config asks for as a list of cases."""
 
+import numpy as np
 import pytest
+import tifffile
 
 from oes_jax.sweeps import _cases as cases
 import tiny_sweep
@@ -26,3 +28,11 @@ def test_members_of_an_ensemble_share_one_measurement():
   assert [(case.ensemble, case.member) for case in listed] == [(i, j) for i in (0, 1) for j in (0, 1, 2)]
   assert len({case.config.seed for case in listed[:3]}) == 3
   assert {case.config.noise.seed for case in listed} == {7}
+
+
+def test_one_truth_is_of_one_image(tmp_path):
+  with pytest.raises(ValueError, match="^data.truth='coins' is one image, and data.source names 2, .*allowed: data.truth of one"):
+    cases.expand(tiny_sweep.config(data__source="camera,coins", data__truth="coins"))
+  pages = tmp_path / "stack.tif"
+  tifffile.imwrite(pages, np.zeros((2, 8, 8), np.uint8), photometric="minisblack")
+  assert len(cases.expand(tiny_sweep.config(data__source=str(pages), data__truth="coins", sweep__seeds=(0, 1)))) == 4
