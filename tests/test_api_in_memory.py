@@ -88,7 +88,7 @@ import test_api_in_memory as case
 from oes_jax import fitting, operators
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 image = case._image()
-case.oes_jax.restore([image, image.T], truth=[image, image.T], generator=None, ensemble=2, progress=False, settings={
+case.oes_jax.restore([image, image[::-1]], truth=[image, image[::-1]], generator=None, ensemble=2, progress=False, settings={
     **case.TINY, "mask.num_steps": 2, "mask.keep_fraction": 0.9, "output.figures": True})
 iterate = fitting.Program.iterate
 def interrupted(*args):

@@ -54,7 +54,7 @@ def test_alone_and_in_a_batch_of_others_are_alike_and_nothing_is_written(tmp_pat
   assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("asked", [{}, RECORRUPTED])
+@pytest.mark.parametrize("asked", [pytest.param({}, marks=pytest.mark.slow), RECORRUPTED])
 def test_an_ensemble_is_the_mean_of_its_members(asked):
   image = _image().astype(np.float32)
   mean, = _restore([image], [image], ensemble=3, **asked)

@@ -46,6 +46,7 @@ def test_a_stored_mask_of_another_run_fails_its_image_alone(whole, tmp_path):
     tiny_run.restore(folder)
 
 
+@pytest.mark.slow
 def test_automatic_density_counts_weights_that_can_act(tmp_path, monkeypatch):
   asked, make = [], fitting.make_mask
   def recording(generator, *args, scores, settings, density, **options):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import tifffile
 import tiny_sweep
 
@@ -17,6 +18,7 @@ def _stack_file(folder, pages=2):
   return path
 
 
+@pytest.mark.slow
 def test_a_sweep_over_a_stack_gives_a_stack(tmp_path):
   config = tiny_sweep.config(data__source=str(_stack_file(tmp_path)), data__crop=None, mask__source="dense",
                              weights__num_steps=2, output__figures=False)
