@@ -107,9 +107,9 @@ def test_divergence_is_named_each_time(tmp_path):
   folder = tmp_path / "run"
   with pytest.raises(runs.Failed, match="step .* of the mask stage.*mask.learning_rate"):
     # Logits overflow float32 after a few steps of this size.
-    tiny_run.restore(folder, mask__learning_rate=3e38, mask__schedule="constant")
+    tiny_run.restore(folder, mask__learning_rate=1e38, mask__schedule="constant")
   with pytest.raises(runs.Failed):  # and again, not worse
-    tiny_run.restore(folder, mask__learning_rate=3e38, mask__schedule="constant")
+    tiny_run.restore(folder, mask__learning_rate=1e38, mask__schedule="constant")
 
 
 @pytest.mark.parametrize("first, stage, said", [
