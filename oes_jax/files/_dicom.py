@@ -11,6 +11,7 @@ from oes_jax.files import _free_memory
 
 # Slices that come with pydicom, by our name.
 DICOM_SLICES = {"ct_slice": "CT_small.dcm", "mr_slice": "MR_small.dcm"}
+_OF_VALUES = ("SmallestImagePixelValue", "LargestImagePixelValue")  # not true of restored ones
 # Elements that hold the distance of pixels.
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
@@ -56,6 +57,8 @@ def read_dicom(data: bytes) -> np.ndarray:
     raise ValueError(f"it holds {dataset.NumberOfFrames} frames; allowed: one frame a file")
   if dataset.PhotometricInterpretation == "PALETTE COLOR":
     raise ValueError("its colours are a palette; allowed: grey values or colours")
+  if dataset.get("HighBit", dataset.BitsStored - 1) != dataset.BitsStored - 1:
+    raise ValueError(f"its HighBit is {dataset.HighBit} of {dataset.BitsStored} bits stored; allowed: {dataset.BitsStored - 1}")
   values = dataset.pixel_array
   write_dicom(io.BytesIO(), values, data, (2, 2))  # now, and not when the image is restored, perhaps with other pixels
   return values
@@ -72,6 +75,13 @@ def is_negative(template: bytes) -> bool:
   import pydicom  # pylint: disable=import-outside-toplevel
   dataset = pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True, specific_tags=["PhotometricInterpretation"])
   return dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+
+
+def rescale_of(template: bytes) -> tuple[float, float]:
+  """Return (slope, intercept) that make the units of a file of its stored values."""
+  import pydicom  # pylint: disable=import-outside-toplevel
+  dataset = pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True, specific_tags=["RescaleSlope", "RescaleIntercept"])
+  return float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
 
 
 def remark_padding(values: np.ndarray, template: bytes) -> tuple[str, ...]:
@@ -146,6 +156,9 @@ def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: b
   low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
   colours = "RGB" if values.ndim == 3 else dataset.PhotometricInterpretation
   dataset.set_pixel_data(np.ascontiguousarray(np.clip(values, low, high).astype(values.dtype)), colours, bits)
+  for name in _OF_VALUES:
+    if name in dataset:
+      delattr(dataset, name)
   said = ()
   if pixel_size != (1, 1):
     said = _drop_overlays(dataset) + _move(dataset, *((scale - 1) / 2 for scale in pixel_size))

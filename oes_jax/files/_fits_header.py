@@ -126,13 +126,26 @@ def without_sections(header):
       (f"{', '.join(found)} of its header hold for the whole image in its own pixels, and are not kept",) if found else ())
 
 
+def _explicit(header):
+  """Return a header in which what places in the sky rely on stands, also where it has the value that FITS lets be left out."""
+  if not any(re.fullmatch(r"(CTYPE|CRVAL|CRPIX|CDELT)[12]|(PC|CD)\d_[12]", keyword) for keyword in header):
+    return header
+  header = header.copy()
+  matrix = {match[1] for keyword in header if (match := re.fullmatch(r"(PC|CD)\d_[12]", keyword))}
+  defaults = {"CRPIX1": 0.0, "CRPIX2": 0.0, **({} if "CD" in matrix else {"CDELT1": 1.0, "CDELT2": 1.0}),
+              **({"PC1_1": 1.0, "PC2_2": 1.0} if "PC" in matrix else {})}
+  for keyword, value in defaults.items():
+    header.setdefault(keyword, value)
+  return header
+
+
 def of_part(template: bytes, top: int = 0, left: int = 0) -> tuple[bytes, tuple[str, ...]]:
   """Return (template, what is said) of a part of an image, whose first pixel had this place, or of one in other pixels.
 
   Reference pixels, and IRAF's origins (LTV), move with the place.
   """
   header, primary = unpack(template)
-  header, said = without_sections(header)
+  header, said = without_sections(_explicit(header))
   for keyword in list(header):
     if match := re.fullmatch(r"CRPIX([12])[A-Z]?|LTV([12])", keyword):
       header[keyword] -= left if "1" in match.groups() else top
@@ -149,7 +162,7 @@ def rescaled(header, pixel_size: tuple[float, float]):
   header, sizes = header.copy(), {"1": pixel_size[1], "2": pixel_size[0]}
   if pixel_size == (1, 1):
     return header
-  header, _ = without_sections(header)
+  header, _ = without_sections(_explicit(header))
   for axis in "12":
     if f"LTV{axis}" in header or f"LTM{axis}_{axis}" in header:  # IRAF's: pixel = LTM * original + LTV
       header[f"LTM{axis}_{axis}"] = header.get(f"LTM{axis}_{axis}", 1.0) / sizes[axis]

@@ -54,6 +54,11 @@ class Picture:
     return None if bits is None or bits >= 8 else (0.0, 2.0 ** bits - 1)
 
   @property
+  def rescale(self) -> tuple[float, float]:
+    """What makes the units of a DICOM file of its stored values: slope and intercept; (1, 0) of others."""
+    return _dicom.rescale_of(self.template) if self.suffix == ".dcm" else (1.0, 0.0)
+
+  @property
   def is_negative(self) -> bool:
     """Whether 0 is white in the file."""
     if self.suffix == ".dcm":

@@ -166,7 +166,12 @@ def _read_plane(settings: Settings, key: str) -> np.ndarray:
   """Read [H, W] from the image or array of a setting of the operator; channels are averaged, a mask is cropped."""
   crop = settings.data.crop if key == "mask" else None
   picture = files.read_picture(getattr(settings.operator, key), crop, key=f"operator.{key}")
-  return _planes.plane_of(picture.values, f"operator.{key}={getattr(settings.operator, key)!r}", picture.alpha)
+  name, values = f"operator.{key}={getattr(settings.operator, key)!r}", picture.values
+  if picture.is_negative:
+    if values.dtype != bool:
+      raise ValueError(f"{name} has white at 0; allowed: an image that has black at 0.")
+    values = ~values  # a fax, as it is seen
+  return _planes.plane_of(values, name, picture.alpha)
 
 
 def read_scan(settings: Settings) -> tuple[operators.Scan, str] | None:

@@ -66,6 +66,9 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
     white = {True: "white", False: "black"}
     raise ValueError(f"data.truth={source!r} has {white[clean.is_negative]} at 0, the image {white[picture.is_negative]}, so "
                      "that one would be scored against the negative of the other; allowed: both alike.")
+  for name, of in (("range", lambda one: one.full_range), ("rescale slope and intercept", lambda one: one.rescale)):
+    if of(clean) != of(picture) and ".npy" not in (clean.suffix, picture.suffix):
+      raise ValueError(f"data.truth={source!r} has the {name} {of(clean)}, the image {of(picture)}; allowed: both alike.")
   return clean.values, clean.digest
 
 

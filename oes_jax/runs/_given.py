@@ -52,13 +52,16 @@ def check_objects(given: Given) -> None:
                      "measured) -> loss of every value.")
 
 
+_INTENSITIES = ("1", "L", "RGB", "I", "F", "I;16", "I;16L", "I;16B")  # modes of Pillow
+
+
 def _check_container(value: Any, name: str) -> None:
   """Raise a ValueError where a path is given for an array, or one that holds more than its numbers, which would be lost."""
   if isinstance(value, (str, bytes, os.PathLike)):
     raise ValueError(f"{name}={value!r} is a {type(value).__name__}; allowed: an array, as numpy.load or skimage.io.imread "
                      "reads it.")
-  if getattr(value, "mode", None) in ("P", "PA") and hasattr(value, "convert"):  # of PIL
-    raise ValueError(f"{name} is an image with a palette, mode {value.mode}, whose numbers are no intensities; allowed: "
+  if hasattr(value, "convert") and getattr(value, "mode", "L") not in _INTENSITIES:  # of PIL
+    raise ValueError(f"{name} is an image of mode {value.mode}, whose channels are not all intensities; allowed: "
                      "convert('RGB') or convert('L') of it.")
   kind = f"{name} is a {type(value).__module__}.{type(value).__name__}"
   if isinstance(value, np.ma.MaskedArray):

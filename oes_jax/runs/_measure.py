@@ -19,6 +19,9 @@ from oes_jax.runs._job import Job
 from oes_jax.runs._settings import Settings
 
 
+_MARGIN = 1.0  # how far a truth lies outside of the unit range before that is remarked
+
+
 class Measurement(NamedTuple):
   """What was measured, in the unit range.
 
@@ -89,7 +92,24 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
   if level is not None:  # what was clipped here was said, or is simulated
     for text in operators.noise_warnings(level._replace(clipped=0.0) if clipped or data.simulated else level):
       warn(f"{job.settings.data.source}: {text}")
-  return Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level)
+  measurement = Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level)
+  if truth is not None and not data.simulated:
+    for text in _doubt_truth(truth, measurement.estimate):
+      warn(f"{job.settings.data.source}: {text}")
+  return measurement
+
+
+def _doubt_truth(truth, estimate) -> list[str]:
+  """Return lines that say that a truth, which is only scored, does not seem to be one of a measurement, both in its unit range."""
+  remarks = []
+  if np.mean((truth < -_MARGIN) | (truth > 1 + _MARGIN)) > 0.05:
+    remarks.append(f"data.truth reaches from {np.min(truth):.3g} to {np.max(truth):.3g} where the measurement's range is 0 to 1: it "
+                   "seems to be on another scale")
+  if truth.shape == estimate.shape and np.std(truth) and np.std(estimate):
+    alike = float(np.corrcoef(truth.ravel(), estimate.ravel())[0, 1])
+    if alike < 0:
+      remarks.append(f"data.truth and the measurement have a correlation of {alike:.2f}: it seems to be a negative or another image")
+  return remarks
 
 
 def _noise_level(job: Job, op_params, values) -> operators.NoiseLevel | None:

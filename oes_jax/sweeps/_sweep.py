@@ -184,6 +184,10 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1),
   settings = runs.check_config(config)
   listed = [case for case in _cases.expand(config) if case.ensemble % shard[1] == shard[0]]
   folder, identity = find_folder(config, workdir)
+  sources = {case.asked["source"] for case in listed}
+  if settings.data.truth is not None and len(sources) > 1:
+    logging.warning("data.truth=%r scores all %d pages or slices of data.source=%r: they are to be repeats of one image",
+                    settings.data.truth, len(sources), settings.data.source)
   names = run_cases(listed, folder, identity, images_per_device=settings.compute.images_per_device,
                     average=settings.experiment.ensemble > 1, signals=signals)
   recorded = _results.read_results(folder)

@@ -96,6 +96,18 @@ def test_a_deflated_file_is_read_and_a_bomb_is_refused_before_it_is_inflated(mon
     dicom.read_dicom(bomb)
 
 
+def test_a_high_bit_elsewhere_is_refused_and_extremes_are_those_of_no_restored_image(tmp_path):
+  dataset = pydicom.dcmread(io.BytesIO(dicom.read_slice("mr_slice")))
+  dataset.SmallestImagePixelValue = 3
+  dataset.save_as(tmp_path / "slice.dcm")
+  picture = pictures.read_picture(str(tmp_path / "slice.dcm"))
+  assert "SmallestImagePixelValue" not in pydicom.dcmread(files.write_picture(tmp_path / "out", picture.values, picture))
+  dataset.BitsStored, dataset.HighBit = 12, 15
+  dataset.save_as(tmp_path / "slice.dcm")
+  with pytest.raises(ValueError, match="its HighBit is 15 of 12 bits stored; allowed: 11"):
+    pictures.read_picture(str(tmp_path / "slice.dcm"))
+
+
 def test_a_pixel_spacing_that_is_no_number_is_refused_when_the_file_is_read(tmp_path):
   data = dicom.read_slice("ct_slice").replace(b"0.661468", b"0.66146D", 1)
   assert b"0.66146D" in data

@@ -145,6 +145,17 @@ def test_places_in_the_sky_follow_a_crop_and_another_size_of_the_pixels(tmp_path
                                before.all_pix2world(4 + 2 * columns + 0.5, 8 + 2 * rows + 0.5, 0), atol=1e-9)
 
 
+@pytest.mark.parametrize("cards", [
+    {"CRVAL1": 100.0, "CRVAL2": 50.0, "CDELT1": 2.0, "CDELT2": 3.0}, {"CRPIX1": 6.0, "CRPIX2": 8.0, "CRVAL1": 100.0, "CRVAL2": 50.0},
+    {"CRPIX1": 6.0, "CRPIX2": 8.0, "CDELT1": 2.0, "CDELT2": 3.0, "PC1_2": 0.5}])
+def test_places_in_the_sky_also_follow_where_cards_are_left_out(tmp_path, cards):
+  from astropy import wcs as sky  # pylint: disable=import-outside-toplevel
+  path = _write(tmp_path / "image.fits", _with(fits.PrimaryHDU(RNG.normal(size=(32, 48)).astype(np.float32)), **cards))
+  picture = _read(path, crop=(8, 4, 16, 40), max_side=20)
+  before, after = (sky.WCS(fits.getheader(file)) for file in (path, files.write_picture(tmp_path / "out", picture.values, picture)))
+  np.testing.assert_allclose(after.all_pix2world([[0, 0], [3, 5]], 0), before.all_pix2world([[4.5, 8.5], [10.5, 18.5]], 0))
+
+
 def test_a_plane_of_a_cube_says_its_own_place_along_the_other_axes(tmp_path):
   cards = {"CTYPE3": "FREQ", "CRVAL3": 1e9, "CDELT3": 1e6, "CRPIX3": 2.0, "CRVAL3A": 5.0, "CRVAL4": 1.0, "CRPIX4": 1.0}
   cube = fits.PrimaryHDU(np.stack(2 * [np.stack(5 * [FLOAT])]))

@@ -2,6 +2,8 @@
 
 import numpy as np
 from PIL import Image
+import pydicom
+from pydicom import data as pydicom_data
 import pytest
 import tifffile
 
@@ -68,6 +70,32 @@ def test_a_truth_whose_0_is_black_is_no_truth_of_an_image_whose_0_is_white(tmp_p
     read("minisblack.tif", "miniswhite.tif")
   for source, truth in (("miniswhite.tif", "miniswhite.tif"), ("miniswhite.tif", "array.npy"), ("array.npy", "miniswhite.tif")):
     np.testing.assert_array_equal(read(source, truth).data.truth[..., 0], values)
+
+
+def test_a_truth_of_another_range_or_unit_is_refused_and_an_odd_one_is_remarked(tmp_path):
+  values = np.random.default_rng(0).integers(0, 16, (20, 24), np.uint8)
+  tifffile.imwrite(tmp_path / "four.tif", values, bitspersample=4)
+  tifffile.imwrite(tmp_path / "eight.tif", values)
+  slices = pydicom.dcmread(pydicom_data.get_testdata_file("CT_small.dcm", download=False))
+  for name, intercept in (("a.dcm", -1024), ("b.dcm", 0)):
+    slices.RescaleIntercept = intercept
+    slices.save_as(tmp_path / name)
+  stored = np.random.default_rng(0).normal(100, 20, (20, 24))
+  for name, array in (("measured", stored), ("same", stored + 1), ("scaled", 300 * stored), ("negative", 200 - stored)):
+    np.save(tmp_path / f"{name}.npy", array)
+  def read(source, truth):
+    return runs.inspect(tiny_run.config(tiny_run.TINY_MEASURED, **{
+        "data.source": str(tmp_path / source), "data.truth": str(tmp_path / truth), "data.crop": None}))
+  with pytest.raises(ValueError, match=r"data.truth=.*eight.tif' has the range None, the image \(0.0, 15.0\)"):
+    read("four.tif", "eight.tif")
+  with pytest.raises(ValueError, match=r"data.truth=.*b.dcm' has the rescale slope and intercept \(1.0, 0.0\), the image \(1.0, -1024"):
+    read("a.dcm", "b.dcm")
+  for truth, said in (("same", ""), ("scaled", "where the measurement's range is 0 to 1: it seems to be on another scale"),
+                      ("negative", "have a correlation of -")):
+    remarks = []
+    runs.measure(read("measured.npy", f"{truth}.npy"), remarks.append)
+    remarks = [remark for remark in remarks if "data.truth" in remark]
+    assert not remarks if said == "" else said in remarks[-1]
 
 
 def test_a_mask_of_another_generator_is_refused(whole, tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 import pytest
+import tifffile
 
 from oes_jax import runs
 from oes_jax.runs import _given
@@ -62,8 +63,24 @@ def test_transparency_that_super_resolution_leaves_out_is_remarked(tmp_path):
   assert remarks("super_resolution") == ("its transparency (alpha) is left out of the result, which has another size",)
 
 
-def test_an_image_with_a_palette_is_no_array_of_intensities():
+def test_an_image_whose_channels_are_not_all_intensities_is_refused():
   image = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
   assert _given.as_array(image, "measurement").shape == (3, 4)
-  with pytest.raises(ValueError, match=r"measurement is an image with a palette, mode P, .*allowed: convert\('RGB'\)"):
-    _given.as_array(image.convert("P"), "measurement")
+  for mode in ("P", "LA", "RGBA", "CMYK", "YCbCr", "HSV"):
+    with pytest.raises(ValueError, match=rf"measurement is an image of mode {mode}, .*allowed: convert\('RGB'\)"):
+      _given.as_array((image if mode in ("P", "LA") else image.convert("RGB")).convert(mode), "measurement")
+
+
+def test_a_mask_is_read_as_it_looks(tmp_path):
+  rng = np.random.default_rng(0)
+  np.save(tmp_path / "image.npy", rng.random((20, 24)))
+  def inspect(mask):
+    return runs.inspect(tiny_run.config(**{
+        "data.source": str(tmp_path / "image.npy"), "data.crop": None, "operator.name": "inpainting",
+        "operator.mask": str(tmp_path / mask)}))
+  for photometric, stored in (("minisblack", SEEN), ("miniswhite", ~SEEN)):
+    tifffile.imwrite(tmp_path / "mask.tif", stored, photometric=photometric)
+    np.testing.assert_array_equal(runs.measure(inspect("mask.tif")).op_params[..., 0], SEEN)
+  tifffile.imwrite(tmp_path / "grey.tif", np.where(SEEN, 0, 255).astype(np.uint8), photometric="miniswhite")
+  with pytest.raises(ValueError, match="operator.mask='.*grey.tif' has white at 0; allowed: an image that has black at 0"):
+    inspect("grey.tif")
