@@ -164,4 +164,13 @@ def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
   elif angles.size > 1 and 0 < np.ptp(angles) <= 2 * np.pi:
     remarks = (f"{angles.size} angles lie within {np.ptp(angles):.3g} degrees; where they are in radians, set "
                "operator.angle_unit=radians",)
+  if detectors == angles.size and _looks_transposed(values):
+    remarks += ("its sum over detectors differs from angle to angle more than that over angles from detector to detector, while an "
+                "object's is the same from everywhere; where it is [angles, detectors], transpose it",)
   return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles}, remarks)
+
+
+def _looks_transposed(values: np.ndarray) -> bool:
+  """Whether the sums of a sinogram [detectors, angles, C] over its detectors vary as those over its angles should."""
+  over_detectors, over_angles = (values.astype(np.float64).sum((axis, 2)) for axis in (0, 1))
+  return bool(np.std(over_detectors) > 2 * np.std(over_angles))

@@ -44,3 +44,15 @@ def test_a_scan_is_read_and_one_of_another_size_is_named(rng):
                        ({"angles": ANGLES[None]}, "allowed: real"), ({"sinogram": 1j * sinogram}, "allowed: real")]:
     with pytest.raises(ValueError, match=said):
       _tomography.read_scan({"sinogram": sinogram, "angles": ANGLES, "shape": (17, 22), **arrays})
+
+
+def test_a_sinogram_that_looks_transposed_is_remarked(rng):
+  image = np.zeros((24, 24))
+  image[5:15, 8:20] = rng.random((10, 12))
+  detectors = _tomography.num_detectors(24, 24)
+  angles = np.linspace(0, 180, detectors, endpoint=False)
+  sinogram = transform.radon(image, angles, circle=False) + 0.1 * rng.standard_normal((detectors, detectors))
+  arrays = {"angles": angles, "shape": (24, 24)}
+  assert _tomography.read_scan({**arrays, "sinogram": sinogram}).remarks == ()
+  said, = _tomography.read_scan({**arrays, "sinogram": sinogram.T}).remarks
+  assert "where it is [angles, detectors], transpose it" in said
