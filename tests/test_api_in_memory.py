@@ -260,6 +260,7 @@ def test_an_operator_of_ones_own_is_a_function_or_made_of_one():
   assert restored.image.shape == SHAPE and np.diff(restored.traces["weights"]["loss"]).mean() < 0
 
 
+@pytest.mark.slow
 def test_operators_of_the_package_are_taken_as_objects():
   image = _image()
   blur = {"name": "deblurring", "kernel": np.ones((3, 3))}

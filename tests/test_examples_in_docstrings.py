@@ -38,7 +38,11 @@ def _examples(value):
 EXAMPLES = {id(value): (name, test) for name, value in PUBLIC.items() for test in _examples(value) if test.examples}
 
 
-@pytest.mark.parametrize("test", [pytest.param(test, id=name) for name, test in EXAMPLES.values()])
+SLOW = ("runs.run",)  # a whole restoration in a folder, as other tests have many
+
+
+@pytest.mark.parametrize("test", [pytest.param(test, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+                                  for name, test in EXAMPLES.values()])
 def test_an_example_runs(test):
   said = []
   runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False)

@@ -83,8 +83,8 @@ def test_a_line_that_is_not_finite_is_that_of_its_folder(copy):
   assert (copy / "results.jsonl").read_text() == lines
 
 
-@pytest.mark.parametrize("damage", [
-    pytest.param("one byte changed"), *(pytest.param(one, marks=pytest.mark.slow) for one in ("deleted", "cut"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_case_is_restored_anew_alone(copy, whole, caplog, damage):
   case, other = sorted((copy / "cases").iterdir())
   DAMAGE[damage](case / "output.npy")
