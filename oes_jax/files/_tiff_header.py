@@ -171,10 +171,11 @@ def _scaled(header: Header, scale: tuple[float, float]) -> Header:
   """Return the header of an image whose pixels are `scale` (height, width) times as large."""
   if scale == (1, 1):
     return header
+  header, _ = of_part(header)
   resolution = header.resolution and (header.resolution[0] / scale[1], header.resolution[1] / scale[0])
   sizes = {name: float(header.entries[name]) * factor for name, factor in zip(("PhysicalSizeY", "PhysicalSizeX"), scale)
            if name in header.entries}
-  return of_part(header)[0]._replace(resolution=resolution, entries={**header.entries, **sizes})
+  return header._replace(resolution=resolution, entries={**header.entries, **sizes})
 
 
 def write_images(path, values: np.ndarray, header: Header | None, *, alpha: bool = False, stacked: bool = False,

@@ -166,6 +166,15 @@ def test_the_calibration_of_imagej_is_kept_and_follows_the_pixels(tmp_path):
     assert resolution == ((5, 4) if shrink is None else (2.5, 2))
 
 
+def test_regions_of_imagej_are_kept_in_their_own_pixels_alone(tmp_path):
+  values = np.random.default_rng(0).integers(0, 2 ** 16, (20, 24), dtype=np.uint16)
+  data = picture_files.tiff(values, imagej=True, metadata={"unit": "um", "ROI": b"Iout"})
+  picture, path = _written(tmp_path, "a.tif", data)
+  finer = files.write_picture(tmp_path / "finer", np.repeat(np.repeat(picture.values, 2, 0), 2, 1), picture)
+  found = [tifffile.TiffFile(file).imagej_metadata for file in (path, finer)]
+  assert ["ROI" in one for one in found] == [True, False] and found[1]["unit"] == "um"
+
+
 def test_the_pixel_sizes_of_ome_are_kept_and_follow_the_pixels(tmp_path):
   values = np.random.default_rng(0).integers(0, 2 ** 16, (40, 60), dtype=np.uint16)
   data = picture_files.tiff(values, ome=True, metadata={
