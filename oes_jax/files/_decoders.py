@@ -78,15 +78,15 @@ def _turned(values: np.ndarray, alpha: bool, chunks: _png_chunks.Chunks) -> Deco
 
 def _read_png_16(data: bytes) -> Decoded:
   """16-bit PNG by pypng: Pillow silently cuts 16-bit colour to 8 bits."""
-  data = _png_chunks.without_significant_bits(data)
-  width, height, rows, info = png.Reader(bytes=data).asDirect()
+  chunks = [chunk for chunk in png.Reader(bytes=data).chunks() if chunk[0] != b"sBIT"]  # by which pypng shifts stored values
+  width, height, rows, info = png.Reader(bytes=_png_chunks.join(chunks)).asDirect()
   num_bytes = width * height * info["planes"] * 2
   _free_memory.check_size(num_bytes)
-  stream = b"".join(body for kind, body in png.Reader(bytes=data).chunks() if kind == b"IDAT")
+  stream = b"".join(body for kind, body in chunks if kind == b"IDAT")
   _inflation.check_inflated(stream, num_bytes + 2 * height + 8)  # a byte a row is its filter; interlaced there are fewer than 2 H + 8
   values = np.vstack([np.asarray(row, np.uint16) for row in rows])
   values = values.reshape(height, width, info["planes"])
-  return _turned(values[..., 0] if info["planes"] == 1 else values, info["alpha"], _png_chunks.read_chunks(data))
+  return _turned(values[..., 0] if info["planes"] == 1 else values, info["alpha"], _png_chunks.carried(chunks))
 
 
 def decode(data: bytes, suffix: str, page: int | tuple[int, ...] | None = None) -> Decoded:

@@ -5,6 +5,16 @@ import hashlib
 import os
 
 
+def stamp_of(path: str) -> tuple[int, ...]:
+  """Return what tells a file from what lay there before, without reading it.
+
+  Raises:
+    OSError: it is not there.
+  """
+  state = os.stat(path)
+  return state.st_size, state.st_mtime_ns, state.st_ino
+
+
 @functools.lru_cache(maxsize=16)
 def _digest_of(path: str, stamp: tuple[int, ...]) -> str:
   del stamp  # tells a file from what it was before
@@ -18,5 +28,4 @@ def digest_of_file(path: str) -> str:
   Raises:
     OSError: it cannot be read.
   """
-  state = os.stat(path)
-  return _digest_of(os.path.abspath(path), (state.st_size, state.st_mtime_ns, state.st_ino))
+  return _digest_of(os.path.abspath(path), stamp_of(path))

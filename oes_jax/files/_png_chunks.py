@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Iterable
 
 from PIL import Image as PillowImage
 from PIL import PngImagePlugin
@@ -19,16 +20,21 @@ _MOST = 2 ** 31 - 1  # of any number in PNG
 _PER_UNIT = struct.Struct(">IIB")  # pixels per unit along x and y, and the unit
 
 
-def read_chunks(data: bytes) -> Chunks:
-  """Return what is carried of a PNG file, up to where it can be read."""
+def carried(chunks: Iterable[tuple[bytes, bytes]]) -> Chunks:
+  """Return those chunks of a PNG file that a restored one takes over, up to where they can be read."""
   kept = []
   try:
-    for kind, body in png.Reader(bytes=data).chunks():
+    for kind, body in chunks:
       if kind in _KEPT and (kind != _PIXELS or len(body) == _PER_UNIT.size):
         kept.append((bytes(kind), bytes(body)))
   except png.Error:  # the pixels say whether that matters
     pass
   return tuple(kept)
+
+
+def read_chunks(data: bytes) -> Chunks:
+  """Return what is carried of a PNG file."""
+  return carried(png.Reader(bytes=data).chunks())
 
 
 def check_size(data: bytes) -> None:
@@ -45,13 +51,10 @@ def check_size(data: bytes) -> None:
     raise ValueError(f"its header says {height}x{width} pixels, which its {len(data)} bytes cannot hold")
 
 
-def without_significant_bits(data: bytes) -> bytes:
-  """Return the content of a PNG file without its sBIT chunk, by which pypng would shift the stored values."""
-  chunks = list(png.Reader(bytes=data).chunks())
-  if not any(bytes(kind) == b"sBIT" for kind, _ in chunks):
-    return data
+def join(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+  """Return the content of a PNG file of these chunks."""
   stream = io.BytesIO()
-  png.write_chunks(stream, [chunk for chunk in chunks if bytes(chunk[0]) != b"sBIT"])
+  png.write_chunks(stream, chunks)
   return stream.getvalue()
 
 
@@ -105,9 +108,7 @@ def insert_chunks(data: bytes, chunks: Chunks, scale: tuple[float, float]) -> by
   """
   header, *rest = png.Reader(bytes=data).chunks()
   scaled = [(kind, _rescale(body, scale) if kind == _PIXELS else body) for kind, body in chunks]
-  stream = io.BytesIO()
-  png.write_chunks(stream, [header, *scaled, *(chunk for chunk in rest if bytes(chunk[0]) not in _KEPT)])
-  return stream.getvalue()
+  return join([header, *scaled, *(chunk for chunk in rest if bytes(chunk[0]) not in _KEPT)])
 
 
 def _rescale(body: bytes, scale: tuple[float, float]) -> bytes:

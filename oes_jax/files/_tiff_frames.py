@@ -1,13 +1,17 @@
 """Which images a TIFF file holds, in their order: pages, planes of a page, and images of OME-TIFF."""
 
 import contextlib
+import functools
 import io
 import math
+import os
 import pathlib
 import struct
 from typing import NamedTuple
 
 import tifffile
+
+from oes_jax.files import _digests
 
 OF_ONE_IMAGE = "YXS"  # tifffile's letters of rows, columns and samples (channels)
 
@@ -54,11 +58,16 @@ def check_chain(data: bytes) -> None:
       place = struct.unpack_from(order + number, data, place + struct.calcsize(order + count) + entries * length)[0]
 
 
+def stack_axes(series: tifffile.TiffPageSeries) -> tuple[tuple[str, int], ...]:
+  """Return letters and lengths of the axes along which a series has several images, such as (("Z", 12),); () for none."""
+  whole = series.levels[0]
+  return tuple((axis, length) for axis, length in zip(whole.axes, whole.shape) if axis not in OF_ONE_IMAGE)
+
+
 def _frames_of(series: tifffile.TiffPageSeries) -> list[Frame]:
   """Return the images of a series, in its order; of several sizes the largest."""
-  whole = series.levels[0]
-  planes = math.prod(length for axis, length in zip(whole.axes, whole.shape) if axis not in OF_ONE_IMAGE)
-  pages = [page if page is None else page.aspage() for page in whole.pages]
+  planes = math.prod(length for _, length in stack_axes(series))
+  pages = [page if page is None else page.aspage() for page in series.levels[0].pages]
   if len(pages) == 1 and planes > 1:  # as ImageJ writes large stacks
     return [Frame(series, number, pages[0], True) for number in range(planes)]
   return [Frame(series, number, page) for number, page in enumerate(pages)]
@@ -84,17 +93,23 @@ def list_frames(file: tifffile.TiffFile) -> list[Frame]:
   return [Frame(series, number, page) for number, page in enumerate(pages)]
 
 
+@functools.lru_cache(maxsize=64)
+def _count_images(path: str, stamp: tuple[int, ...]) -> int:
+  del stamp  # tells a file from what it was before
+  data = pathlib.Path(path).read_bytes()
+  check_chain(data)
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    return len(list_frames(file))
+
+
 def count_images(path: str) -> int:
-  """Return how many images a file holds.
+  """Return how many images a file holds, which is read once.
 
   Raises:
     ValueError: its pages are chained in a circle.
     Exception: whatever tifffile raises for a damaged file; count behind `_boundary.reading`.
   """
-  data = pathlib.Path(path).read_bytes()
-  check_chain(data)
-  with tifffile.TiffFile(io.BytesIO(data)) as file:
-    return len(list_frames(file))
+  return _count_images(os.path.abspath(path), _digests.stamp_of(path))
 
 
 def remark(file: tifffile.TiffFile, frame: Frame) -> list[str]:
@@ -107,10 +122,10 @@ def remark(file: tifffile.TiffFile, frame: Frame) -> list[str]:
   if len(levels) > 1 and not file.is_ome and len(file.series) > 1:
     remarks.append(f"{len(file.series) - 1} other images of the file ({', '.join(one.name for one in file.series if one is not series)}"
                    ") are not of its sizes, and are left out unless they have sizes themselves")
-  pages = [page.aspage() for page in file.pages]
-  left_out = [page for page in pages if page.is_reduced or page.is_mask]
-  if len(levels) < 2 and not file.is_ome and 0 < len(left_out) < len(file.pages):
-    remarks.append(f"{len(left_out)} of its {len(file.pages)} pages are previews or transparency masks and are left out")
+  if len(levels) < 2 and not file.is_ome:
+    left_out = sum(page.is_reduced or page.is_mask for page in (page.aspage() for page in file.pages))
+    if 0 < left_out < len(file.pages):
+      remarks.append(f"{left_out} of its {len(file.pages)} pages are previews or transparency masks and are left out")
   if series is not None and set(series.axes) & set("TZC"):
     of = f"image {file.series.index(series)} of the file, " if len(file.series) > 1 else "the file's "
     remarks.append(f"it is image {frame.place} of {of}{axes_of(series)}")

@@ -7,14 +7,15 @@ import uuid
 import numpy as np
 import tifffile
 
+from oes_jax.files import _orientation
 from oes_jax.files import _tiff_frames
 
 # Texts of the file as a whole that are carried along.
-_TEXTS = {269: "DocumentName", 271: "Make", 272: "Model", 285: "PageName", 315: "Artist", 316: "HostComputer", 33432: "Copyright"}
+_TEXTS = (269, 271, 272, 285, 315, 316, 33432,  # DocumentName, Make, Model, PageName, Artist, HostComputer, Copyright
+          42112, 42113, 700)  # GDAL_METADATA, GDAL_NODATA, XMP
 # Of a whole image in its own grid alone: GeoTIFF's and GDAL's.
 _PLACED = {33550: "ModelPixelScale", 33922: "ModelTiepoint", 34264: "ModelTransformation", 34735: "GeoKeyDirectory",
            34736: "GeoDoubleParams", 34737: "GeoAsciiParams"}
-_TEXTS_OF_GDAL = {42112: "GDAL_METADATA", 42113: "GDAL_NODATA"}
 _ICC, _XMP, _EXIF = 34675, 700, 34665
 _RATIONALS = (282, 283)  # pixels per unit along x and y
 _SAME_IN_ALL = ("PhysicalSizeX", "PhysicalSizeXUnit", "PhysicalSizeY", "PhysicalSizeYUnit", "PhysicalSizeZ",
@@ -47,25 +48,20 @@ class Header(NamedTuple):
     channel: name of the channel of OME that an image of a stack is of; or None.
   """
   photometric: str
-  resolution: tuple[float, float] | None
-  unit: int
-  icc: bytes | None
-  description: str | None
-  datetime: str | None
-  tags: tuple[tuple, ...]
-  placed: tuple[tuple, ...]
-  program: str | None
-  entries: dict[str, Any]
-  axes: tuple[tuple[str, int], ...]
-  colormap: np.ndarray | None
+  resolution: tuple[float, float] | None = None
+  unit: int = 1
+  icc: bytes | None = None
+  description: str | None = None
+  datetime: str | None = None
+  tags: tuple[tuple, ...] = ()
+  placed: tuple[tuple, ...] = ()
+  program: str | None = None
+  entries: dict[str, Any] = {}
+  axes: tuple[tuple[str, int], ...] = ()
+  colormap: np.ndarray | None = None
   extras: tuple[str, ...] = ()
   bits: int | None = None
   channel: str | None = None
-
-
-def _tag(page: tifffile.TiffPage, code: int):
-  tag = page.tags.get(code)
-  return None if tag is None else tag.value
 
 
 def _extra_tag(page: tifffile.TiffPage, code: int) -> tuple:
@@ -103,14 +99,6 @@ def _imagej_entries(file: tifffile.TiffFile) -> dict[str, Any]:
   return {name: value for name, value in file.imagej_metadata.items() if name not in _COUNTED}
 
 
-def _stack_axes(series: tifffile.TiffPageSeries | None) -> tuple[tuple[str, int], ...]:
-  """Return letters and lengths of the axes of a series that is a stack; () where it is none."""
-  if series is None:
-    return ()
-  whole = series.levels[0]
-  return tuple((axis, length) for axis, length in zip(whole.axes, whole.shape) if axis not in "YXS")
-
-
 def read_header(file: tifffile.TiffFile, frame: _tiff_frames.Frame) -> tuple[Header, list[str]]:
   """Return (what is carried of an image of an open file, lines that say what is not)."""
   remarks, program, entries, page = [], None, {}, frame.page
@@ -119,18 +107,18 @@ def read_header(file: tifffile.TiffFile, frame: _tiff_frames.Frame) -> tuple[Hea
   elif file.is_ome:
     program = "ome"
     entries, remarks = _ome_entries(file, frame.series)
-  texts = [_extra_tag(page, code) for code in (*_TEXTS, *_TEXTS_OF_GDAL, _XMP) if code in page.tags]
+  texts = [_extra_tag(page, code) for code in _TEXTS if code in page.tags]
   if _EXIF in page.tags:
     remarks.append("its EXIF block is not kept; its profile, resolution and descriptions are")
   own = program is None and page.description and not page.is_shaped
   has_resolution = all(code in page.tags for code in _RATIONALS)
   names = {tifffile.PHOTOMETRIC.MINISWHITE: "miniswhite", tifffile.PHOTOMETRIC.RGB: "rgb", tifffile.PHOTOMETRIC.YCBCR: "rgb"}
-  axes, bits = _stack_axes(frame.series), page.bitspersample
+  axes, bits = () if frame.series is None else _tiff_frames.stack_axes(frame.series), page.bitspersample
   packed = page.dtype.kind == "u" and bits < 8 * page.dtype.itemsize and page.photometric != tifffile.PHOTOMETRIC.PALETTE
   header = Header(
       photometric=names.get(page.photometric, "minisblack"), resolution=page.resolution if has_resolution else None,
-      unit=int(page.resolutionunit), icc=_tag(page, _ICC), description=page.description if own else None,
-      datetime=_tag(page, 306), tags=tuple(texts),
+      unit=int(page.resolutionunit), icc=page.tags.valueof(_ICC), description=page.description if own else None,
+      datetime=page.tags.valueof(306), tags=tuple(texts),
       placed=tuple(_extra_tag(page, code) for code in _PLACED if code in page.tags), program=program, entries=entries,
       axes=axes, colormap=page.colormap, extras=tuple(tifffile.EXTRASAMPLE(kind).name.lower() for kind in page.extrasamples),
       bits=bits if packed else None, channel=_channel_of(entries, axes, frame.place))
@@ -140,7 +128,7 @@ def read_header(file: tifffile.TiffFile, frame: _tiff_frames.Frame) -> tuple[Hea
 def turned(header: Header, orientation: int) -> Header:
   """Return the header of an image that was turned as its orientation tag says: x and y may have changed places."""
   resolution = header.resolution
-  if resolution is not None and orientation in (5, 6, 7, 8):
+  if resolution is not None and orientation in _orientation.SWAPPING:
     resolution = resolution[::-1]
   return header._replace(resolution=resolution, tags=tuple(tag for tag in header.tags if tag[0] != _XMP), placed=())
 
@@ -148,7 +136,7 @@ def turned(header: Header, orientation: int) -> Header:
 def plain(header: Header, colours: int) -> Header:
   """Return the header of a file that says nothing but what its values mean, with so many channels beside alpha."""
   kept = header.photometric if colours == 1 and header.photometric == "miniswhite" else "minisblack"
-  return Header("rgb" if colours == 3 else kept, None, 1, None, None, None, (), (), None, {}, (), None, header.extras, header.bits)
+  return Header("rgb" if colours == 3 else kept, extras=header.extras, bits=header.bits)
 
 
 def of_part(header: Header) -> tuple[Header, tuple[str, ...]]:

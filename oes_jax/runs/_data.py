@@ -62,13 +62,16 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
   if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
     raise ValueError(f"data.truth={source!r} is {clean.values.dtype} {clean.values.shape}, "
                      f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
-  if clean.is_negative != picture.is_negative and ".npy" not in (clean.suffix, picture.suffix):  # arrays are either
+  if ".npy" in (clean.suffix, picture.suffix):  # arrays say nothing of polarity, range and units
+    return clean.values, clean.digest
+  if clean.is_negative != picture.is_negative:
     white = {True: "white", False: "black"}
     raise ValueError(f"data.truth={source!r} has {white[clean.is_negative]} at 0, the image {white[picture.is_negative]}, so "
                      "that one would be scored against the negative of the other; allowed: both alike.")
-  for name, of in (("range", lambda one: one.full_range), ("rescale slope and intercept", lambda one: one.rescale)):
-    if of(clean) != of(picture) and ".npy" not in (clean.suffix, picture.suffix):
-      raise ValueError(f"data.truth={source!r} has the {name} {of(clean)}, the image {of(picture)}; allowed: both alike.")
+  for name, its, of_image in (("range", clean.full_range, picture.full_range),
+                              ("rescale slope and intercept", clean.rescale, picture.rescale)):
+    if its != of_image:
+      raise ValueError(f"data.truth={source!r} has the {name} {its}, the image {of_image}; allowed: both alike.")
   return clean.values, clean.digest
 
 

@@ -16,7 +16,6 @@ from oes_jax.sweeps import _plan
 
 RESULTS_FILE = "results.jsonl"
 _BLOCK = 4096  # bytes that are read at a time from the end; a line has some 600
-# Images of which a line holds the quality; a case need not have all of them.
 _NUMBER, _NUMBERS = (int, float), {str: (int, float)}
 # The kinds of lines: of a case that failed, of one that was mended, of an ensemble, and of a result.
 _LINES = (
@@ -25,6 +24,8 @@ _LINES = (
     {"case": str, "source": str, "failure": None, "mask": str, "keep_fraction": (None, *_NUMBER),
      "kl_weight": (None, *_NUMBER), "sigma": _NUMBER, "psnr": _NUMBERS, "ssim": _NUMBERS, "kept": int, "can_act": int,
      "size": int, "seconds": _NUMBER})
+SETTING = ("mask", "keep_fraction", "kl_weight", "sigma")  # of a line: what tells the settings of a sweep apart
+# Images of which a line holds the quality; a case need not have all of them.
 MEASURED = ("measurement", "last", "average", "guarded", "combined", "estimate")
 
 
@@ -56,7 +57,7 @@ def _read_line(line: bytes, name: str) -> dict[str, Any]:
   record, whole = files.unseal(line, name)
   if not whole:
     raise ValueError(f"{name} was changed since it was written")
-  asked = [record.get(name) for name in ("mask", "keep_fraction", "kl_weight", "sigma")]
+  asked = [record.get(name) for name in SETTING]
   if (not any(runs.matches(record, kind) for kind in _LINES) or not runs.matches(asked, [(None, str, *_NUMBER)])
       or record.get("failure") == ""):
     raise ValueError(f"{name} is no line of a case")

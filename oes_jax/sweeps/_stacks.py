@@ -9,7 +9,7 @@ from oes_jax import files
 from oes_jax import runs
 from oes_jax.sweeps import _results
 
-_SETTING = ("seed", "mask", "keep_fraction", "kl_weight", "sigma")
+_SETTING = ("seed", *_results.SETTING)
 
 
 def _page_of(line: dict[str, Any], lines: dict[str, dict[str, Any]]) -> tuple[str, tuple, str] | None:

@@ -9,7 +9,6 @@ from typing import Any, Iterable, Sequence
 from oes_jax import files
 from oes_jax.sweeps import _results
 
-_SETTING = ("mask", "keep_fraction", "kl_weight", "sigma")
 _UNREADABLE = "backslashreplace"  # bytes of a file's name that are no text
 _COUNTED = ("kept", "can_act", "seconds")
 
@@ -21,7 +20,7 @@ def _spread(values: Sequence[float]) -> dict[str, float | None]:
 
 def _row(image: str, setting: tuple, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
   good = [line for line in lines if not line["failure"]]
-  row = {"image": image, **dict(zip(_SETTING, setting)), "cases": len(lines),
+  row = {"image": image, **dict(zip(_results.SETTING, setting)), "cases": len(lines),
          "failed": len(lines) - len(good)}
   for name in _results.MEASURED:
     row[f"{name} PSNR"] = _spread([line["psnr"][name] for line in good if name in line["psnr"]])
@@ -41,7 +40,7 @@ def summarise(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     lines: last lines of cases, as `_results.read_results` gives them; no ensemble's.
   """
   lines, rows = list(lines), []
-  key = lambda line: tuple(line.get(name) for name in _SETTING)
+  key = lambda line: tuple(line.get(name) for name in _results.SETTING)
   for setting in dict.fromkeys(map(key, lines)):
     mine = [line for line in lines if key(line) == setting]
     sources = list(dict.fromkeys(line["source"] for line in mine))
@@ -75,7 +74,7 @@ def _cell(name: str, value: Any) -> str:
 
 def _as_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
   """Header and cells, without the settings that are the same in every row."""
-  names = [name for name in rows[0] if name not in _SETTING
+  names = [name for name in rows[0] if name not in _results.SETTING
            or len({row[name] for row in rows}) > 1]
   return files.without_empty_columns([names, *([_cell(name, row[name]) for name in names] for row in rows)])
 
