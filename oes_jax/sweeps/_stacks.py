@@ -22,6 +22,26 @@ def _page_of(line: dict[str, Any], lines: dict[str, dict[str, Any]]) -> tuple[st
   return None if page is None else (path, tuple(asked[name] for name in _SETTING), line["source"])
 
 
+def _stem(path: str, setting: tuple, names: list[str]) -> str:
+  """Return the name, without its suffix, of the stack of the cases with these names."""
+  return f"{pathlib.PurePath(path).name.split('.', 1)[0]}-stack-seed{setting[0]}-{runs.digest_of([path, setting, names])}"
+
+
+def name_stacks(old: dict[str, dict[str, Any]], lines: dict[str, dict[str, Any]]) -> list[str]:
+  """Return the names, without suffixes, of the stacks that were made of lines of results.jsonl if they are all of a file.
+
+  Args:
+    old: {case: its line}.
+    lines: {case: its line} of all on record, `old` among them.
+  """
+  found: dict[tuple[str, tuple, bool], list[tuple[int, str]]] = {}
+  for name, line in old.items():
+    page = _page_of(line, lines)
+    if page is not None and not line["failure"]:
+      found.setdefault((*page[:2], "members" in line), []).append((files.split_page(line["source"])[1], name))
+  return [_stem(path, setting, [name for _, name in sorted(pages)]) for (path, setting, _), pages in found.items()]
+
+
 def _is_of(folder: pathlib.Path, line: dict[str, Any], digest: str) -> bool:
   """Whether a line is of a case that restored the content of a file as it is now; of an ensemble, its first member."""
   name = line["case"].removeprefix("ensemble-")
@@ -62,8 +82,7 @@ def _join(folder: pathlib.Path, path: str, setting: tuple, names: list[str]) -> 
   """Write one stack of the pages with these names; return its path, or nothing where it cannot be made."""
   pages = [next((folder / ("ensembles" if name.startswith("ensemble-") else "cases") / name).glob("restored*.tif*"))
            for name in names]
-  stem, suffix = pathlib.PurePath(path).name.split(".", 1)[0], pages[0].name.removeprefix("restored")
-  target = folder / "restored" / f"{stem}-stack-seed{setting[0]}-{runs.digest_of([path, setting, names])}{suffix}"
+  target = folder / "restored" / f"{_stem(path, setting, names)}{pages[0].name.removeprefix('restored')}"
   try:
     files.write_stack(target, pages, path)
   except ValueError as error:

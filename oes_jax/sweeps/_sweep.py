@@ -19,6 +19,7 @@ from oes_jax.sweeps import _ensemble
 from oes_jax.sweeps import _plan
 from oes_jax.sweeps import _results
 from oes_jax.sweeps import _stacks
+from oes_jax.sweeps import _superseded
 
 # Keys that may change between starts in one folder: cases tell themselves apart.
 _NOT_IDENTITY = ("seed", "data.source", "ensemble", "sweep", "compute.images_per_device")
@@ -230,6 +231,8 @@ def run_cases(listed: Sequence[_cases.Case], folder: pathlib.Path, identity: dic
   with files.writing_into(folder):
     with parallel.together():
       _results.reconcile(folder, cases)
+      if jax.process_index() == 0:
+        _superseded.withdraw(folder, cases)
       _restore_all(_Sweep(folder, cases, cuts, signals or runs.Signals(), mesh))
     if jax.process_index() == 0:
       _batch_folders.clear(folder)

@@ -8,6 +8,7 @@ import tifffile
 import tiny_sweep
 
 from oes_jax import files
+from oes_jax.sweeps import _results as results
 from oes_jax.sweeps import _stacks as stacks
 
 
@@ -72,3 +73,15 @@ def test_pages_that_make_no_stack_are_warned_of(tmp_path, caplog):
   tifffile.imwrite(tmp_path / "run" / "cases" / "b" / "restored.tif", np.zeros((24, 31), np.uint16))
   assert stacks.join_pages(tmp_path / "run") == []
   assert "are not joined to a stack" in caplog.text and "(24, 31, 1)" in caplog.text
+
+
+def test_the_stack_of_lines_is_found_again_by_its_name(tmp_path):
+  path = _stack_file(tmp_path)
+  _sweep_of(tmp_path / "run", path, ("b", 1, 0, None), ("a", 0, 0, None))
+  written, = stacks.join_pages(tmp_path / "run")
+  lines = results.read_results(tmp_path / "run")
+  assert stacks.name_stacks(lines, lines) == [written.stem]
+  means = {f"ensemble-{name}": {"case": f"ensemble-{name}", "source": line["source"], "failure": None, "members": 2, "psnr": {}}
+           for name, line in lines.items()}
+  of_members, of_means = stacks.name_stacks({**means, **lines}, {**means, **lines})[::-1]
+  assert of_members == written.stem != of_means
