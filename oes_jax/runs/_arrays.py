@@ -6,7 +6,6 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from oes_jax import files
-from oes_jax import noise
 from oes_jax import operators
 from oes_jax.runs import _build
 from oes_jax.runs import _data
@@ -107,13 +106,11 @@ def _read_truth(given: Given, picture: files.Picture, whole: Sequence[int]) -> n
 
 def check_strength(settings: Settings) -> None:
   """Raise a ValueError where a strength of noise is given with a measurement and nothing reads it."""
-  model, read = settings.noise.model, _build.fitted_strength(settings)
-  for name in () if settings.operator.simulate else noise.Strength._fields:
-    value = getattr(settings.noise, name)
-    if value and name not in read:
-      own = "fit.sigma, with fit.objective='recorrupted', says how strong; " if (model, name) == ("gaussian", "sigma") else ""
-      raise ValueError(f"noise.{name}={value} adds noise to a clean image, and a measurement has its own, of which the fit of "
-                       f"noise.model={model!r} does not read it; allowed: {own}None, or operator.simulate=True.")
+  model = settings.noise.model
+  for name in () if settings.operator.simulate else _build.unread_strengths(settings):
+    own = "fit.sigma, with fit.objective='recorrupted', says how strong; " if (model, name) == ("gaussian", "sigma") else ""
+    raise ValueError(f"noise.{name}={getattr(settings.noise, name)} adds noise to a clean image, and a measurement has its own, of "
+                     f"which the fit of noise.model={model!r} does not read it; allowed: {own}None, or operator.simulate=True.")
 
 
 def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[int]) -> None:

@@ -43,6 +43,11 @@ def fitted_strength(settings: Settings) -> tuple[str, ...]:
   return model.reads if recorrupted else model.fits_with
 
 
+def unread_strengths(settings: Settings) -> list[str]:
+  """Return the fields of noise.Strength that are given, and that of a measurement nothing reads."""
+  return [name for name in noise.Strength._fields if getattr(settings.noise, name) and name not in fitted_strength(settings)]
+
+
 def strength(settings: Settings, simulated: bool) -> noise.Strength:
   """Return how strong the noise is: as asked for, by default where it is simulated; None where unknown.
 

@@ -103,6 +103,16 @@ def remark_channels(picture: files.Picture, remedy: str) -> tuple[str, ...]:
           f"movie or slices one by one; where channels go first, {remedy}",)
 
 
+def _remark_strength(settings: Settings) -> tuple[str, ...]:
+  """Return a line for every strength of noise that is given of a measurement, but by a preset, and that nothing reads."""
+  preset = fitting.OPERATOR_PRESETS.get(settings.operator.name, {})
+  own = {"sigma": ", which fit.sigma says"} if settings.noise.model == "gaussian" else {}
+  return tuple(
+      f"noise.{name}={value} is not used: it is of noise that is added to a clean image, and this is a measurement with noise of "
+      f"its own{own.get(name, '')}" for name in _build.unread_strengths(settings)
+      if (value := getattr(settings.noise, name)) != preset.get(f"noise.{name}"))
+
+
 def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool,
                   known: tuple[float, float] | None = None) -> tuple[float, float]:
   """Return (low, high), the values that map to 0 and 1.
@@ -153,6 +163,7 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     elif _build.family_of(settings).loses_pixels:
       mask = _build.read_planes(settings).get("mask")
       remarks += () if mask is None else _planes.remark_mask(mask)
+  remarks += () if simulated else _remark_strength(settings)
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
                          is_complex=_build.family_of(settings).is_complex, known=picture.full_range)
   whole = _build.image_shape(settings, picture.values.shape, simulated)

@@ -1,5 +1,7 @@
 """What is read: ones own files, their truth, and a mask that is taken over."""
 
+import re
+
 import numpy as np
 from PIL import Image
 import pydicom
@@ -115,3 +117,22 @@ def test_what_the_library_says_of_a_measurement_names_the_file_and_the_keys(tmp_
   np.save(tmp_path / "image.npy", values)
   with pytest.raises(ValueError, match=f"^data.source='.*image.npy' {said}"):
     runs.inspect(tiny_run.config(**{"data.source": str(tmp_path / "image.npy"), "data.crop": None, **changes}))
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"noise.sigma": 0.3}, "noise.sigma=0.3 is not used.*fit.sigma says"), ({}, None), ({"noise.sigma": 0.0}, None),
+    ({"noise.sigma": 0.3, "noise.model": "rician"}, None), ({"noise.share": 0.3}, "noise.share=0.3 is not used"),
+    ({"noise.sigma": 0.3, "operator.simulate": True}, None)])
+def test_a_strength_of_noise_that_a_measured_file_does_not_use_is_remarked(tmp_path, changes, said):
+  np.save(tmp_path / "image.npy", np.random.default_rng(0).random((20, 20)))
+  remarks = " ".join(runs.inspect(tiny_run.config(**{
+      "data.source": str(tmp_path / "image.npy"), "data.crop": None, "operator.simulate": False, **changes})).data.remarks)
+  assert re.search(said, remarks) if said else "is not used" not in remarks
+
+
+def test_the_strength_of_a_preset_is_not_remarked_of_a_scan(tmp_path):
+  arrays = {"kspace": np.ones((1, 24, 32), np.complex64) + np.eye(24, 32), "coil_maps": np.ones((1, 24, 32), np.complex64)}
+  for sigma, said in ((0.03, False), (0.2, True)):
+    config = tiny_run.scan_config(tmp_path, "mri", **arrays)
+    config.noise.sigma = sigma
+    assert any("is not used" in remark for remark in runs.inspect(config).data.remarks) == said
