@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from oes_jax import fitting
 from oes_jax import operators
 from oes_jax.runs import _build
 from oes_jax.runs import _settings
@@ -23,6 +24,14 @@ def _check_operator(settings: _settings.Settings) -> None:
       raise ValueError(f"operator.{key}={value!r} is not used by operator.name={name!r}; allowed: operator.name={readers}.")
 
 
+def _check_objective(fit: fitting.FitSettings) -> None:
+  """Raise a ValueError where a setting of the objective recorrupted was changed and another one is asked for."""
+  for key in ("sigma", "alpha", "split", "flips") if fit.objective == "plain" else ():
+    value, default = getattr(fit, key), getattr(fitting.FitSettings(), key)
+    if value != default:
+      raise ValueError(f"fit.{key}={value} is not used by fit.objective='plain'; allowed: fit.objective='recorrupted', or {default}.")
+
+
 def check_config(config, **given: Any) -> _settings.Settings:
   """Return the settings of a config; every value is checked, alone and beside the others.
 
@@ -42,9 +51,7 @@ def check_config(config, **given: Any) -> _settings.Settings:
     raise ValueError("weights.combine=True needs the noise level, of which fit.objective='plain' knows nothing; allowed: "
                      "fit.objective='recorrupted', or weights.combine=False.")
   settings.fit.check_noise(settings.noise.model, "fit.")
-  if settings.fit.objective == "plain" and settings.fit.sigma is not None:
-    raise ValueError(f"fit.sigma={settings.fit.sigma} is not used by fit.objective='plain'; allowed: "
-                     "fit.objective='recorrupted', or None.")
+  _check_objective(settings.fit)
   if settings.fit.sigma is not None and settings.noise.model != "gaussian":
     raise ValueError(f"fit.sigma={settings.fit.sigma} is not used by noise.model={settings.noise.model!r}, whose strength "
                      "noise.peak and noise.sigma say; allowed: None.")
