@@ -1,7 +1,7 @@
 """What a restored TIFF file takes over of the file that it was made of: colour profile, calibration and descriptions."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 import uuid
 
 import numpy as np
@@ -18,6 +18,7 @@ _PLACED = {33550: "ModelPixelScale", 33922: "ModelTiepoint", 34264: "ModelTransf
            34736: "GeoDoubleParams", 34737: "GeoAsciiParams"}
 _ICC, _XMP, _EXIF = 34675, 700, 34665
 _RATIONALS = (282, 283)  # pixels per unit along x and y
+_LARGEST = 2 ** 32 - 2 ** 25  # bytes of values in a TIFF file that is no BigTIFF, as tifffile has it
 _SAME_IN_ALL = ("PhysicalSizeX", "PhysicalSizeXUnit", "PhysicalSizeY", "PhysicalSizeYUnit", "PhysicalSizeZ",
                 "PhysicalSizeZUnit", "TimeIncrement", "TimeIncrementUnit")
 _OME_TEXTS = ("Name", "Description", "AcquisitionDate")
@@ -178,6 +179,27 @@ def write_images(path, values: np.ndarray, header: Header | None, *, alpha: bool
     stacked: whether the first axis is that of images.
     scale: height and width of a pixel, in those of the header.
   """
+  values, options = _prepare(values, header, alpha, stacked, scale)
+  tifffile.imwrite(path, values, **options)
+
+
+def list_differences(headers: Sequence[Header]) -> list[str]:
+  """Return the fields in which the headers of the pages of a file differ, which one header for all of them would lose."""
+  fields = ("photometric", "description", "datetime", "tags", "placed", "icc", "resolution", "unit")
+  return [field for field in fields if len({repr(getattr(header, field)) for header in headers}) > 1]
+
+
+def write_pages(path, pages: Sequence[np.ndarray], headers: Sequence[Header], *, alpha: bool = False) -> None:
+  """Write images as the pages of a file, each under its own header; arguments as of `write_images`."""
+  with tifffile.TiffWriter(path, bigtiff=sum(page.nbytes for page in pages) > _LARGEST) as file:
+    for page, header in zip(pages, headers):
+      values, options = _prepare(page, header, alpha, False, (1, 1))
+      file.write(values, **{**options, "metadata": None})
+
+
+def _prepare(values: np.ndarray, header: Header | None, alpha: bool, stacked: bool,
+             scale: tuple[float, float]) -> tuple[np.ndarray, dict[str, Any]]:
+  """Return (values, options) for tifffile; arguments as of `write_images`."""
   channels = values.shape[-1] if values.ndim == 3 + stacked else None
   options: dict[str, Any] = {"software": "oes_jax"}
   if (channels or 1) > 1:
@@ -195,7 +217,7 @@ def write_images(path, values: np.ndarray, header: Header | None, *, alpha: bool
     outer = _outer_axes(header, values.shape[:1]) if stacked else ()
     options |= _options_of(_scaled(header, scale), "".join(axis for axis, _ in outer) + "YX" + "S" * (channels is not None))
     values = values.reshape(*(length for _, length in outer), *values.shape[stacked:])
-  tifffile.imwrite(path, values, **options)
+  return values, options
 
 
 def _outer_axes(header: Header, count: tuple[int]) -> tuple[tuple[str, int], ...]:

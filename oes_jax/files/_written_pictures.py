@@ -47,13 +47,18 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.P
   return path
 
 
-def write_stack(path: pathlib.Path, pages: Sequence[pathlib.Path], source: str) -> None:
+def write_stack(path: pathlib.Path, pages: Sequence[pathlib.Path], source: str) -> tuple[str, ...]:
   """Write the restored pages of a TIFF file as one stack, under the file's own axes and descriptions.
+
+  Pages whose headers differ keep them, but in a file of ImageJ or OME, which has one for all.
 
   Args:
     path: path of the stack.
     pages: files of the pages in their order, as `write_picture` wrote them.
     source: the TIFF file that they are pages of.
+
+  Returns:
+    Lines that say what of the pages the stack does not keep.
 
   Raises:
     ValueError: a file cannot be read, the pages differ in size or type, or the memory does not hold them.
@@ -67,11 +72,16 @@ def write_stack(path: pathlib.Path, pages: Sequence[pathlib.Path], source: str) 
            for picture in (first, *others)]
   with _boundary.reading(f"data.source={source!r} cannot be read as an image"):
     original = _decoders.decode(pathlib.Path(source).read_bytes(), ".tif", 0).template
-  values = np.stack(whole)
-  stream = io.BytesIO()
-  _tiff_header.write_images(stream, values[..., 0] if first.squeezed else values, _tiff_header.of_stack(first.template, original),
-                            alpha=first.alpha is not None, stacked=True)
+  values = np.stack(whole)[..., 0] if first.squeezed else np.stack(whole)
+  headers, stream, alpha = [picture.template for picture in (first, *others)], io.BytesIO(), first.alpha is not None
+  differ = _tiff_header.list_differences(headers)
+  if differ and original.program is None:
+    _tiff_header.write_pages(stream, values, headers, alpha=alpha)
+  else:
+    _tiff_header.write_images(stream, values, _tiff_header.of_stack(headers[0], original), alpha=alpha, stacked=True)
   _atomic.write_atomically(path, stream.getvalue())
+  return () if not differ or original.program is None else (
+      f"its pages differ in {', '.join(differ)}, of which the stack has what the first one says",)
 
 
 def _encode_png(values: np.ndarray) -> bytes:

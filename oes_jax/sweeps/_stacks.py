@@ -84,7 +84,8 @@ def _join(folder: pathlib.Path, path: str, setting: tuple, names: list[str]) -> 
            for name in names]
   target = folder / "restored" / f"{_stem(path, setting, names)}{pages[0].name.removeprefix('restored')}"
   try:
-    files.write_stack(target, pages, path)
+    for text in files.write_stack(target, pages, path):
+      logging.warning("%s: %s", path, text)
   except ValueError as error:
     logging.warning("%s: its pages are not joined to a stack: %s", path, error)
     return []

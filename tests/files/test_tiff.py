@@ -245,13 +245,43 @@ def test_restored_pages_make_a_stack_with_the_axes_of_the_file(tmp_path, options
   for page in sources.list_sources(str(source)):
     picture = pictures.read_picture(page)
     pages.append(files.write_picture(tmp_path / f"page{len(pages)}", picture.values, picture))
-  files.write_stack(tmp_path / "again.tif", pages, str(source))
+  assert files.write_stack(tmp_path / "again.tif", pages, str(source)) == ()
   with tifffile.TiffFile(tmp_path / "again.tif") as file:
     assert len(file.pages) == 12
     np.testing.assert_array_equal(file.asarray().reshape(values.shape), values)
     if axes:
       assert file.series[0].axes == axes
       assert file.series[0].shape == values.shape
+
+
+def _restored_pages(folder, source, **tags):
+  """Write three pages of a file, each with its own value of a tag, and each again; return (values, paths)."""
+  values = np.random.default_rng(0).integers(0, 2 ** 16, (3, 20, 24), dtype=np.uint16)
+  ome = source.name.endswith(".ome.tif")
+  with tifffile.TiffWriter(source, ome=ome) as file:
+    for number, page in enumerate(values):
+      file.write(page, **{name: value[number] for name, value in tags.items()}, photometric="minisblack",
+                 metadata={} if ome else None)
+  pages = [pictures.read_picture(page) for page in sources.list_sources(str(source))]
+  return values, [files.write_picture(folder / f"page{number}", picture.values, picture) for number, picture in enumerate(pages)]
+
+
+def test_a_stack_keeps_what_each_page_says(tmp_path):
+  source = tmp_path / "stack.tif"
+  values, pages = _restored_pages(tmp_path, source, description=["a", "b", "c"], resolution=[(1, 1), (1, 1), (2, 3)])
+  assert files.write_stack(tmp_path / "again.tif", pages, str(source)) == ()
+  with tifffile.TiffFile(tmp_path / "again.tif") as file:
+    assert [page.description for page in file.pages] == ["a", "b", "c"]
+    assert [page.resolution for page in file.pages] == [(1, 1), (1, 1), (2, 3)]
+    np.testing.assert_array_equal([page.asarray() for page in file.pages], values)
+
+
+def test_what_pages_of_ome_say_alone_is_named(tmp_path):
+  source = tmp_path / "stack.ome.tif"
+  values, pages = _restored_pages(tmp_path, source, resolution=[(1, 1), (1, 1), (2, 3)])
+  said, = files.write_stack(tmp_path / "again.ome.tif", pages, str(source))
+  assert said == "its pages differ in resolution, of which the stack has what the first one says"
+  np.testing.assert_array_equal(tifffile.imread(tmp_path / "again.ome.tif"), values)
 
 
 def test_pages_of_several_sizes_make_no_stack(tmp_path):
