@@ -60,7 +60,7 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], obj
     if not isinstance(value, (tuple, list)) and np.ndim(value) > 0:
       if key not in _ARRAYS:
         raise ValueError(f"{key} is an array; allowed: arrays of operator.mask and operator.kernel alone.")
-      arrays[key.rpartition(".")[2]] = np.asarray(value)
+      arrays[key.rpartition(".")[2]] = runs.as_array(value, key)
     else:
       _set(config, key, value)
   return config, arrays

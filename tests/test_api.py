@@ -160,6 +160,12 @@ def test_an_operator_of_the_settings_has_its_config_and_a_simulation_its_noise()
   assert config.generator.name == "skip_hourglass" and config.noise.sigma == 0.03 and config.operator.simulate
 
 
+def test_a_mask_that_is_an_array_of_masked_values_is_refused():
+  mask = np.ma.masked_equal(np.eye(16), 1)
+  with pytest.raises(ValueError, match="^operator.mask is a numpy.ma.MaskedArray of which 16 values are masked"):
+    api._make_config({"name": "inpainting", "mask": mask}, {})
+
+
 @pytest.mark.parametrize("told, objects, preset", [
     ({}, (), "quick"), ({"noise.model": "poisson", "noise.peak": 30.0}, (), "quick"),
     ({"noise.model": "poisson"}, (), "oes"), ({"noise.model": "rician", "noise.sigma": 0.1}, (), "oes"),

@@ -10,7 +10,7 @@ from oes_jax import generators
 from oes_jax import noise
 from oes_jax import operators
 
-
+_ORIENTATION = 274  # of EXIF
 # What arrays with labels or units have (xarray, pandas, pint, unyt, astropy), and plain ones do not.
 _MORE_THAN_NUMBERS = ("dims", "columns", "units", "unit")
 
@@ -63,6 +63,9 @@ def _check_container(value: Any, name: str) -> None:
   if hasattr(value, "convert") and getattr(value, "mode", "L") not in _INTENSITIES:  # of PIL
     raise ValueError(f"{name} is an image of mode {value.mode}, whose channels are not all intensities; allowed: "
                      "convert('RGB') or convert('L') of it.")
+  if hasattr(value, "convert") and getattr(value, "n_frames", 1) > 1:
+    raise ValueError(f"{name} is an image file of {value.n_frames} frames, of which one would be read; allowed: one of "
+                     "them, as image.seek(0) and image.copy() give it.")
   kind = f"{name} is a {type(value).__module__}.{type(value).__name__}"
   if isinstance(value, np.ma.MaskedArray):
     if np.ma.is_masked(value):
@@ -72,6 +75,14 @@ def _check_container(value: Any, name: str) -> None:
       hasattr(value, attribute) for attribute in _MORE_THAN_NUMBERS):
     raise ValueError(f"{kind}, whose units, labels or axes would be lost; allowed: numpy.asarray of it, where its numbers are "
                      "meant, rows and columns first and channels last.")
+
+
+def _check_orientation(value: Any, name: str) -> None:
+  """Raise a ValueError where an image of Pillow, which is loaded, is to be turned as its EXIF entry says."""
+  orientation = value.getexif().get(_ORIENTATION, 1) if hasattr(value, "getexif") else 1
+  if orientation != 1:
+    raise ValueError(f"{name} is an image whose EXIF orientation {orientation} is not applied; allowed: "
+                     "PIL.ImageOps.exif_transpose of it, or numpy.asarray of it, as it is stored.")
 
 
 def as_array(value: Any, name: str, *, kinds: str = "biuf") -> np.ndarray:
@@ -85,6 +96,7 @@ def as_array(value: Any, name: str, *, kinds: str = "biuf") -> np.ndarray:
     array = np.asarray(value)
   except ValueError as error:  # rows of several lengths
     raise ValueError(f"{name} is no array ({error}); allowed: an array.") from error
+  _check_orientation(value, name)  # Pillow turns TIFF files while it loads them
   if array.dtype.kind not in kinds:
     raise ValueError(f"{name} is a {type(value).__name__} of {array.dtype} values; allowed: an array of boolean, "
                      f"integer or real{' or complex' if 'c' in kinds else ''} numbers.")

@@ -1,10 +1,13 @@
 """Jobs of arrays and objects in memory: no folder, no file, and faults that name the argument."""
 
 import dataclasses
+import io
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageOps
 import pytest
 
 import oes_jax
@@ -203,6 +206,26 @@ class _WithUnit(np.ndarray):
 def test_an_array_that_holds_more_than_its_numbers_is_refused(value, said):
   with pytest.raises(ValueError, match=said):
     _job(value)
+
+
+def _opened(name, **options):
+  """Return an image file of Pillow, as it is opened."""
+  stream, first = io.BytesIO(), PillowImage.fromarray(np.uint8(255 * IMAGE))
+  first.save(stream, name, **options)
+  return PillowImage.open(stream)
+
+
+def test_a_picture_of_pillow_that_is_to_be_turned_or_has_several_frames_is_refused():
+  exif, other = PillowImage.Exif(), PillowImage.fromarray(np.zeros(IMAGE.shape, np.uint8))
+  exif[274] = 6
+  with pytest.raises(ValueError, match="^measurement is an image whose EXIF orientation 6 is not applied; allowed: PIL.ImageOps.exif"):
+    _job(_opened("PNG", exif=exif))
+  assert _job(ImageOps.exif_transpose(_opened("PNG", exif=exif))).shape == (24, 20, 1)
+  assert _job(_opened("TIFF", tiffinfo={274: 6})).shape == (24, 20, 1)  # Pillow has turned it
+  several = _opened("TIFF", save_all=True, append_images=[other])
+  with pytest.raises(ValueError, match="^measurement is an image file of 2 frames, of which one would be read"):
+    _job(several)
+  assert _job(several.copy()).shape == (20, 24, 1)
 
 
 def test_arrays_of_any_library_without_more_than_numbers_are_taken(tmp_path):
