@@ -90,6 +90,11 @@ def _joined(header, primary) -> bytes:
   return b"\n".join(each.tostring().encode("latin-1") for each in (header, primary) if each is not None)
 
 
+def unit_of(template: bytes) -> str | None:
+  """Return the unit of an image's values, its BUNIT; None where it says none."""
+  return str(unpack(template)[0].get("BUNIT", "")).strip() or None
+
+
 def unpack(template: bytes):
   """Return (header of the image, header of the file or None) of `pack`."""
   from astropy.io import fits  # pylint: disable=import-outside-toplevel
@@ -146,6 +151,8 @@ def of_part(template: bytes, top: int = 0, left: int = 0) -> tuple[bytes, tuple[
   """
   header, primary = unpack(template)
   header, said = without_sections(_explicit(header))
+  for axis in {match[1] for keyword in header if (match := re.fullmatch(r"LTM([12])_[12]", keyword))}:
+    header.setdefault(f"LTV{axis}", 0.0)  # which may be left out
   for keyword in list(header):
     if match := re.fullmatch(r"CRPIX([12])[A-Z]?|LTV([12])", keyword):
       header[keyword] -= left if "1" in match.groups() else top

@@ -147,7 +147,8 @@ def read_fits(data: bytes, part: tuple[int, ...] = ()) -> FitsImage:
   if len(shape) > 2:
     axes = ", ".join(f"NAXIS{len(shape) - axis} {length}" for axis, length in enumerate(shape))
     of_length = "" if _plane_shape(shape) == shape[-2:] else " that are longer than 1"
-    said.append(f"it is {name} of {images[number]} ({axes}); the axes before the last two{of_length} are its planes")
+    colours = f"; colours are planes too, NAME@{number}@0 to NAME@{number}@2, each restored alone" if images[number] == 3 else ""
+    said.append(f"it is {name} of {images[number]} ({axes}); the axes before the last two{of_length} are its planes{colours}")
     if of_length:
       header, dropped = _fits_header.without_places(header)
       said += dropped

@@ -59,6 +59,12 @@ class Picture:
     return _dicom.rescale_of(self.template) if self.suffix == ".dcm" else (1.0, 0.0)
 
   @property
+  def unit(self) -> str | None:
+    """The unit of the values, as a FITS file names it; None where none is named."""
+    with _boundary.reading("BUNIT of a FITS file cannot be read"):
+      return _fits_header.unit_of(self.template) if self.suffix == ".fits" else None
+
+  @property
   def is_negative(self) -> bool:
     """Whether 0 is white in the file."""
     if self.suffix == ".dcm":

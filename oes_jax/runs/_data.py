@@ -51,10 +51,10 @@ class Data:
 
 
 def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, shape):
-  """Return (clean values or None, digest of their file or None)."""
+  """Return (clean values or None, digest of their file or None, remarks)."""
   source = settings.data.truth
   if source is None:
-    return picture.values if simulated else None, None
+    return picture.values if simulated else None, None, ()
   finer = shape[0] // picture.values.shape[0]  # of a measured coarse image
   crop = settings.data.crop and tuple(finer * place for place in settings.data.crop)
   clean = files.read_picture(source, crop, max_side=settings.data.max_side, key="data.truth",
@@ -63,7 +63,7 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
     raise ValueError(f"data.truth={source!r} is {clean.values.dtype} {clean.values.shape}, "
                      f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
   if ".npy" in (clean.suffix, picture.suffix):  # arrays say nothing of polarity, range and units
-    return clean.values, clean.digest
+    return clean.values, clean.digest, ()
   if clean.is_negative != picture.is_negative:
     white = {True: "white", False: "black"}
     raise ValueError(f"data.truth={source!r} has {white[clean.is_negative]} at 0, the image {white[picture.is_negative]}, so "
@@ -72,7 +72,9 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
                               ("rescale slope and intercept", clean.rescale, picture.rescale)):
     if its != of_image:
       raise ValueError(f"data.truth={source!r} has the {name} {its}, the image {of_image}; allowed: both alike.")
-  return clean.values, clean.digest
+  remarks = () if None in (clean.unit, picture.unit) or clean.unit == picture.unit else (
+      f"data.truth={source!r} has the unit {clean.unit}, the image {picture.unit}: it is scored as it is",)
+  return clean.values, clean.digest, remarks
 
 
 def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, digest: str = "") -> files.Picture:
@@ -169,7 +171,8 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   if picture.alpha is not None and whole[:2] != picture.values.shape[:2]:
     remarks += ("its transparency (alpha) is left out of the result, which has another size",)
-  truth, truth_digest = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
+  truth, truth_digest, said = _read_truth(settings, picture, simulated, (*whole[:2], picture.values.shape[2]))
+  remarks += said
   if read is None:
     operator = _build.make_operator(settings, whole, simulated, mask=mask)
   data = Data(picture, limits, truth, simulated, _build.strength(settings, simulated), operator, read and read[0],

@@ -105,7 +105,8 @@ def test_several_hdus_and_planes_are_listed_and_what_was_chosen_is_said(tmp_path
   assert sources.list_sources(f"{path}@2") == listed[1:] and not sources.is_collection(listed[0])
   np.testing.assert_array_equal(_read(listed[2]).values[..., 0], SIGNED[::-1])
   assert _read(listed[2]).remarks == (
-      "it is HDU 2, plane 1 of 3 (NAXIS3 3, NAXIS2 6, NAXIS1 8); the axes before the last two are its planes",
+      "it is HDU 2, plane 1 of 3 (NAXIS3 3, NAXIS2 6, NAXIS1 8); the axes before the last two are its planes; colours are planes too, "
+      "NAME@2@0 to NAME@2@2, each restored alone",
       "HDU 1 (SCI), 3 (CAT) of the file are not in the restored one")
   assert len(fits.open(files.write_picture(tmp_path / "restored", FLOAT[..., None], _read(listed[0])))) == 2
   for source, said in [(path, "it holds several images; allowed: NAME followed by @1, @2@0 to @2@2"),
@@ -191,6 +192,13 @@ def test_sections_of_a_detector_go_and_its_origin_follows(tmp_path, caplog):
   assert fits.getheader(files.write_picture(tmp_path / "restored", whole.values, whole))["DATASEC"] == "[1:8,1:6]"
   files.write_picture(tmp_path / "restored", np.kron(whole.values, np.ones((2, 2, 1), np.float32)), whole)
   assert "DATASEC, CCDSEC of its header hold" in caplog.text
+
+
+def test_a_scale_of_iraf_without_its_origin_has_one_after_a_crop(tmp_path):
+  path = _write(tmp_path / "image.fits", _with(fits.PrimaryHDU(FLOAT), LTM1_1=0.5, LTM2_2=0.5))
+  picture = _read(path, crop=(2, 4, 4, 4))
+  header = fits.getheader(files.write_picture(tmp_path / "restored", picture.values, picture))
+  assert (header["LTV1"], header["LTV2"], header["LTM1_1"]) == (-4, -2, 0.5)
 
 
 def _cut(path):

@@ -2,6 +2,7 @@
 
 import re
 
+from astropy.io import fits
 import numpy as np
 from PIL import Image
 import pydicom
@@ -98,6 +99,18 @@ def test_a_truth_of_another_range_or_unit_is_refused_and_an_odd_one_is_remarked(
     runs.measure(read("measured.npy", f"{truth}.npy"), remarks.append)
     remarks = [remark for remark in remarks if "data.truth" in remark]
     assert not remarks if said == "" else said in remarks[-1]
+
+
+@pytest.mark.parametrize("unit, said", [("electron", True), ("adu", False), (None, False)])
+def test_a_truth_of_another_unit_of_fits_is_remarked(tmp_path, unit, said):
+  for name, its in (("measured", "adu"), ("clean", unit)):
+    hdu = fits.PrimaryHDU(np.random.default_rng(0).random((20, 24)))
+    if its:
+      hdu.header["BUNIT"] = its
+    hdu.writeto(tmp_path / f"{name}.fits")
+  config = tiny_run.config(**{"data.source": str(tmp_path / "measured.fits"), "data.truth": str(tmp_path / "clean.fits"),
+                              "data.crop": None})
+  assert any("has the unit electron, the image adu" in remark for remark in runs.inspect(config).data.remarks) == said
 
 
 def test_a_mask_of_another_generator_is_refused(whole, tmp_path):
