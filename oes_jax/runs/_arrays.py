@@ -94,11 +94,9 @@ def _named_operator(settings: Settings, called: str, arrays: Mapping[str, np.nda
 def _read_truth(given: Given, picture: files.Picture, whole: Sequence[int]) -> np.ndarray:
   """Return the clean values that are given, typed as those of the picture."""
   name, expected, dtype = f"truth{given.place}", (*whole[:2], picture.values.shape[2]), picture.values.dtype
-  truth = _given.as_picture(given.truth, name).values
+  truth = _data.typed_as(_given.as_picture(given.truth, name).values, dtype)
   if truth.shape != expected:
     raise ValueError(f"{name} has shape {np.shape(given.truth)}; allowed: that of the image, {expected}.")
-  if {truth.dtype.kind, dtype.kind} == {"f"} or truth.dtype == dtype.newbyteorder():
-    truth = truth.astype(dtype)  # of integers, other widths are other scales
   if truth.dtype != dtype:
     raise ValueError(f"{name} holds {truth.dtype} values; allowed: {dtype}, as the image.")
   return truth

@@ -50,6 +50,15 @@ class Data:
     return float(self.strength.sigma or 0)
 
 
+def typed_as(truth: np.ndarray, dtype: np.dtype) -> np.ndarray:
+  """Return a truth in the type of its image where that is the same kind of floats, or of bytes in another order.
+
+  Of integers, other widths are other scales: those are returned as they are.
+  """
+  alike = {truth.dtype.kind, dtype.kind} == {"f"} or truth.dtype == dtype.newbyteorder()
+  return truth.astype(dtype) if alike else truth
+
+
 def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, shape):
   """Return (clean values or None, digest of their file or None, remarks)."""
   source = settings.data.truth
@@ -59,11 +68,12 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
   crop = settings.data.crop and tuple(finer * place for place in settings.data.crop)
   clean = files.read_picture(source, crop, max_side=settings.data.max_side, key="data.truth",
                              channel_axis=settings.data.channel_axis)
-  if (clean.values.shape, clean.values.dtype) != (shape, picture.values.dtype):
-    raise ValueError(f"data.truth={source!r} is {clean.values.dtype} {clean.values.shape}, "
+  values = typed_as(clean.values, picture.values.dtype)
+  if (values.shape, values.dtype) != (shape, picture.values.dtype):
+    raise ValueError(f"data.truth={source!r} is {values.dtype} {values.shape}, "
                      f"the image is to be {picture.values.dtype} {shape}; allowed: the same type and shape.")
   if ".npy" in (clean.suffix, picture.suffix):  # arrays say nothing of polarity, range and units
-    return clean.values, clean.digest, ()
+    return values, clean.digest, ()
   if clean.is_negative != picture.is_negative:
     white = {True: "white", False: "black"}
     raise ValueError(f"data.truth={source!r} has {white[clean.is_negative]} at 0, the image {white[picture.is_negative]}, so "
@@ -74,7 +84,7 @@ def _read_truth(settings: Settings, picture: files.Picture, simulated: bool, sha
       raise ValueError(f"data.truth={source!r} has the {name} {its}, the image {of_image}; allowed: both alike.")
   remarks = () if None in (clean.unit, picture.unit) or clean.unit == picture.unit else (
       f"data.truth={source!r} has the unit {clean.unit}, the image {picture.unit}: it is scored as it is",)
-  return clean.values, clean.digest, remarks
+  return values, clean.digest, remarks
 
 
 def scan_picture(operator: operators.ForwardOperator, scan: operators.Scan, digest: str = "") -> files.Picture:

@@ -60,6 +60,22 @@ def test_a_truth_of_ones_own_has_the_type_and_shape_of_the_image(tmp_path):
     runs.inspect(tiny_run.config(data__source=paths["noisy"], data__truth=paths["other"], data__crop=None))
 
 
+@pytest.mark.parametrize("types, said", [
+    ((np.float32, np.float64), None), ((np.float64, np.float32), None), ((np.float32, ">f4"), None),
+    ((np.uint16, np.uint8), "is uint8 .* the image is to be uint16"), ((np.float32, np.uint8), "is uint8 .* to be float32")])
+def test_a_truth_of_floats_of_another_width_is_taken_from_files_as_from_memory(tmp_path, types, said):
+  values = np.random.default_rng(0).integers(0, 99, (20, 24))
+  for name, dtype in zip(("noisy", "clean"), types):
+    np.save(tmp_path / f"{name}.npy", values.astype(dtype))
+  config = tiny_run.config(**{"data.source": str(tmp_path / "noisy.npy"), "data.truth": str(tmp_path / "clean.npy"), "data.crop": None})
+  if said:
+    with pytest.raises(ValueError, match=f"^data.truth=.*clean.npy' {said}"):
+      runs.inspect(config)
+  else:
+    truth = runs.inspect(config).data.truth
+    assert truth.dtype == types[0] and np.array_equal(truth[..., 0], values)
+
+
 def test_a_truth_whose_0_is_black_is_no_truth_of_an_image_whose_0_is_white(tmp_path):
   values = np.random.default_rng(0).integers(0, 255, (20, 24)).astype(np.uint8)
   np.save(tmp_path / "array.npy", values)
