@@ -8,8 +8,12 @@ from oes_jax.operators import _scan
 _MOST_ZEROS = 0.01  # share of measured samples that are 0 exactly
 # Share of the energy that right maps explain: 0.86 or more, at a noise of 0.3 of the image's highest value too and of 5 x 5
 # samples, of 2 to 8 simulated coils; conjugated 0.2 to 0.3 (of 2 coils 0.9), rolled or flipped 0.3 to 0.5, of 4 coils in
-# another order 0.03 to 0.6 (2026-11-27).
-_LEAST_EXPLAINED, _WELL_EXPLAINED = 0.7, 0.85
+# another order 0.03 to 0.6 (2026-11-27). Of 2 coils, conjugated ones leave 2.3 times as much as right ones, or more.
+_LEAST_EXPLAINED, _WELL_EXPLAINED, _LEFT_BY_CONJUGATES = 0.7, 0.85, 1.5
+# Energy around the corners of an image over that around its middle: of heads, slices and eyes in air rolled by half 2.4 to 7,
+# of what is not rolled up to 2.5 (a slice that fills its frame).
+_ROLLED = 4
+
 
 def _peaks_at_corners(space: np.ndarray) -> bool:
   """Whether k-space [coils, H, W] has more energy in its corners than in as many samples around the middle."""
@@ -67,10 +71,38 @@ def _sampled(space: np.ndarray, sampling: np.ndarray | None) -> tuple[np.ndarray
   return sampling, remarks
 
 
+def _say_origin(centred: bool) -> str:
+  """Return where the origin of the image is taken to lie, and what to do where it lies elsewhere."""
+  place, other, shifted = ("middle", "corner", "ifftshift") if centred else ("corner", "middle", "fftshift")
+  return (f"its origin is taken to lie in its {place}; where it lies in its {other}, pass numpy.fft.{shifted} of kspace and "
+          f"mask with operator.centred={not centred}")
+
+
+def _remark_origin(space: np.ndarray, sampling: np.ndarray, centred: bool) -> list[str]:
+  """Return a line where the image of k-space [coils, H, W], of which no maps tell, looks as if it were rolled by half."""
+  shape = space.shape[1:]
+  if np.shape(sampling) not in (shape, shape[1:]):
+    return []
+  side = _coil_maps.calibration_side(np.broadcast_to(sampling != 0, shape))
+  energy = np.sum(np.abs(_coil_maps.low_images(space, side)) ** 2, 0)
+  middle = tuple(slice(length // 4, length - length // 4) for length in shape)
+  if side < _coil_maps.LEAST_SIDE or np.sum(np.fft.fftshift(energy)[middle]) <= _ROLLED * np.sum(energy[middle]):
+    return []
+  return ["the image of kspace is brighter around its corners than in its middle, as one that is rolled by half: "
+          f"{_say_origin(centred)}"]
+
+
+def _remark_images(space: np.ndarray, sampling: np.ndarray, maps: np.ndarray | None, centred: bool) -> list[str]:
+  """Return a line where the images of k-space [coils, H, W] do not go with its coil maps, or of none or one, look rolled."""
+  if maps is None or len(space) == 1:
+    return _remark_origin(space, sampling, centred)
+  return _remark_maps(space, sampling, maps, centred)
+
+
 def _remark_maps(space: np.ndarray, sampling: np.ndarray, maps: np.ndarray, centred: bool) -> list[str]:
   """Return a line where coil maps [coils, H, W] explain little of the images of the middle of k-space."""
   shape = space.shape[1:]
-  if len(space) == 1 or np.shape(sampling) not in (shape, shape[1:]):
+  if np.shape(sampling) not in (shape, shape[1:]):
     return []
   side = _coil_maps.calibration_side(np.broadcast_to(sampling != 0, shape))
   if side < _coil_maps.LEAST_SIDE:
@@ -78,13 +110,11 @@ def _remark_maps(space: np.ndarray, sampling: np.ndarray, maps: np.ndarray, cent
   images = _coil_maps.low_images(space, side)
   share, rolled, conjugate = (_coil_maps.explained_share(images, tried) for tried in (
       maps, np.fft.fftshift(maps, (-2, -1)), np.conj(maps)))
-  if share >= _LEAST_EXPLAINED:
+  if share >= _LEAST_EXPLAINED and 1 - share < _LEFT_BY_CONJUGATES * (1 - conjugate) + 0.02:
     return []
   said = f"coil_maps explain {100 * share:.0f} % of the energy of the coils' images in the middle of kspace"
   if rolled > max(_WELL_EXPLAINED, conjugate):
-    place, other, shifted = ("middle", "corner", "ifftshift") if centred else ("corner", "middle", "fftshift")
-    return [f"{said}, rolled by half the image {100 * rolled:.0f} %: its origin is taken to lie in its {place}; where it lies "
-            f"in its {other}, pass numpy.fft.{shifted} of kspace and mask with operator.centred={not centred}"]
+    return [f"{said}, rolled by half the image {100 * rolled:.0f} %: {_say_origin(centred)}"]
   if conjugate > _WELL_EXPLAINED:
     return [f"{said}, their conjugates {100 * conjugate:.0f} %: pass numpy.conj of them"]
   return [f"{said}, right ones more than {100 * _LEAST_EXPLAINED:.0f} %: perhaps their coils lie in another order, or their "
@@ -144,7 +174,7 @@ def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan
   given = None if maps is None else np.moveaxis(maps, coil_axis, 0)
   maps, estimated = _coil_maps_of(space, sampling, given)
   remarks += [*said, *estimated]
-  if given is not None and not misplaced:
-    remarks += _remark_maps(space, sampling, given, centred)
+  if not misplaced:
+    remarks += _remark_images(space, sampling, given, centred)
   values = np.stack([space.real, space.imag], -1).astype(np.float32)
   return _scan.Scan(values, (height, width, 2), {"coils": maps.astype(np.complex64), "sampling": sampling}, tuple(remarks))

@@ -167,6 +167,9 @@ def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
   if detectors == angles.size and _looks_transposed(values):
     remarks += ("its sum over detectors differs from angle to angle more than that over angles from detector to detector, while an "
                 "object's is the same from everywhere; where it is [angles, detectors], transpose it",)
+  if _looks_like_counts(values):
+    remarks += ("it is positive, and larger at the ends of the detector, where rays miss the object, than in its middle, as "
+                "counts of rays are; where it holds counts I, and I0 without the object, pass -numpy.log(I / I0)",)
   return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles}, remarks)
 
 
@@ -174,3 +177,10 @@ def _looks_transposed(values: np.ndarray) -> bool:
   """Whether the sums of a sinogram [detectors, angles, C] over its detectors vary as those over its angles should."""
   over_detectors, over_angles = (values.astype(np.float64).sum((axis, 2)) for axis in (0, 1))
   return bool(np.std(over_detectors) > 2 * np.std(over_angles))
+
+
+def _looks_like_counts(values: np.ndarray) -> bool:
+  """Whether a sinogram [detectors, angles, C] is what is left of the rays, and not what of them an object takes away."""
+  profile = values.mean((1, 2), dtype=np.float64)
+  end, middle = max(1, len(profile) // 16), slice(3 * len(profile) // 8, len(profile) - 3 * len(profile) // 8)
+  return bool(np.min(values) >= 0 and min(profile[:end].mean(), profile[-end:].mean()) > profile[middle].mean())

@@ -134,6 +134,27 @@ def test_an_origin_of_the_image_elsewhere_is_told_by_the_coil_maps():
   assert "its origin is taken to lie in its corner" in said and "operator.centred=True" in said
 
 
+def test_conjugates_of_two_coil_maps_are_remarked():
+  for noise in (0.0, 0.3):
+    images, coils, lines = _measured(2, noise)
+    space = np.asarray(operators.centred_fft(images)) * lines
+    said, = _k_space.read_scan({"kspace": space, "coil_maps": np.conj(coils)}).remarks
+    assert "pass numpy.conj of them" in said
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_an_image_that_lies_rolled_is_told_without_coil_maps(count):
+  rows, columns = np.indices((64, 64))
+  image = ((rows - 30) ** 2 + (columns - 33) ** 2 < 400) * np.exp(1j * operators.smooth_phase((64, 64)))
+  images = (operators.simulated_coils((64, 64), 4) if count > 1 else 1) * image[None]
+  plain, centred_space = np.fft.fft2(images), np.asarray(operators.centred_fft(images))
+  for centred, right, wrong in ((True, centred_space, np.fft.fftshift(plain, (1, 2))),
+                                (False, plain, np.fft.ifftshift(centred_space, (1, 2)))):
+    assert not any("rolled" in said for said in _k_space.read_scan({"kspace": right}, centred=centred).remarks)
+    said = _k_space.read_scan({"kspace": wrong}, centred=centred).remarks[-1]
+    assert "rolled by half" in said and f"operator.centred={not centred}" in said
+
+
 def test_the_magnitude_of_k_space_alone_is_remarked():
   images, coils, _ = _measured()
   said = _k_space.read_scan({"kspace": np.abs(operators.centred_fft(images)), "coil_maps": coils}).remarks

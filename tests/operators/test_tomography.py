@@ -56,3 +56,17 @@ def test_a_sinogram_that_looks_transposed_is_remarked(rng):
   assert _tomography.read_scan({**arrays, "sinogram": sinogram}).remarks == ()
   said, = _tomography.read_scan({**arrays, "sinogram": sinogram.T}).remarks
   assert "where it is [angles, detectors], transpose it" in said
+
+
+@pytest.mark.parametrize("strength", [0.02, 1.0])
+def test_counts_of_rays_are_remarked(rng, strength):
+  image = np.zeros((24, 24))
+  image[5:15, 8:20] = rng.random((10, 12))
+  angles = np.linspace(0, 180, 12, endpoint=False)
+  taken = strength * transform.radon(image, angles, circle=False)
+  arrays = {"angles": angles, "shape": (24, 24)}
+  counts = 1000 * np.exp(-taken)
+  said, = _tomography.read_scan({**arrays, "sinogram": counts}).remarks
+  assert "pass -numpy.log(I / I0)" in said
+  for right in (taken, -np.log(counts / 1000), np.zeros_like(counts)):
+    assert _tomography.read_scan({**arrays, "sinogram": right}).remarks == ()
