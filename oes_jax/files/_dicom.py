@@ -80,8 +80,8 @@ def is_negative(template: bytes) -> bool:
 def rescale_of(template: bytes) -> tuple[float, float]:
   """Return (slope, intercept) that make the units of a file of its stored values."""
   import pydicom  # pylint: disable=import-outside-toplevel
-  dataset = pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True, specific_tags=["RescaleSlope", "RescaleIntercept"])
-  return float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+  part = _holder(pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True), "RescaleSlope")
+  return float(part.get("RescaleSlope", 1)), float(part.get("RescaleIntercept", 0))
 
 
 def remark_padding(values: np.ndarray, template: bytes) -> tuple[str, ...]:
@@ -105,19 +105,27 @@ def remark_padding(values: np.ndarray, template: bytes) -> tuple[str, ...]:
       "operator.name=inpainting with an operator.mask that is 0 there fills them in",)
 
 
+def _holder(dataset, name: str):
+  """Return the part of a file that has an element: a functional group, where an enhanced file has it there; else the file."""
+  groups = [group for kind in ("PerFrame", "Shared") for group in dataset.get(f"{kind}FunctionalGroupsSequence") or ()]
+  parts = [part for group in groups for element in group if element.VR == "SQ" for part in element.value]
+  return next((part for part in parts if name in part), dataset)
+
+
 def _move(dataset, rows: float, columns: float) -> tuple[str, ...]:
   """Move the position of a slice to the pixel at a place in it; return what is said where that cannot be told."""
   import pydicom  # pylint: disable=import-outside-toplevel
   counts = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
-  known = [name in dataset and dataset[name].VM == count for name, count in counts.items()]
+  parts = {name: _holder(dataset, name) for name in counts}
+  known = [name in parts[name] and parts[name][name].VM == count for name, count in counts.items()]
   if not known[0] or (rows, columns) == (0, 0):
     return ()
   if not all(known):
     return ("its ImagePositionPatient is left as it is, that of the first pixel of the whole image: without "
             "ImageOrientationPatient and PixelSpacing nothing says where another one lies",)
-  position, orientation, (height, width) = (np.array(list(map(float, dataset[name].value))) for name in counts)
+  position, orientation, (height, width) = (np.array(list(map(float, parts[name][name].value))) for name in counts)
   moved = position + columns * width * orientation[:3] + rows * height * orientation[3:]
-  dataset.ImagePositionPatient = [pydicom.valuerep.DSfloat(float(number), auto_format=True) for number in moved]
+  parts["ImagePositionPatient"].ImagePositionPatient = [pydicom.valuerep.DSfloat(float(number), auto_format=True) for number in moved]
   return ()
 
 
@@ -163,9 +171,10 @@ def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: b
   if pixel_size != (1, 1):
     said = _drop_overlays(dataset) + _move(dataset, *((scale - 1) / 2 for scale in pixel_size))
   for name in _SPACINGS:
-    if pixel_size != (1, 1) and name in dataset and dataset[name].VM == 2:  # an emptied one stays empty
-      setattr(dataset, name, [pydicom.valuerep.DSfloat(scale * float(spacing), auto_format=True)
-                              for scale, spacing in zip(pixel_size, dataset[name].value)])
+    part = _holder(dataset, name)
+    if pixel_size != (1, 1) and name in part and part[name].VM == 2:  # an emptied one stays empty
+      setattr(part, name, [pydicom.valuerep.DSfloat(scale * float(spacing), auto_format=True)
+                           for scale, spacing in zip(pixel_size, part[name].value)])
   dataset.save_as(file)
   for text in said if isinstance(file, pathlib.Path) else ():  # a stream only tries it
     logging.warning("%s: %s", file, text)

@@ -52,6 +52,40 @@ def test_an_emptied_dicom_spacing_stays_empty_and_both_sides_have_their_own(tmp_
   assert (written and tuple(map(float, written))) == expected
 
 
+def _enhanced():
+  """Return a slice whose place, spacing and rescale lie in functional groups, as enhanced files have them."""
+  dataset = pydicom.dcmread(io.BytesIO(dicom.read_slice("ct_slice")))
+  dataset.NumberOfFrames = 1
+  groups = {"Shared": {"PixelMeasures": ["PixelSpacing"], "PlaneOrientation": ["ImageOrientationPatient"]},
+            "PerFrame": {"PlanePosition": ["ImagePositionPatient"],
+                         "PixelValueTransformation": ["RescaleSlope", "RescaleIntercept"]}}
+  for kind, macros in groups.items():
+    group = pydicom.Dataset()
+    for macro, names in macros.items():
+      part = pydicom.Dataset()
+      for name in names:
+        part[name] = dataset[name]
+        del dataset[name]
+      setattr(group, f"{macro}Sequence", [part])
+    setattr(dataset, f"{kind}FunctionalGroupsSequence", [group])
+  stream = io.BytesIO()
+  dataset.save_as(stream)
+  return stream.getvalue()
+
+
+def test_functional_groups_of_an_enhanced_file_follow_a_crop_and_other_pixels_as_a_plain_files_elements(tmp_path):
+  written = []
+  for name, data in (("plain", dicom.read_slice("ct_slice")), ("enhanced", _enhanced())):
+    (tmp_path / f"{name}.dcm").write_bytes(data)
+    picture = pictures.read_picture(str(tmp_path / f"{name}.dcm"), (8, 16, 64, 64), max_side=32)
+    written.append(pydicom.dcmread(files.write_picture(tmp_path / f"{name}-out", picture.values, picture)))
+    assert picture.rescale == (1.0, -1024.0)
+  plain, (shared,), (frame,) = written[0], *(written[1][f"{kind}FunctionalGroupsSequence"].value for kind in ("Shared", "PerFrame"))
+  assert shared.PixelMeasuresSequence[0].PixelSpacing == plain.PixelSpacing
+  assert frame.PlanePositionSequence[0].ImagePositionPatient == plain.ImagePositionPatient
+  assert "PixelSpacing" not in written[1] and "ImagePositionPatient" not in written[1]
+
+
 def test_dicom_values_are_clipped_to_their_bits_and_colours_are_rgb(tmp_path):
   data = dicom.read_slice("ct_slice")
   dataset = pydicom.dcmread(io.BytesIO(data))
