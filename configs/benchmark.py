@@ -5,9 +5,9 @@
 Presets: `:answer` (3 images of 64 x 64 pixels, 3 seeds), `:small` (1 image, 1 seed), `:quick` (3 images, 1 seed,
 1,000 weight steps in place of 1,500), `:tuned` (quick, whose runs it takes over, and a second table with the learning
 rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Of `inverse` alone: `:default` (the default
-against classical methods, no other network), `:mask` (with a learned mask), `:ensemble` (four of the default: denoising,
-inpainting and deblurring) and `:operators` (`:oes` and the dense net). Inverse problems have images of their own, 64 to 128
-pixels wide, and three seeds in every preset.
+against classical methods, no other network), `:mask` (with a learned mask), `:ensemble` (four of the default) and
+`:operators` (`:oes` and the dense net). Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in
+every preset.
 """
 
 from ml_collections import config_dict
@@ -54,8 +54,8 @@ NETWORKS = ("learned mask (OES)", "dense (deep image prior)", "deep decoder, den
             "recorrupted, learned mask", "recorrupted, ensemble of 4")
 # Problems and networks of the presets of `inverse` alone.
 _OF_INVERSE = {"default": (PROBLEMS, ("recorrupted, dense",)),
-               "mask": ((DENOISING[0], *OPERATORS), ("recorrupted, dense", "recorrupted, learned mask")),
-               "ensemble": ((*DENOISING[:2], *OPERATORS[:4]), ("recorrupted, dense", "recorrupted, ensemble of 4")),
+               "mask": ((*DENOISING[:2], *OPERATORS), ("recorrupted, dense", "recorrupted, learned mask")),
+               "ensemble": ((*DENOISING[:2], *OPERATORS), ("recorrupted, dense", "recorrupted, ensemble of 4")),
                "operators": (OPERATORS, ("learned mask (OES)", "dense (deep image prior)"))}
 # Most masks of these collapse: there is no learning rate to find; an ensemble has that of its members.
 _NOT_TUNED = ("learned mask shuffled inside arrays", "random", "random, kernels only", "magnitude", "SNIP", "GraSP",

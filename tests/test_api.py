@@ -22,7 +22,7 @@ from oes_jax import runs
 from oes_jax.sweeps import _array_folder
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
-        "weights.num_steps": 4, "compute.compilation_cache": ""}
+        "weights.num_steps": 4, "compute.compilation_cache": "", "output.figures": False}
 
 
 def _image(shape, dtype=np.float32):

@@ -188,7 +188,8 @@ def _assert_near(tree, other, rtol=1e-4, atol=1e-5):
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), tree, other)
 
 
-@pytest.mark.parametrize("recorrupted", [None, pytest.param("gaussian", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("recorrupted", [None, "gaussian"])
 def test_both_stages_under_jit_are_those_without(tiny, recorrupted):
   generator, params = tiny
   run = _both(generator, *_settings(recorrupted, sgld_noise=0.1, input_noise=0.01))

@@ -54,7 +54,7 @@ def test_an_image_is_restored_through_an_operator(tmp_path, name, changes):
   assert trace["psnr"][-5:].mean() > trace["psnr"][0] + 1  # the image is found, not only the measurement
   assert trace["mse"][-1] < trace["mse"][0]
   assert np.load(folder / "restored.npy").shape == (24, 32)
-  assert (folder / "before_after.png").is_file() and summary["quality"]["measurement"]["psnr"] > 0
+  assert (folder / "restored.png").is_file() and summary["quality"]["measurement"]["psnr"] > 0
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ TINY = {
 TINY_MEASURED = {
     "data.source": "camera", "data.crop": (100, 200, 24, 32), "generator.num_scales": 1,
     "generator.channels": (6,), "mask.num_steps": 6, "mask.keep_fraction": 0.5,
-    "weights.num_steps": 30, "weights.guard_window": 5}
+    "weights.num_steps": 30, "weights.guard_window": 5, "output.figures": False}
 # Both stages fit a measurement made anew in every step, and feed the generator with one; its image is mixed with an estimate.
 RECORRUPTED = {"fit.objective": "recorrupted", "fit.flips": True, "generator.input": "measurement",
                "generator.name": "skip_hourglass", "mask.keep_fraction": 0.8, "weights.guard": "held_out",

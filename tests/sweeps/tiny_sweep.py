@@ -12,7 +12,7 @@ TINY = {
     "data.source": "camera,coins", "data.crop": (100, 150, 24, 30), "generator.num_scales": 1,
     "generator.channels": (8,), "mask.num_steps": 12, "mask.keep_fraction": 0.4,
     "weights.num_steps": 15, "checkpoint.every_steps": 6, "compute.chunk_steps": 6,
-    "compute.compilation_cache": "", "compute.images_per_device": 1,
+    "compute.compilation_cache": "", "compute.images_per_device": 1, "output.figures": False,
 }
 
 
