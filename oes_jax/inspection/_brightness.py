@@ -23,7 +23,7 @@ _ROUNDS = 4
 # The squared details of neighbouring places are correlated: the variance of their mean is so many times higher.
 _CORRELATED = 2.25
 # Standard errors, and ratio of the variances at the 95th and the 5th percentile of brightness, from which a slope is one.
-_SIGNIFICANT, _GROWTH = 5, 1.5
+_SIGNIFICANT, _GROWTH = 4, 1.5
 # Least variance of a bin, to the largest; fewest flat places.
 _FLOOR, _LEAST_PLACES = 1e-3, 300
 # By how much less chi-square a square explains the variances than a line; noise from a cut-off end within which noise is
@@ -41,7 +41,7 @@ class Brightness(NamedTuple):
     gain_error: its standard error.
     intercept: variance at the value 0 by the line; below 0 where the black level lies above 0.
     intercept_error: its standard error.
-    is_significant: whether the variance grows: by five standard errors, and by half within the image.
+    is_significant: whether the variance grows: by four standard errors, and by half within the image.
     factor: standard deviation over the value, where the variance grows as the square of the value, as speckle's; else 0.
     values: mean value of each bin of brightness.
     variances: mean variance of the noise in it.

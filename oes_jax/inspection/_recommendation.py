@@ -13,11 +13,11 @@ from oes_jax.inspection import _sinogram
 from oes_jax.inspection import _values
 
 # Noise, in the unit range, below which an image is nearly clean, and from which what it depends on is told.
-NEARLY_CLEAN = 0.01
+NEARLY_CLEAN, TOLD = 0.01, 0.015
 # Correlation of neighbours from which noise is not white, as operators.noise_warnings has it; share in the tails that is
 # heavy; share of impulses that needs their model; share of values outside of the range that is set by hand; read noise, in
 # the unit range, that is none.
-_WHITE, _HEAVY, _MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.3, 2e-3, 0.005, 0.005, 1e-3
+_WHITE, _HEAVY, _MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.3, 3e-3, 0.005, 0.005, 1e-3
 # Noise, in the unit range, that is none but rounding; fewest pixels along a side that are restored.
 _ROUNDING, _LEAST_SIDE = 1e-6, 16
 _CONFIGS = {"identity": "denoise", "inpainting": "inpaint", "super_resolution": "super_resolution", "deblurring": "deblur",
@@ -74,7 +74,7 @@ def has_noise(noise: _noise.Noise | None) -> bool:
 
 def depends_on_brightness(noise: _noise.Noise) -> bool:
   """Whether noise is strong enough to tell, and grows with brightness."""
-  return noise.sigma >= NEARLY_CLEAN and noise.brightness is not None and noise.brightness.is_significant
+  return noise.sigma >= TOLD and noise.brightness is not None and noise.brightness.is_significant
 
 
 def _photon_noise(values: _values.Values, noise: _noise.Noise) -> tuple[dict[str, Any], str]:

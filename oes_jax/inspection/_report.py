@@ -54,7 +54,7 @@ def _about_noise(noise) -> list[str]:
   if found is None:
     return [*lines, _line("brightness", "its effect on the noise cannot be told")]
   if not _recommendation.depends_on_brightness(noise):
-    weak = noise.sigma < _recommendation.NEARLY_CLEAN
+    weak = noise.sigma < _recommendation.TOLD
     text = "its effect on so little noise is not told" if weak else "has no effect on the noise that shows"
     return [*lines, _line("brightness", text)]
   if found.factor:
