@@ -123,7 +123,9 @@ def _look_at(source: str, operator: str | None) -> inspection.Findings:
     raise ValueError(f"data.source={source!r}: {error}") from error
   said = picture.remarks + runs.remark_channels(picture, "set data.channel_axis=0")
   if picture.bundled:
-    said += ("a bundled image is clean: a run adds noise to it, and what is recommended is for a file like it",)
+    said += ("a bundled image is clean, and a run adds noise to it",)
+    plain = found.recommendation and inspection.Recommendation(settings.name, "quick", {}, False, ())
+    found = dataclasses.replace(found, recommendation=plain)
   return dataclasses.replace(found, remarks=said + found.remarks)
 
 
@@ -157,7 +159,7 @@ def _run(arguments: argparse.Namespace) -> None:
   one = images[len(images) // 2]
   found = _look_at(one, arguments.operator)
   if len(images) > 1:
-    said = f"{source} holds {len(images)} images, of which {one} is looked at"
+    said = f"{source} holds {len(images)} images, of which {one} is looked at; what is recommended is by this one"
     found = dataclasses.replace(found, remarks=(said, *found.remarks))
   if arguments.mask is not None and found.mask is None:
     raise ValueError(f"--mask={arguments.mask}: no pixel is lost; allowed: no --mask.")

@@ -101,13 +101,13 @@ def _flat_places(places: operators.Details) -> tuple[operators.Details, np.ndarr
     own = np.flatnonzero(bins == number)
     flat[own[np.argsort(places.variance[own], kind="stable")[:max(1, int(_FLATTEST * own.size))]]] = True
   for _ in range(_ROUNDS):
-    if flat.sum() < _LEAST_PLACES:
+    if flat.sum() < _LEAST_PLACES or not np.any(places.power[flat]):
       return None
     means = _bin_means(_at(places, flat))
     slope, intercept = _fit_line(means)[0]
     expected = np.maximum(slope * places.others + intercept, _FLOOR * means[:, 1].max())
     flat = places.variance <= expected
-  return (_at(places, flat), expected[flat]) if flat.sum() >= _LEAST_PLACES else None
+  return (_at(places, flat), expected[flat]) if flat.sum() >= _LEAST_PLACES and np.any(places.power[flat]) else None
 
 
 def _at(places: operators.Details, chosen: np.ndarray) -> operators.Details:

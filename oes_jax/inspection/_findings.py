@@ -16,7 +16,7 @@ from oes_jax.inspection import _sinogram
 from oes_jax.inspection import _values
 
 # Longest side of what noise and defects are looked for in: the middle of a larger image.
-_LONGEST = 1024
+_LONGEST = 768
 # Standard deviations from which a pixel is none of the noise, that of few photons too. Share beyond 4 standard deviations
 # from which noise has tails that single pixels may belong to, unless half of these lie so many beyond.
 _BEYOND, _NORMAL_TAILS, _FAR_BEYOND = 8, 1e-3, 20
@@ -75,7 +75,7 @@ def _plain(value: Any) -> Any:
 
 
 def _middle(length: int) -> slice:
-  start = max(0, (length - _LONGEST) // 2)
+  start = max(0, (length - _LONGEST) // 2 // 8 * 8)  # the blocks of JPEG begin where they do in the whole image
   return slice(start, start + _LONGEST)
 
 
@@ -107,6 +107,7 @@ def inspect_image(values: np.ndarray, *, operator: str = "identity", told: Mappi
   lost = ~seen
   lost[place] |= singles
   remarks = _recommendation.remarks_on_image(found, defects, noise)
+  remarks += _recommendation.remarks_on_operator(operator, found, defects)
   if part.shape != values.shape:
     remarks += (f"defects and noise are those of its middle {part.shape[0]}x{part.shape[1]} pixels",)
   return Findings(found, defects, noise, mask=np.uint8(~lost) if lost.any() else None, remarks=remarks,

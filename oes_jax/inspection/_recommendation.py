@@ -20,6 +20,7 @@ NEARLY_CLEAN, TOLD = 0.01, 0.015
 _WHITE, _HEAVY, _MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.3, 3e-3, 0.005, 0.005, 1e-3
 # Noise, in the unit range, that is none but rounding; fewest pixels along a side that are restored.
 _ROUNDING, _LEAST_SIDE = 1e-6, 16
+_WITH_LOST = ("identity", "inpainting")  # operators whose measurement may have lost pixels
 _CONFIGS = {"identity": "denoise", "inpainting": "inpaint", "super_resolution": "super_resolution", "deblurring": "deblur",
             "mri": "mri", "tomography": "ct"}
 
@@ -116,7 +117,9 @@ def _noise_model(values: _values.Values, defects: _defects.Defects, noise: _nois
     if told:
       return "quick", told, (reason,)
     return "quick", _by_hand(values, defects), (reason,)
-  return "quick", _by_hand(values, defects), ("the noise is the same at every brightness",)
+  told = noise.brightness is not None and noise.sigma >= TOLD
+  return "quick", _by_hand(values, defects), (
+      "the noise is the same at every brightness" if told else "the noise is taken to be the same at every brightness",)
 
 
 def _by_hand(values: _values.Values, defects: _defects.Defects) -> dict[str, Any]:
@@ -149,8 +152,10 @@ def recommend_for_image(operator: str, told: Mapping[str, Any], values: _values.
     return None
   preset, settings, reasons = _noise_model(values, defects, noise)
   singles = defects.hot + defects.dead
+  if operator == "inpainting" and not (values.lost or singles) or operator not in _WITH_LOST and values.lost:
+    return None
   needs_mask = values.fill is not None or singles > 0 or given_mask
-  if operator in ("identity", "inpainting") and (values.lost or singles):
+  if operator in _WITH_LOST and (values.lost or singles):
     operator = "inpainting"
     what = [f"{100 * values.lost:.3g} % of the pixels hold no data"] if values.lost else []
     what += [f"{defects.hot} hot and {defects.dead} dead pixels stand alone"] if singles else []
@@ -215,6 +220,15 @@ def remarks_on_image(values: _values.Values, defects: _defects.Defects | None, n
     found.append(f"it has the 8x8 blocks of JPEG, from row {defects.jpeg[0]} and column {defects.jpeg[1]} on: its noise is "
                  "neither white nor all there; restore the image as it was before the compression, if there is one")
   return tuple(found)
+
+
+def remarks_on_operator(operator: str, values: _values.Values, defects: _defects.Defects) -> tuple[str, ...]:
+  """Return lines that say what does not go with the operator that was told."""
+  if operator not in _WITH_LOST and (values.lost or defects.hot + defects.dead):
+    return (f"{operator} reads no mask: fill in pixels that are lost, dead or hot first, as a run with inpainting does",)
+  if operator == "inpainting" and not (values.lost or defects.hot + defects.dead):
+    return ("no pixel is lost: inpainting needs a mask, or NaN where one is",)
+  return ()
 
 
 def remarks_on_sinogram(found: _sinogram.Sinogram) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def test_oes_jax_inspect_is_called_however_it_was_imported(monkeypatch, capsys):
     monkeypatch.setattr(runs, name, lambda: None)
   monkeypatch.delitem(sys.modules, "oes_jax.inspect")
   runpy.run_module("oes_jax.inspect", run_name="__main__")
-  assert "a bundled image is clean" in " ".join(capsys.readouterr().out.split())
+  assert "a bundled image is clean, and a run adds noise to it" in " ".join(capsys.readouterr().out.split())
   assert oes_jax.inspect(noisy).noise == expected
 
 

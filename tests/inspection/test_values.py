@@ -82,3 +82,13 @@ def test_what_lies_outside_of_the_map_is_kept_by_a_range():
   assert found.values.outside > 0.01
   assert low <= measured.noisy("moon", 0.2).min() < low + 0.01 and high >= measured.noisy("moon", 0.2).max() > high - 0.01
   assert "data.range" not in oes_jax.inspect(measured.noisy("moon", 0.02)).recommendation.settings
+
+
+def test_lost_pixels_go_with_operators_that_read_a_mask_alone():
+  array = 1000 * measured.noisy()
+  assert oes_jax.inspect(array, operator="deblurring").recommendation.operator == "deblurring"
+  none_lost = oes_jax.inspect(array, operator="inpainting")
+  assert none_lost.recommendation is None and none_lost.remarks[-1].startswith("no pixel is lost: inpainting needs a mask")
+  array[20:40, 30:60] = np.nan
+  lost = oes_jax.inspect(array, operator="deblurring")
+  assert lost.recommendation is None and lost.remarks[-1].startswith("deblurring reads no mask")
