@@ -57,6 +57,11 @@ def find_impulses(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
   return far & (ends[0] | ends[1]) & alone
 
 
+def unless_few(places: np.ndarray) -> np.ndarray:
+  """Return places [H, W] where they are enough for defects; else none."""
+  return places & (places.sum() >= max(_FEWEST, _FEW * places.size))
+
+
 def find_outliers(image: np.ndarray, seen: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
   """Return (hot pixels, dead pixels), [H, W] of booleans: those that lie alone beyond all around them; few are none.
 
@@ -67,9 +72,7 @@ def find_outliers(image: np.ndarray, seen: np.ndarray, sigma: float) -> tuple[np
   """
   low, high = (ndimage.rank_filter(image, rank, size=5, mode="mirror") for rank in (2, -3))
   spread = np.maximum(_BEYOND * np.maximum(high - low, 2 * sigma), _LEAST_DISTANCE)
-  found = [(image > high + spread) & seen, (image < low - spread) & seen]
-  enough = max(_FEWEST, _FEW * image.size)
-  return tuple(places & (places.sum() >= enough) for places in found)
+  return unless_few((image > high + spread) & seen), unless_few((image < low - spread) & seen)
 
 
 def _stripes(image: np.ndarray) -> float:

@@ -128,9 +128,9 @@ def _defects_and_noise(part: np.ndarray, known: np.ndarray, values: _values.Valu
     distance = _noise.distance_in_noise(part, noise)
     heavy = noise.tails is not None and noise.tails > _NORMAL_TAILS and np.median(distance[hot | dead]) < _FAR_BEYOND
     beyond = np.zeros_like(known) if heavy else distance > _BEYOND
-    defects = defects._replace(hot=int(np.sum(hot & beyond)), dead=int(np.sum(dead & beyond)))
-    if not np.array_equal((hot | dead) & beyond, hot | dead):
-      hot, dead = hot & beyond, dead & beyond
+    before, hot, dead = hot | dead, _defects.unless_few(hot & beyond), _defects.unless_few(dead & beyond)
+    defects = defects._replace(hot=int(hot.sum()), dead=int(dead.sum()))
+    if not np.array_equal(before, hot | dead):
       ends = _ends(values, defects)
       noise = _noise.describe_noise(part, known & ~(hot | dead), values.limits, tuple(end.is_cut for end in ends))
   return defects, hot | dead, noise, values._replace(low=ends[0], high=ends[1])

@@ -20,7 +20,7 @@ def jpeg(values, quality):
   return np.asarray(Image.open(stream))
 
 
-@pytest.mark.parametrize("name, peak", [("camera", 1), ("coffee", 5)])
+@pytest.mark.parametrize("name, peak", [("camera", 0.1), ("text", 0.3), ("camera", 1)])
 def test_photons_are_no_defects(name, peak):
   found = defects(measured.photons(peak, name))
   assert (found.hot, found.dead, found.impulses) == (0, 0, 0)
