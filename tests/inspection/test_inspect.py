@@ -11,6 +11,7 @@ from ml_collections import config_flags
 import numpy as np
 from PIL import Image
 import pytest
+from scipy import ndimage
 import tifffile
 
 from inspection import measured
@@ -35,6 +36,17 @@ def _hot():
   values = np.uint16(1000 + 2000 * measured.noisy("moon", 0.03))
   values[5:125:8, 7::16] = 9000
   return values
+
+
+def _impulses():
+  values, drawn = measured.noisy("coffee", 0.03), np.random.default_rng(0).random((128, 128))
+  values[drawn < 0.05], values[drawn > 0.95] = 0, 1
+  return values
+
+
+def _blurred():
+  noise = ndimage.gaussian_filter(measured.normal((128, 128)), 0.7)
+  return measured.photograph("moon") + 0.1 * (noise / noise.std())[..., None]
 
 
 def _save(path, image):
@@ -67,12 +79,18 @@ FILES = {
                       ["are 255, the highest one, and that of the type: they are saturated"], {}),
     "hot.tif": (lambda path: tifffile.imwrite(path, _hot().squeeze()), ["120 hot and 0 dead pixels", "--mask=lost.npy"],
                 {"operator.mask"}),
+    "impulses.png": (lambda path: _save(path, _impulses()), ["are lost to single lowest and highest ones", "denoise.py:oes"],
+                     {"noise.model"}),
+    "blurred.npy": (lambda path: np.save(path, _blurred()), ["neighbouring pixels is correlated"], {"fit.sigma"}),
+    "speckle.npy": (lambda path: np.save(path, measured.photograph("coins") * (1 + 0.15 * measured.normal((128, 128, 1)))),
+                    ["x value: speckle", "denoise.py:oes"], {"noise.model"}),
 }
 # What is said of some files only.
 ALARMS = {"saturated": ["saturated.png"], "cut off": [], "JPEG blocks,": [], "8x8 blocks": ["noisy.jpg"], "whole ": ["stripes.npy"],
-          "photon": ["stack.tif", "counts.tif"], "hold no data": ["masked.npy"], "hot and": ["hot.tif"], "correlated": [],
+          "photon": ["stack.tif", "counts.tif"], "hold no data": ["masked.npy"], "hot and": ["hot.tif"], "correlated (": ["blurred.npy"],
           "beyond 4 standard deviations (": [], "nearly clean": [], "radians": ["sinogram.npz"], "corner": ["space.npz"],
-          "nothing to restore": ["blank.npy"], "single lowest": [], "black level": []}
+          "nothing to restore": ["blank.npy"], "single lowest": ["impulses.png"],
+          "speckle": ["speckle.npy"], "black level": []}
 
 
 def _report(folder, name, monkeypatch, capsys, *arguments):
