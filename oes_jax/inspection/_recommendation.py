@@ -65,7 +65,8 @@ def _rounded(value: float) -> float:
 
 
 def _is_correlated(noise: _noise.Noise) -> bool:
-  return noise.correlation is not None and abs(noise.correlation) > _WHITE
+  """Whether noise is strong enough to tell, and that of neighbours is correlated."""
+  return noise.sigma >= NEARLY_CLEAN and noise.correlation is not None and abs(noise.correlation) > _WHITE
 
 
 def has_noise(noise: _noise.Noise | None) -> bool:
@@ -78,7 +79,7 @@ def depends_on_brightness(noise: _noise.Noise) -> bool:
   return noise.sigma >= TOLD and noise.brightness is not None and noise.brightness.is_significant
 
 
-def _photon_noise(values: _values.Values, noise: _noise.Noise) -> tuple[dict[str, Any], str]:
+def _photon_noise(values: _values.Values, defects: _defects.Defects, noise: _noise.Noise) -> tuple[dict[str, Any], str]:
   """Return (settings, reason) of noise that grows along a line with brightness; no settings where the model does not fit."""
   found = noise.brightness
   if values.low.value < 0:
@@ -89,7 +90,7 @@ def _photon_noise(values: _values.Values, noise: _noise.Noise) -> tuple[dict[str
                 "camera's, and look again")
   high = values.limits[1]
   told, peak = {}, high / found.gain
-  if values.outside > _OUTSIDE:
+  if _by_hand(values, defects):
     high = values.high.value
     told, peak = {"data.range": (0.0, float(high))}, high / found.gain
   read = found.read_noise / high
@@ -113,7 +114,7 @@ def _noise_model(values: _values.Values, defects: _defects.Defects, noise: _nois
     if noise.brightness.factor and values.low.value >= 0:
       return "oes", {"noise.model": "speckle"}, (
           f"the noise is a factor of the value, by a standard deviation of {noise.brightness.factor:.3g}",)
-    told, reason = _photon_noise(values, noise)
+    told, reason = _photon_noise(values, defects, noise)
     if told:
       return "quick", told, (reason,)
     return "quick", _by_hand(values, defects), (reason,)
@@ -127,7 +128,7 @@ def _by_hand(values: _values.Values, defects: _defects.Defects) -> dict[str, Any
   if values.outside > _OUTSIDE and not defects.hot + defects.dead:
     low, high = values.low.value, values.high.value
     step = 10.0 ** np.floor(np.log10(high - low) - 2)  # three digits and more of their distance, outwards
-    return {"data.range": (float(step * np.floor(low / step)), float(step * np.ceil(high / step)))}
+    return {"data.range": tuple(float(f"{end:.12g}") for end in (step * np.floor(low / step), step * np.ceil(high / step)))}
   return {}
 
 
