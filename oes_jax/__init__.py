@@ -10,8 +10,8 @@ _PUBLIC = {
     "restore": "api", "learn_mask": "fitting", "train_weights": "fitting", "Problem": "fitting", "LearnMask": "fitting",
     "TrainWeights": "fitting", "Restoration": "fitting",
 }
-_MODULES = ("fitting", "generators", "intensity", "masks", "metrics", "noise", "operators", "parallel", "random",
-            "recorruption", "runs", "sliding_dct", "sweeps", "tiles")
+_MODULES = ("fitting", "generators", "inspect", "inspection", "intensity", "masks", "metrics", "noise", "operators", "parallel",
+            "random", "recorruption", "runs", "sliding_dct", "sweeps", "tiles")
 
 
 def __getattr__(name: str) -> Any:

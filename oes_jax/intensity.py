@@ -8,7 +8,7 @@ from scipy import ndimage
 _FAR = 5
 
 
-def _find_fill(values: np.ndarray, smooth: np.ndarray) -> tuple[float, int] | None:
+def find_fill(values: np.ndarray, smooth: np.ndarray) -> tuple[float, int] | None:
   """Return (value, how many hold it) where the smallest or largest value fills a block and lies far from all others.
 
   Args:
@@ -53,7 +53,7 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
     info = np.iinfo(values.dtype)
     return float(info.min), float(info.max)
   smooth = ndimage.median_filter(values.astype(np.float64), size=(3, 3, 1), mode="nearest")
-  fill = _find_fill(values, smooth)
+  fill = find_fill(values, smooth)
   if fill is not None:
     raise ValueError(f"the measurement holds {fill[0]:g} in {fill[1]} places, far from all other values: it seems to stand for "
                      "lost pixels, and would stretch the range. Restore with operator.name=inpainting and an operator.mask that "

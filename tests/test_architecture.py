@@ -26,10 +26,11 @@ BROAD_CATCHER = "oes_jax/files/_boundary.py"
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS, MOST_CONFIG_READERS = 250, 45, 10, 3
 LEAVES = ("random", "settings", "metrics", "noise", "recorruption", "sliding_dct", "intensity", "tiles", "backends",
           "parallel")
-LIBRARY = (*LEAVES, "generators", "operators", "masks", "fitting")
+LIBRARY = (*LEAVES, "generators", "operators", "masks", "fitting", "inspection")
 # "" is oes_jax/__init__.py, which loads anything lazily; only what stands right of it takes its names from there.
 RANKS = {**{leaf: 0 for leaf in LEAVES}, **{unit: rank for rank, unit in enumerate(
-    ("generators", "operators", "masks", "fitting", "files", "runs", "sweeps", "", "bench", "api", "main"), start=1)}}
+    ("generators", "operators", "masks", "fitting", "inspection", "files", "runs", "sweeps", "", "bench", "api", "inspect",
+     "main"), start=1)}}
 PLACES = {"flax": ("generators",), "orbax": ("files",), "matplotlib": ("files",), "pydicom": ("files",),
           "astropy": ("files",), "h5py": ("files",),
           "tensorboardX": ("files",), "torch": ("bench",), "ml_collections": ("runs", "main"), "absl": ("main",),

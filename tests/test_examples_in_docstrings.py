@@ -7,9 +7,9 @@ import pytest
 
 import oes_jax
 
-MODULES = ("fitting", "generators", "intensity", "masks", "metrics", "noise", "operators", "parallel", "random",
+MODULES = ("fitting", "generators", "inspection", "intensity", "masks", "metrics", "noise", "operators", "parallel", "random",
            "recorruption", "runs", "sliding_dct", "sweeps", "tiles")
-REQUIRED = ("restore", "learn_mask", "train_weights", "Problem", "LearnMask", "TrainWeights", "Restoration",
+REQUIRED = ("restore", "inspect", "learn_mask", "train_weights", "Problem", "LearnMask", "TrainWeights", "Restoration",
             "generators.from_apply", "generators.hourglass", "operators.from_function", "runs.run", "masks.threshold",
             "noise.gaussian", "metrics.psnr", "fitting.Recorruption")
 

@@ -143,6 +143,18 @@ def save_lines(path: pathlib.Path, lines: dict[str, Sequence[tuple[float, float,
   _save(figure, path)
 
 
+def save_noise(path: pathlib.Path, values: Sequence[float], variances: Sequence[float], line: tuple[float, float]) -> None:
+  """Draw the variance of the noise against brightness, as points, and the line (slope, intercept) that was fitted to it."""
+  figure, axis = _subplots(figsize=(7, 4.5))
+  ends = np.array([min(0, *values), max(values)])
+  axis.plot(values, variances, "o", markersize=4, label="measured in flat places")
+  axis.plot(ends, line[0] * ends + line[1], linewidth=1, label=f"{line[0]:.4g} x value {line[1]:+.4g}")
+  axis.set(xlabel="value", ylabel="variance of the noise", ylim=(0, None))
+  axis.grid(alpha=0.3)
+  axis.legend(fontsize=8)
+  _save(figure, path)
+
+
 def save_spectra(path: pathlib.Path, images: dict[str, np.ndarray],
                  spectra: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
   """Draw images in a row, and under them the share of power against spatial frequency."""

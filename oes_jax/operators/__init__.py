@@ -11,6 +11,7 @@ from oes_jax.operators._inpainting import DAMAGE
 from oes_jax.operators._inpainting import inpainting
 from oes_jax.operators._inpainting import scratches
 from oes_jax.operators._inpainting import text_damage
+from oes_jax.operators._k_space import peaks_at_corners
 from oes_jax.operators._mri import cartesian_lines
 from oes_jax.operators._mri import centred_fft
 from oes_jax.operators._mri import complex_to_unit
@@ -26,7 +27,10 @@ from oes_jax.operators._named import FAMILIES
 from oes_jax.operators._named import Family
 from oes_jax.operators._named import make_operator
 from oes_jax.operators._named import read_scan
+from oes_jax.operators._noise_level import Details
 from oes_jax.operators._noise_level import estimate_noise_level
+from oes_jax.operators._noise_level import flat_power
+from oes_jax.operators._noise_level import noise_details
 from oes_jax.operators._noise_level import noise_warnings
 from oes_jax.operators._noise_level import NoiseLevel
 from oes_jax.operators._operator import adjoint
@@ -41,4 +45,5 @@ from oes_jax.operators._scan import Scan
 from oes_jax.operators._settings import OperatorSettings
 from oes_jax.operators._super_resolution import DOWNSAMPLING
 from oes_jax.operators._super_resolution import downsampling
+from oes_jax.operators._tomography import num_detectors
 from oes_jax.operators._tomography import tomography

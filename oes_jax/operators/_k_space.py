@@ -15,7 +15,7 @@ _LEAST_EXPLAINED, _WELL_EXPLAINED, _LEFT_BY_CONJUGATES = 0.7, 0.85, 1.5
 _ROLLED = 4
 
 
-def _peaks_at_corners(space: np.ndarray) -> bool:
+def peaks_at_corners(space: np.ndarray) -> bool:
   """Whether k-space [coils, H, W] has more energy in its corners than in as many samples around the middle."""
   energy = np.sum(np.abs(space) ** 2, 0)
   height, width = (max(1, side // 16) for side in energy.shape)
@@ -166,7 +166,7 @@ def read_scan(arrays, *, centred: bool = True, coil_axis: int = 0) -> _scan.Scan
   if not centred:
     space = np.fft.fftshift(_origin_in_middle(space), (-2, -1))
     sampling = None if sampling is None else np.fft.fftshift(sampling)
-  misplaced = _peaks_at_corners(space)
+  misplaced = peaks_at_corners(space)
   if misplaced:
     remarks.append("kspace has more energy in its corners than around its middle, where its zero frequency is taken to lie; "
                    f"where it lies elsewhere, set operator.centred={not centred}")

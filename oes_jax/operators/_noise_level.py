@@ -51,8 +51,27 @@ class NoiseLevel(NamedTuple):
   clipped: float
 
 
-def _details(image: np.ndarray, seen: np.ndarray, lag: tuple[int, int]):
-  """Return (squared detail, variance around it, mean around it, whether unclipped) where all its pixels were measured.
+class Details(NamedTuple):
+  """Details of an image, and what lies around each; arrays [number of details].
+
+  Attributes:
+    power: squared detail.
+    variance: variance of the other pixels around it.
+    mean: mean of all pixels around it, its own too.
+    unclipped: whether its own pixels lie inside (0, 1).
+    own: mean of its own pixels.
+    others: mean of the others around it.
+  """
+  power: np.ndarray
+  variance: np.ndarray
+  mean: np.ndarray
+  unclipped: np.ndarray
+  own: np.ndarray
+  others: np.ndarray
+
+
+def noise_details(image: np.ndarray, seen: np.ndarray, lag: tuple[int, int]) -> Details:
+  """Return Details where all pixels of a detail were measured.
 
   A detail is the difference of two pixels, or of two such differences, scaled to the variance of one pixel's noise.
   What lies around it are the other pixels within a reach that holds about eight measured ones.
@@ -77,10 +96,11 @@ def _details(image: np.ndarray, seen: np.ndarray, lag: tuple[int, int]):
   others, total = count - len(places), mean * count - pixels.sum(0)
   variance = around(image ** 2) - np.sum(pixels ** 2, 0) - total ** 2 / np.maximum(others, 1)
   variance = np.where(others > 1, variance / np.maximum(others - 1, 1), np.inf)
-  return np.square(signs @ pixels) / len(places), variance, mean, np.all((pixels > 0) & (pixels < 1), 0)
+  return Details(np.square(signs @ pixels) / len(places), variance, mean, np.all((pixels > 0) & (pixels < 1), 0),
+                 pixels.mean(0), total / np.maximum(others, 1))
 
 
-def _flat_power(image: np.ndarray, seen: np.ndarray, lags: Sequence[tuple[int, int]], fewest: int):
+def flat_power(image: np.ndarray, seen: np.ndarray, lags: Sequence[tuple[int, int]], fewest: int):
   """Return (mean squared detail of flat places, variance around the last of the flattest, number of places), or None.
 
   Flat are the places around which the values vary least, and all where they vary no more than the noise may: the noise
@@ -90,11 +110,11 @@ def _flat_power(image: np.ndarray, seen: np.ndarray, lags: Sequence[tuple[int, i
   Args:
     image: [H, W].
     seen: [H, W], whether a pixel was measured.
-    lags: as `_details` takes them.
+    lags: as `noise_details` takes them.
     fewest: number of details below which the result is None.
   """
-  details = [_details(image, seen, lag) for lag in lags]
-  power, variance, mean, unclipped = (np.concatenate(parts) for parts in zip(*details))
+  details = [noise_details(image, seen, lag) for lag in lags]
+  power, variance, mean, unclipped, *_ = (np.concatenate(parts) for parts in zip(*details))
   if power.size < fewest:
     return None
   margin = 2 * np.sqrt(np.median(power[unclipped]) / _MEDIAN_SQUARE) if unclipped.any() else 1
@@ -121,7 +141,7 @@ def _image_sigma(image: np.ndarray, seen: np.ndarray) -> float | None:
     image: [channels, H, W].
     seen: [channels, H, W], whether a value was measured.
   """
-  found = [_flat_power(*channel, [(1, 1)], 4 * _LEAST) or _flat_power(*channel, [(0, 1), (1, 0)], _FEWEST)
+  found = [flat_power(*channel, [(1, 1)], 4 * _LEAST) or flat_power(*channel, [(0, 1), (1, 0)], _FEWEST)
            for channel in zip(image, seen)]
   return None if None in found else float(np.sqrt(np.mean([power for power, *_ in found])))
 
@@ -136,7 +156,7 @@ def _image_correlation(image: np.ndarray, seen: np.ndarray) -> float | None:
     image: [channels, H, W].
     seen: [channels, H, W], whether a value was measured.
   """
-  found = [[_flat_power(*channel, [lag], 4 * _LEAST) for lag in ((1, 2), (2, 1), (2, 2))]
+  found = [[flat_power(*channel, [lag], 4 * _LEAST) for lag in ((1, 2), (2, 1), (2, 2))]
            for channel in zip(image, seen)]
   if any(None in channel for channel in found):
     return None
