@@ -49,9 +49,10 @@ def encode_images(images: Sequence[np.ndarray], *, side: int, most_bytes: int) -
   pictures = [_as_picture(image) for image in images]
   while True:
     encoded = [_encode(picture, side) for picture in pictures]
-    if sum(map(len, encoded)) <= most_bytes or side <= 64:
+    excess = sum(map(len, encoded)) / most_bytes
+    if excess <= 1 or side <= 64:
       return encoded
-    side = int(0.85 * min(side, max(pictures[0].size)))
+    side = int(0.95 * min(side, max(pictures[0].size)) / excess ** 0.5)
 
 
 def shrink_png(png: bytes, side: int) -> bytes:
@@ -68,5 +69,5 @@ def _as_picture(image: np.ndarray) -> PillowImage.Image:
 def _encode(picture: PillowImage.Image, side: int) -> bytes:
   stream, scale = io.BytesIO(), min(1, side / max(picture.size))
   size = tuple(max(1, round(scale * length)) for length in picture.size)
-  (picture if scale == 1 else picture.resize(size, PillowImage.Resampling.BOX)).save(stream, "PNG", optimize=True)
+  (picture if scale == 1 else picture.resize(size, PillowImage.Resampling.BOX)).save(stream, "PNG")
   return stream.getvalue()

@@ -32,7 +32,7 @@ def write_report(folder: pathlib.Path) -> pathlib.Path:
 
 def _facts(lines: Sequence[Mapping[str, Any]]) -> list[str]:
   failed, means = sum(line["failure"] is not None for line in lines), sum("members" in line for line in lines)
-  counts = [f"{len(lines) - means} cases, {failed} of them failed", *([f"{means} means of ensembles"] if means else [])]
+  counts = [f"{len(lines) - means} cases, {failed} of them failed", *([f"ensembles: {means}"] if means else [])]
   return ["; ".join(counts), *(["PSNR against the truth in dB."] if any(line.get("psnr") for line in lines) else [])]
 
 
