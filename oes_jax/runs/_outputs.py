@@ -118,8 +118,9 @@ def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str
   results = describe_tiled(job, measurement, restored, parts)
   written = write_images(job.workdir, job, measurement, restored, results["quality"])
   summary = summary_of(job, {"output": written[0], **results})
-  tiles = [(f"tile {number + 1}", f"tiles/{number:03d}/{files.REPORT}") for number in range(len(parts))]
-  return _finish(job, measurement, restored, summary, written, tiles)
+  reports = [(f"tile {number + 1}", f"tiles/{number:03d}/{files.REPORT}") for number in range(len(parts))]
+  return _finish(job, measurement, restored, summary, written,
+                 [(name, path) for name, path in reports if (job.workdir / path).is_file()])
 
 
 def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 import re
 
 import numpy as np
-import pytest
 
 from oes_jax import sweeps
 from oes_jax.sweeps import _results as results
 import pages
-import tiny_sweep
 
 LINE = {"source": "a.png", "seed": 0, "mask": "dense", "keep_fraction": None, "kl_weight": None, "sigma": 0.1, "failure": None,
         "psnr": {"average": 30.0}, "ssim": {"average": 0.9}, "kept": 9, "can_act": 9, "size": 9, "seconds": 1.25}
@@ -54,15 +52,3 @@ def test_thumbnails_are_the_results(whole, tmp_path):
   sides = np.load(case / "output.npy").shape
   assert pages.pictures(page)[0].size == (sides[1], sides[0])
   np.testing.assert_array_equal(pages.pictures(page)[0], np.rint(255 * np.clip(np.load(case / "output.npy")[..., 0], 0, 1)))
-
-
-@pytest.mark.slow
-def test_an_ensemble_has_a_report_that_leads_to_its_members(tmp_path):
-  folder, _ = tiny_sweep.run(tiny_sweep.config(data__source="camera", ensemble=2, output__figures=True), tmp_path / "run")
-  sweeps.write_report(folder)
-  ensemble, = (folder / "ensembles").iterdir()
-  page = pages.read(ensemble)
-  assert {(ensemble / link).resolve() for link in page.links} == {path / "report.html" for path in (folder / "cases").iterdir()}
-  assert all((ensemble / link).is_file() for link in page.links) and "Uncertainty" in page.headings
-  assert "--config.ensemble=2" in page.text and "members 2" in page.text
-  assert len(pages.read(folder).links) == 3
