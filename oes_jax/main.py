@@ -100,6 +100,7 @@ def _expand_home(config) -> None:
 
 
 def _run_many(config) -> None:
+  settings = runs.check_config(config)
   if _SUMMARISE.value:
     folder = sweeps.find_folder(config, _WORKDIR.value)[0]
     if not (folder / "config.json").is_file():
@@ -107,17 +108,18 @@ def _run_many(config) -> None:
     shard, complete = (0, 1), True
   else:
     shard = (0, 1) if _DISTRIBUTED.value else sweeps.find_shard(_SHARD.value, os.environ)
-    runs.use_compilation_cache(runs.check_config(config).compute.compilation_cache)
+    runs.use_compilation_cache(settings.compute.compilation_cache)
     with runs.Signals() as signals:
       folder, complete = sweeps.run_all(config, _WORKDIR.value, shard, signals)
   if _SUMMARISE.value or jax.process_index() == 0:
     with files.writing_into(folder):
       table = sweeps.write_tables(folder)
+      report = [f"report: {sweeps.write_report(folder)}"] if settings.output.figures else []
     print(f"share {shard[0]}/{shard[1]} has ended" if shard[1] > 1 else table)
     restored = folder / "restored"
-    print(f"cases of this config: {len(sweeps.expand(config))}\n"
-          f"restored images: {restored} ({sum(1 for _ in restored.glob('*'))})\n"
-          f"table: {folder / 'results.md'}")
+    print("\n".join([f"cases of this config: {len(sweeps.expand(config))}",
+                     f"restored images: {restored} ({sum(1 for _ in restored.glob('*'))})",
+                     f"table: {folder / 'results.md'}", *report]))
   if not complete:
     sys.exit(1)
 
@@ -133,6 +135,8 @@ def _run_one(config) -> None:
     summary = runs.run_job(job, signals)
   print(files.closing_table(summary))
   print(f"restored image: {job.workdir / summary['output']}")
+  if (job.workdir / files.REPORT).is_file():
+    print(f"report: {job.workdir / files.REPORT}")
 
 
 def main(argv):

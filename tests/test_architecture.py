@@ -32,7 +32,7 @@ RANKS = {**{leaf: 0 for leaf in LEAVES}, **{unit: rank for rank, unit in enumera
     ("generators", "operators", "masks", "fitting", "inspection", "files", "runs", "sweeps", "", "bench", "api", "inspect",
      "main"), start=1)}}
 PLACES = {"flax": ("generators",), "orbax": ("files",), "matplotlib": ("files",), "pydicom": ("files",),
-          "astropy": ("files",), "h5py": ("files",),
+          "astropy": ("files",), "h5py": ("files",), "jinja2": ("files",),
           "tensorboardX": ("files",), "torch": ("bench",), "ml_collections": ("runs", "main"), "absl": ("main",),
           "tqdm": ("fitting", "runs", "sweeps", "bench")}
 EMPTY_NAMES = {"util", "utils", "utility", "utilities", "helper", "helpers", "manager", "managers", "common", "misc"}
@@ -537,6 +537,7 @@ PLANTS = [
     (third_parties, "runs/_x.py", "import pydicom\n", 1),
     (third_parties, "operators/_x.py", "def f():\n  import torch\n  return torch\n", 2),
     (third_parties, "runs/_x.py", "import tensorboardX\n", 1),
+    (third_parties, "runs/_x.py", "def f():\n  import jinja2\n  return jinja2\n", 2),
     (third_parties, "sweeps/_x.py", "from ml_collections import config_dict\n", 1),
     (third_parties, "runs/_x.py", "from absl import logging\n", 1),
     (third_parties, "masks/_x.py", "import tqdm\n", 1),

@@ -44,9 +44,12 @@ from oes_jax.files._metrics_log import Mark
 from oes_jax.files._metrics_log import MetricsLog
 from oes_jax.files._metrics_log import read_marked
 from oes_jax.files._metrics_log import read_metrics
+from oes_jax.files._page import REPORT
 from oes_jax.files._parts import is_scan
 from oes_jax.files._pictures import Picture
 from oes_jax.files._pictures import read_picture
+from oes_jax.files._report import Report
+from oes_jax.files._report import write_report
 from oes_jax.files._scans import read_arrays
 from oes_jax.files._sealed import read_json
 from oes_jax.files._sealed import read_sealed
@@ -57,6 +60,9 @@ from oes_jax.files._sources import is_bundled
 from oes_jax.files._sources import is_collection
 from oes_jax.files._sources import list_sources
 from oes_jax.files._sources import split_page
+from oes_jax.files._sweep_report import EMBEDDED
+from oes_jax.files._sweep_report import SweepRow
+from oes_jax.files._sweep_report import write_sweep_report
 from oes_jax.files._tables import closing_table
 from oes_jax.files._tables import format_markdown
 from oes_jax.files._tables import format_table

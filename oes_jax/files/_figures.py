@@ -85,8 +85,8 @@ _CURVES = (
 )
 
 
-def save_curves(path: pathlib.Path, stages: dict[str, dict[str, np.ndarray]]) -> None:
-  """Draw loss, KL, mean logit and PSNR of both stages against the step."""
+def save_curves(path: pathlib.Path, stages: dict[str, dict[str, np.ndarray]], guard_step: int | None = None) -> None:
+  """Draw loss, KL, mean logit and PSNR of both stages against the step; those of the weight stage mark the guard's."""
   panels = [(stage, label, {key: name for key, name in lines.items() if key in stages[stage]}, scale)
             for stage, label, lines, scale in _CURVES
             if stage in stages and any(key in stages[stage] for key in lines)]
@@ -97,6 +97,8 @@ def save_curves(path: pathlib.Path, stages: dict[str, dict[str, np.ndarray]]) ->
   for axis, (stage, label, lines, scale) in zip(axes.flat, panels):
     for key, name in lines.items():
       axis.plot(stages[stage]["step"], stages[stage][key], label=name, linewidth=1)
+    if stage == "weights" and guard_step is not None:
+      axis.axvline(guard_step, label="guard's step", linewidth=1, linestyle="--", color="0.4")
     axis.set(title=f"{stage} stage", xlabel="step", ylabel=label, yscale=scale)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)

@@ -33,6 +33,7 @@ from oes_jax.runs._job import stage_steps
 from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
 from oes_jax.runs._memory import available_memory
+from oes_jax.runs._outputs import noise_level_of
 from oes_jax.runs._outputs import output_of
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
@@ -46,6 +47,7 @@ from oes_jax.runs._processes import end_at_once_by_ctrl_c
 from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock
 from oes_jax.runs._processes import Signals
+from oes_jax.runs._report import write_report
 from oes_jax.runs._run import Failed
 from oes_jax.runs._run import restore_job
 from oes_jax.runs._run import run

@@ -18,6 +18,7 @@ from oes_jax import operators
 from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
+from oes_jax.runs import _report
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
@@ -99,9 +100,10 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
   if job.settings.output.figures:
-    files.save_curves(job.workdir / "curves.png", curves)
+    files.save_curves(job.workdir / "curves.png", curves, results["guard"] and results["guard"]["step"])
     files.save_mask_figure(job.workdir / "mask.png", [masks.LayerReport(**row) for row in results["mask"]["layers"]])
-  return _finish(job, written, {**results, "seconds": seconds, "peak_bytes": memory})
+  summary = summary_of(job, {"output": written[0], **results, "seconds": seconds, "peak_bytes": memory})
+  return _finish(job, measurement, image_of(job, restored), summary, written)
 
 
 def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
@@ -115,7 +117,10 @@ def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str
   """
   results = describe_tiled(job, measurement, restored, parts)
   written = write_images(job.workdir, job, measurement, restored, results["quality"])
-  return _finish(job, written, results)
+  summary = summary_of(job, {"output": written[0], **results})
+  reports = [(f"tile {number + 1}", f"tiles/{number:03d}/{files.REPORT}") for number in range(len(parts))]
+  return _finish(job, measurement, restored, summary, written,
+                 [(name, path) for name, path in reports if (job.workdir / path).is_file()])
 
 
 def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
@@ -195,8 +200,10 @@ def _layout(job: Job, values) -> files.Picture:
   return picture if values.shape[:2] == picture.values.shape[:2] else dataclasses.replace(picture, alpha=None)
 
 
-def _finish(job: Job, written: list[str], results: dict[str, Any]) -> dict[str, Any]:
-  summary = summary_of(job, {"output": written[0], **results})
+def _finish(job: Job, measurement: Measurement, restored, summary: dict[str, Any], written: list[str],
+            parts=()) -> dict[str, Any]:
+  if job.settings.output.figures:
+    _report.write_report(job.workdir, job, measurement, restored, summary, parts=parts)
   _finished.finish(job.workdir, summary, written)
   return summary
 

@@ -115,8 +115,8 @@ class OutputSettings(settings.Settings):
       "average", "Which image is the result: average (of the outputs), last (the last step's output) [OES], guarded "
       "(weights.guard's choice), or combined (of weights.combine).", choices=("average", "last", "guarded", "combined"))
   figures: bool = settings.setting(
-      True, "Whether before_after.png, curves.png, mask.png and uncertainty.png are drawn: two to three seconds a "
-      "case.")
+      True, "Whether before_after.png, curves.png, mask.png, uncertainty.png and report.html are made: two to three seconds "
+      "a case.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,16 +34,19 @@ def _quality(job: runs.Job, measured, mean: np.ndarray, shown: np.ndarray) -> di
           "correlation of spread and error": float(np.corrcoef(spread.ravel(), error.ravel())[0, 1])}
 
 
-def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.Path]) -> dict[str, Any]:
+def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.Path],
+                   asked: dict[str, Any] | None = None) -> dict[str, Any]:
   """Write the members' mean, their spread and its figure; return the summary.
 
   Files: restored.*, restored.npy and output.npy as a run's; spread.npy, the standard deviation of
-  the members (n - 1) at every value, in the units of the image's file; uncertainty.png; summary.json and the manifest.
+  the members (n - 1) at every value, in the units of the image's file; uncertainty.png and
+  report.html; summary.json and the manifest.
 
   Args:
     folder: the ensemble's folder, which is made.
     job: the job of any member: measurement and truth are the same for all.
     parts: folders of two or more finished members.
+    asked: {key outside all sections: its value} where the ensemble's config says other than the job's.
   """
   folder.mkdir(parents=True, exist_ok=True)
   files.remove_temporaries(folder, locked=False)
@@ -60,6 +63,9 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
     files.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
   summary = {"output": names[0], "members": [part.name for part in parts], "outputs": _checksums(parts), "quality": quality,
              "mean_spread": float(spread.mean())}
+  if job.settings.output.figures:
+    runs.write_report(folder, job, measured, mean, {**summary, "noise_level": runs.noise_level_of(job, measured)}, changes=asked,
+                      parts=[(part.name, f"../../cases/{part.name}/{files.REPORT}") for part in parts])
   runs.finish(folder, summary, [*names, "spread.npy"])
   return summary
 
@@ -99,7 +105,8 @@ def describe_ensemble(name: str, job: runs.Job, summary: dict[str, Any]) -> dict
           "psnr": psnr, "failure": None}
 
 
-def _average(folder: pathlib.Path, members: Sequence[_cases.Case], recorded: dict[str, dict[str, Any]]) -> None:
+def _average(folder: pathlib.Path, members: Sequence[_cases.Case], recorded: dict[str, dict[str, Any]],
+             asked: dict[str, Any]) -> None:
   """Write and record the ensemble of finished members, unless that is done already."""
   job = _plan.read_case(members[0], folder / "cases")
   place = folder / "ensembles" / f"ensemble-{members[0].name}"
@@ -110,7 +117,7 @@ def _average(folder: pathlib.Path, members: Sequence[_cases.Case], recorded: dic
     if damaged:  # since this start has looked at it
       logging.warning("%s is damaged: %s is not made; start again", damaged[0], place.name)
       return
-    summary = write_ensemble(place, job, parts)
+    summary = write_ensemble(place, job, parts, asked)
   _results.copy_restored(folder, place, summary["output"])
   line = describe_ensemble(place.name, job, summary)
   if recorded.get(place.name) != line:
@@ -132,4 +139,4 @@ def average_members(folder: pathlib.Path, cases: Sequence[_cases.Case]) -> None:
     lines = [recorded.get(case.name) for case in members]
     good = [case for case, line in zip(members, lines) if line and not line["failure"]]
     if None not in lines and len(good) > 1:
-      _average(folder, good, recorded)
+      _average(folder, good, recorded, {"seed": members[0].asked["seed"], "ensemble": len(members)})

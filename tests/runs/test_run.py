@@ -12,6 +12,7 @@ from skimage import transform
 from oes_jax import files
 from oes_jax import intensity
 from oes_jax import runs
+import pages
 from runs import tiny_run
 
 
@@ -102,6 +103,7 @@ def test_tiles_are_restored_blended_and_resumed(tmp_path, capsys, monkeypatch):
   assert [part.shape for part in parts] == [(48, 64, 1)] * 2 and parts[0].dtype == np.float32
   corner = intensity.from_unit(parts[0][:, :36], (0, 255), np.uint8)  # only the first tile reaches it
   np.testing.assert_array_equal(np.load(tmp_path / "a" / "restored.npy")[:, :36], corner[..., 0])
+  assert pages.read(tmp_path / "a").links == [f"tiles/{i:03d}/report.html" for i in range(2)]
 
   write = files.MetricsLog.write
   def interrupting(self, *args):

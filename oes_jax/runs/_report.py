@@ -1,0 +1,161 @@
+"""What the report of a restoration says."""
+
+import pathlib
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax import masks
+from oes_jax import operators
+from oes_jax.runs import _repeat
+from oes_jax.runs._job import Job
+from oes_jax.runs._measure import Measurement
+
+# Figures that a report shows where they lie in the folder: name, heading and explanation.
+_FIGURES = (
+    ("error_map.png", "Error map", "How wrong the result is expected to be at every pixel; bright is worse."),
+    ("uncertainty.png", "Uncertainty", "How far the members are apart at every pixel: their standard deviation, in the unit range."),
+    ("curves.png", "Curves", ""))
+_SCORED = ("measurement", "average", "last", "guarded", "estimate", "combined")
+
+Rows = list[tuple[str, ...]]
+
+
+def write_report(folder: pathlib.Path, job: Job, measurement: Measurement, restored, summary: Mapping[str, Any], *,
+                 parts: Sequence[tuple[str, str]] = (), changes: Mapping[str, Any] | None = None) -> None:
+  """Write report.html of a restoration, a blend of tiles or a mean of an ensemble.
+
+  Args:
+    folder: folder whose figures are drawn already.
+    job: job of the image; of an ensemble that of any member.
+    measurement: measurement of the job.
+    restored: the result, [H, W, C] in the unit range.
+    summary: what summary.json says.
+    parts: (name, path from the folder) of the reports of tiles or members.
+    changes: values of keys outside all sections that are asked for in place of the job's own.
+  """
+  asked = {**job.identity["config"], **(changes or {})}
+  before, after = _viewed(job, measurement.estimate), _viewed(job, restored)
+  image = job.settings.output.image
+  mask = summary.get("mask", {})
+  files.write_report(folder, files.Report(
+      title=_title(job), facts=_facts(job), before=before, after=after, labels=_labels(image, summary["quality"]),
+      remarks=_remarks(job, measurement, summary), result=_result(summary), quality=_quality(summary["quality"]),
+      quality_result=image, figures=_figures(folder), noise=_noise(job, summary), mask=_mask(mask), layers=_layers(mask),
+      seconds=_seconds(summary), machine=_machine(summary), command=_repeat.command_of(asked), parts=parts,
+      settings=[(key, repr(value), repr(default)) for key, value, default in _repeat.changed_settings(asked)]))
+
+
+def _viewed(job: Job, image) -> np.ndarray:
+  """Return an image [H, W, C] of the unit range as the eye is to see it."""
+  shown = np.asarray(fitting.view_of(job.data.operator)(image))
+  return 1 - shown if job.data.picture.is_negative else shown  # the file's 0 is white
+
+
+def _title(job: Job) -> str:
+  source = job.settings.data.source
+  return source if source.startswith("tfds:") else pathlib.PurePath(source).name or source
+
+
+def _facts(job: Job) -> list[str]:
+  height, width, channels = job.data.picture.values.shape
+  low, high = job.data.limits
+  return [*([job.settings.data.source] if job.settings.data.source != _title(job) else []),
+          f"{job.settings.operator.name}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
+          f"{job.data.picture.values.dtype}; values {low:g} to {high:g} map to 0 to 1"]
+
+
+def _labels(image: str, quality: Mapping[str, Any] | None) -> tuple[str, str]:
+  scores = [f": {quality[name]['psnr']:.2f} dB" if quality else "" for name in ("measurement", image)]
+  return f"measurement{scores[0]}", f"restored{scores[1]}"
+
+
+def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> list[str]:
+  """Return what was warned of, as far as it is still at hand."""
+  level, collapse = measurement.noise_level, summary.get("mask", {}).get("collapse", [])
+  found = [] if level is None else operators.noise_warnings(level._replace(clipped=0.0) if job.data.simulated else level)
+  return [*job.data.remarks, *found, *(f"The mask has collapsed: {text}" for text in collapse)]
+
+
+def _result(summary: Mapping[str, Any]) -> Rows:
+  rows, expected, quality = [], summary.get("expected_psnr"), summary["quality"] or {}
+  if expected:
+    spread = expected.get("spread")
+    rows.append(("expected PSNR", f"{expected['psnr']:.2f}{'' if spread is None else f' ± {spread:.2f}'} dB, told without a truth"))
+  if summary.get("guard"):
+    final = "" if summary["guard"]["stopped"] else ", patience not run out"
+    rows.append(("guard's step", f"{summary['guard']['step']}{final}"))
+  if summary.get("combined"):
+    rows.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))
+  if "members" in summary:
+    rows.append(("members", str(len(summary["members"]))))
+    rows.append(("their spread", f"{summary['mean_spread']:.4f} of the range, on average"))
+  if "gain" in quality:
+    rows.append(("gain of the mean", f"{quality['gain']:+.2f} dB over a member"))
+  if "tiles" in summary:
+    rows.append(("tiles", str(summary["tiles"])))
+  return rows
+
+
+def _quality(quality: Mapping[str, Any] | None) -> Rows:
+  """Return the table of what the images score; () without a truth."""
+  if not quality:
+    return []
+  rows = [("image", "PSNR, dB", "SSIM")]
+  rows += [(name, f"{quality[name]['psnr']:.2f}", f"{quality[name]['ssim']:.3f}") for name in _SCORED if name in quality]
+  if "best" in quality:  # chosen with the truth, which no method has
+    rows.append((f"best iterate (oracle, step {quality['best']['step']})", f"{quality['best']['psnr']:.2f}", ""))
+  return rows
+
+
+def _noise(job: Job, summary: Mapping[str, Any]) -> Rows:
+  """Return what is known of the noise, as summary.json says it."""
+  level, (low, high) = summary.get("noise_level"), job.data.limits
+  rows = []
+  if job.data.simulated:
+    strength = ", ".join(f"{name} {value:g}" for name, value in job.data.strength._asdict().items() if value)
+    rows.append(("simulated", f"{job.settings.noise.model}, {strength or 'none'}"))
+  if level:
+    how = "estimated from the measurement" if level["estimated"] else "told by fit.sigma or noise.sigma"
+    rows.append(("standard deviation", f"{level['sigma']:.4f} of the range, {how}"))
+    if job.data.operator.measures_image:
+      rows.append(("in the units of the file", f"{level['sigma'] * (high - low):.4g}"))
+    if level.get("correlation") is not None:
+      rows.append(("correlation of neighbours", f"{level['correlation']:.2f} (about 0 for white noise)"))
+    if "clipped" in level:
+      rows.append(("clipped values", f"{100 * level['clipped']:.2g} %"))
+  return rows
+
+
+def _mask(mask: Mapping[str, Any]) -> Rows:
+  """Return what is said of a mask as a whole; () where all weights are kept, or none has one."""
+  if not mask or mask["kept"] == mask["size"]:
+    return []
+  share = lambda count: f"{count:,} of {mask['size']:,} weights, {100 * count / mask['size']:.3g} %"
+  return [("kept", share(mask["kept"])), ("can act", share(mask["acting"]))]
+
+
+def _layers(mask: Mapping[str, Any]) -> list[masks.LayerReport]:
+  return [masks.LayerReport(**row) for row in mask.get("layers", ())]
+
+
+def _seconds(summary: Mapping[str, Any]) -> Rows:
+  if "seconds" not in summary:
+    return []
+  return [("stage", "total, s", "run, s", "compilation, s", "a step, ms"),
+          *((stage, *(f"{times[name]:.1f}" for name in ("total", "run", "compile")), f"{1e3 * times['per_step']:.1f}")
+            for stage, times in summary["seconds"].items())]
+
+
+def _machine(summary: Mapping[str, Any]) -> list[str]:
+  if "device" not in summary:
+    return []
+  bytes_at_peak = max(summary["peak_bytes"].values(), default=0)
+  versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
+  return [f"{summary['device']}; convolutions: {summary['conv']}; {bytes_at_peak / 1e6:,.0f} MB at the peak. {versions}."]
+
+
+def _figures(folder: pathlib.Path) -> list[tuple[str, str, bytes]]:
+  return [(heading, text, (folder / name).read_bytes()) for name, heading, text in _FIGURES if (folder / name).is_file()]

@@ -1,0 +1,54 @@
+"""The table of a sweep that a browser sorts."""
+
+import re
+
+import numpy as np
+
+from oes_jax import sweeps
+from oes_jax.sweeps import _results as results
+import pages
+
+LINE = {"source": "a.png", "seed": 0, "mask": "dense", "keep_fraction": None, "kl_weight": None, "sigma": 0.1, "failure": None,
+        "psnr": {"average": 30.0}, "ssim": {"average": 0.9}, "kept": 9, "can_act": 9, "size": 9, "seconds": 1.25}
+
+
+def _rows(folder):
+  """Return the texts of every row's cells, the head's first."""
+  text = (folder / "report.html").read_text(encoding="utf-8")
+  return [[pages.Page(cell).text for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
+          for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)]
+
+
+def test_a_row_says_what_is_on_record_of_a_case(tmp_path):
+  results.append_result(tmp_path, {**LINE, "case": "a"})
+  results.append_result(tmp_path, {**LINE, "case": "b", "seed": 7, "keep_fraction": 0.25, "expected_psnr": {"psnr": 29.5, "spread": 1.0}})
+  results.append_result(tmp_path, {"case": "c", "source": "<b>c", "seed": 0, "mask": "dense", "keep_fraction": None,
+                                   "kl_weight": None, "sigma": None, "failure": "it is <no> image"})
+  results.append_result(tmp_path, {"case": "ensemble-b", "source": "a.png", "failure": None, "members": 2,
+                                   "psnr": {"member": 30.0, "mean": 31.0, "gain": 1.0}})
+  assert sweeps.write_report(tmp_path) == tmp_path / "report.html"
+  assert _rows(tmp_path) == [
+      ["restored", "case", "seed", "keep fraction", "average, dB", "mean, dB", "expected, dB", "seconds", "failure"],
+      ["", "a.png", "0", "", "30.00", "", "", "1.2", ""], ["", "a.png", "7", "0.25", "30.00", "", "29.50", "1.2", ""],
+      ["", "<b>c", "0", "", "", "", "", "", "it is <no> image"], ["", "a.png, mean of 2", "", "0.25", "", "31.00", "", "", ""]]
+  page = pages.read(tmp_path)
+  assert "3 cases, 1 of them failed; ensembles: 1" in page.text and not page.links and not page.images
+
+
+def test_a_sweep_without_a_case_has_an_empty_table(tmp_path):
+  sweeps.write_report(tmp_path)
+  assert "0 cases" in pages.read(tmp_path).text
+
+
+def test_thumbnails_are_the_results(whole, tmp_path):
+  (tmp_path / "run").mkdir()
+  for name in ("cases", "restored"):
+    (tmp_path / "run" / name).symlink_to(whole / name)
+  (tmp_path / "run" / "results.jsonl").write_bytes((whole / "results.jsonl").read_bytes())
+  sweeps.write_report(tmp_path / "run")
+  page = pages.read(tmp_path / "run")
+  assert len(page.images) == 2 and not page.links  # output.figures=False: cases have no reports
+  case, = (whole / "cases").glob("camera*")
+  sides = np.load(case / "output.npy").shape
+  assert pages.pictures(page)[0].size == (sides[1], sides[0])
+  np.testing.assert_array_equal(pages.pictures(page)[0], np.rint(255 * np.clip(np.load(case / "output.npy")[..., 0], 0, 1)))
