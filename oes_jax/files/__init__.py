@@ -21,6 +21,7 @@ from oes_jax.files._disk import writing_into
 from oes_jax.files._figures import save_comparison
 from oes_jax.files._figures import save_curves
 from oes_jax.files._figures import save_densities
+from oes_jax.files._figures import save_error_map
 from oes_jax.files._figures import save_lines
 from oes_jax.files._figures import save_mask_figure
 from oes_jax.files._figures import save_matrix

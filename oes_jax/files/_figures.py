@@ -52,6 +52,21 @@ def save_comparison(path: pathlib.Path, panels: Sequence[tuple[str, np.ndarray]]
   _save(figure, path)
 
 
+def save_error_map(path: pathlib.Path, error: np.ndarray) -> None:
+  """Draw the error that is expected around every pixel.
+
+  Args:
+    path: the PNG file.
+    error: [H, W], in the units of the image's file.
+  """
+  height, width = error.shape
+  figure, axis = _subplots(1, 1, figsize=(5.2, 4.2 * height / width + 0.5))
+  figure.colorbar(axis.imshow(error, cmap="magma", vmin=0, interpolation="nearest"), ax=axis)
+  axis.set_title("expected error around a pixel", fontsize=11)
+  axis.axis("off")
+  _save(figure, path)
+
+
 def save_uncertainty(path: pathlib.Path, mean: np.ndarray, spread: np.ndarray,
                      error: np.ndarray | None) -> None:
   """Draw an ensemble's mean, the spread of its members, and the absolute error where it is known.

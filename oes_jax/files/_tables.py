@@ -48,6 +48,9 @@ def closing_table(summary: dict[str, Any]) -> str:
     if "best" in quality:  # tiles have no common step
       best = quality["best"]
       lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
+  if summary.get("expected_psnr"):
+    expected = summary["expected_psnr"]
+    lines.append(("expected without a truth", f"{expected['psnr']:.1f} ± {expected['spread']:.1f} dB, of what was measured"))
   if summary.get("guard"):
     final = "" if summary["guard"]["stopped"] else ", patience not run out"
     lines.append(("guard's step", f"{summary['guard']['step']}{final}"))

@@ -49,6 +49,10 @@ from oes_jax.fitting._restore_problems import restore_problems
 from oes_jax.fitting._settings import FitSettings
 from oes_jax.fitting._settings import LearnMask
 from oes_jax.fitting._settings import TrainWeights
+from oes_jax.fitting._simulated_error import expected_error
+from oes_jax.fitting._simulated_error import expected_psnr
+from oes_jax.fitting._simulated_error import simulate_error
+from oes_jax.fitting._simulated_error import SimulatedError
 from oes_jax.fitting._stages import draws_by_shape
 from oes_jax.fitting._stages import learn_mask
 from oes_jax.fitting._stages import mask_stage

@@ -24,13 +24,15 @@ class Combination(NamedTuple):
     output: [H, W, C], share * the generator's image + (1 - share) * the estimate.
     estimate: [H, W, C], of `plug_and_play`.
     share: in [0, 1], of the generator's image.
+    error: SimulatedError of the output, or None.
   """
   output: Any
   estimate: Any
   share: Any
+  error: Any = None
 
 
-def _noise_level(problem):
+def noise_level(problem):
   """Return the standard deviation of the noise of a measured value, in the unit range: of Poisson noise the mean one."""
   model, strength = problem.recorruption.noise.model, problem.recorruption.noise.strength
   mean = jnp.mean(jnp.abs(problem.measurement)) / problem.unit
@@ -39,7 +41,7 @@ def _noise_level(problem):
   return jnp.sqrt(jnp.asarray(shot + read ** 2, mean.dtype))
 
 
-def _of_values(parts, measurement):
+def of_values(parts, measurement):
   """Return parts [..., 1] in a shape that goes with the measured values: complex values have none for their parts."""
   return parts[..., 0] if jnp.iscomplexobj(measurement) else parts
 
@@ -58,11 +60,11 @@ def plug_and_play(problem, image_shape: tuple[int, int, int]):
     The image, [H, W, C] in [0, 1].
   """
   seen = _recorruption.seen_parts(problem)
-  weights = 1 if seen is None else _of_values(seen, problem.measurement)
+  weights = 1 if seen is None else of_values(seen, problem.measurement)
   like = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
   transposed = jax.linear_transpose(problem.forward, like)
   back = lambda values: transposed(jnp.conj(values))[0]
-  level, (prior, last) = _noise_level(problem), problem.plug_and_play
+  level, (prior, last) = noise_level(problem), problem.plug_and_play
   fitted = back(weights * problem.measurement)
   image = jnp.full(image_shape, 0.5, like.dtype)
   if problem.first_image is not None:
@@ -92,11 +94,11 @@ def combine(apply, params, problem, key, image) -> Combination:
     key: PRNG key of the draws.
     image: the generator's image of all values, [H, W, C].
   """
-  held = _of_values(problem.held_out.pixels, problem.measurement)
+  held = of_values(problem.held_out.pixels, problem.measurement)
   network = problem.forward(_recorruption.restored_image(apply, params, problem, key))
   classical = problem.forward(plug_and_play(problem, image.shape))
   difference, error = held * (network - classical), held * (problem.measurement - classical)
-  ridge = (_noise_level(problem) * problem.unit / _SPREAD) ** 2
+  ridge = (noise_level(problem) * problem.unit / _SPREAD) ** 2
   share = ((jnp.vdot(difference, error).real + ridge / 2) / (jnp.vdot(difference, difference).real + ridge)).clip(0, 1)
   estimate = plug_and_play(_recorruption.with_all_seen(problem), image.shape)
   return Combination(share * image + (1 - share) * estimate, estimate, share)

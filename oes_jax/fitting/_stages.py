@@ -15,6 +15,7 @@ from oes_jax.fitting import _objectives
 from oes_jax.fitting import _plug_and_play
 from oes_jax.fitting import _recorruption
 from oes_jax.fitting import _settings
+from oes_jax.fitting import _simulated_error
 
 
 class Restoration(NamedTuple):
@@ -31,6 +32,8 @@ class Restoration(NamedTuple):
     traces: {stage: {metric: [steps] array}}.
     spread: standard deviation of an ensemble's members at every value, in the measurement's range; None without one.
     summary: what was measured of the restoration (scores, densities, seconds), plain values; of `restore` alone.
+    error: error that is expected around every pixel (`expected_error`), [H, W] in the measurement's range. Of `restore` alone, with
+      `weights.combine`; else None.
 
   Example:
     >>> import jax
@@ -53,6 +56,7 @@ class Restoration(NamedTuple):
   traces: Any = None
   spread: Any = None
   summary: dict[str, Any] | None = None
+  error: Any = None
 
 
 def mask_stage(generator, settings: _settings.LearnMask = _settings.LearnMask()) -> _engine.Stage:
@@ -89,7 +93,8 @@ def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWe
     problem = _recorruption.with_all_seen(problem)
     return _recorruption.restored_image(generator.apply, masks.apply_mask(params, mask), problem, key)
   def combine(params, mask, problem, key, image):
-    return _plug_and_play.combine(generator.apply, masks.apply_mask(params, mask), problem, key, image)
+    mixed = _plug_and_play.combine(generator.apply, masks.apply_mask(params, mask), problem, key, image)
+    return mixed._replace(error=_simulated_error.simulate_error(problem, mixed, key))
   return _engine.Stage(
       name, _objectives.weight_objective(generator.apply, input_noise=settings.input_noise), optimizer, settings.num_steps,
       generator.image_shape, settings.average_decay, settings.average_from, guard, evaluate if recorrupted else None,

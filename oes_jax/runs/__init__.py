@@ -7,6 +7,10 @@ from oes_jax.runs._batch import Outcome
 from oes_jax.runs._batch import restore_batch
 from oes_jax.runs._check import check_config
 from oes_jax.runs._data import remark_channels
+from oes_jax.runs._expected import mean_of_maps
+from oes_jax.runs._expected import mean_of_parts
+from oes_jax.runs._expected import read_error_map
+from oes_jax.runs._expected import write_error_map
 from oes_jax.runs._finished import finish
 from oes_jax.runs._finished import matches
 from oes_jax.runs._finished import read_ensemble

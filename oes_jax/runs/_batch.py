@@ -215,8 +215,7 @@ def _write(work: _Work, state) -> list[dict[str, Any] | None]:
     if row.alive:
       inside = generators.centre(work.batch.frame, row.job.shape)
       choice = guard and fitting.Choice(guard.output[number][inside], int(guard.step[number]), bool(guard.stopped[number]))
-      mixed = combined and fitting.Combination(combined.output[number][inside], combined.estimate[number][inside],
-                                               float(combined.share[number]))
+      mixed = combined and jax.tree.map(lambda rows, number=number: rows[number], combined)  # never in a larger frame
       summaries[number] = _outputs.write_outputs(
           row.job, row.measurement, row.mask, row.collapse,
           fitting.Restoration(average[number][inside], last[number][inside], choice, mixed), seconds, memory)

@@ -22,7 +22,8 @@ _SUMMARY = {
     "peak_bytes": {str: _NUMBER}, "mask": {"kept": int, "acting": int, "size": int, "collapse": [str]}}
 _SCORES = {"psnr": _NUMBER, "ssim": _NUMBER}
 # What it may lack, and of its qualities the one that is no image's.
-_MORE = {"guard": {"step": int, "stopped": bool}, "combined": {"share": _NUMBER}}
+_MORE = {"guard": {"step": int, "stopped": bool}, "combined": {"share": _NUMBER},
+         "expected_psnr": {"psnr": _NUMBER, "spread": _NUMBER}}
 _BEST = {"psnr": _NUMBER, "step": int}
 
 

@@ -12,6 +12,7 @@ from oes_jax import files
 from oes_jax import fitting
 from oes_jax import intensity
 from oes_jax import tiles
+from oes_jax.runs import _expected
 from oes_jax.runs import _job
 from oes_jax.runs import _measure
 from oes_jax.runs import _memory
@@ -133,7 +134,7 @@ def _restore_rows(jobs: Sequence[Job], measurements: Sequence[Measurement], plan
 
 def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
   """Restore the tiles of an image one after another, and blend them; every tile has a mask of its own."""
-  overlap, parts = job.settings.compute.tile_overlap, []
+  overlap, parts, maps = job.settings.compute.tile_overlap, [], []
   places = tiles.cut(measurement.values.shape, job.tile, overlap)
   for number, place in enumerate(places):
     part = _run.tile_job(job, number, measurement, place)
@@ -141,6 +142,7 @@ def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _E
     if ended.failure:
       return _Ended(failure=f"tile {number + 1} of {len(places)}: {ended.failure}")
     parts.append(ended.restored)
+    maps.append(_expected.error_map_of(part, ended.restored, ended.restored.summary["expected_psnr"]))
   blend = lambda images: tiles.blend([np.asarray(image) for image in images], places, measurement.values.shape, overlap)
   guarded = parts[0].guarded and fitting.Choice(
       blend([part.guarded.output for part in parts]), max(part.guarded.step for part in parts),
@@ -151,7 +153,7 @@ def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _E
   blended = fitting.Restoration(
       blend([part.image for part in parts]), blend([part.last for part in parts]), guarded, combined, traces={})
   results = _outputs.describe_tiled(job, measurement, _outputs.image_of(job, blended), [part.summary for part in parts])
-  return _Ended(blended._replace(summary=_outputs.summary_of(job, results)))
+  return _Ended(blended._replace(error=_expected.blend_maps(job, maps, blend), summary=_outputs.summary_of(job, results)))
 
 
 def _alike(job: Job):
@@ -222,8 +224,12 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
     spread = squeeze((shown.std(0, ddof=1) * (data.limits[1] - data.limits[0])).astype(np.float32))
     if summary["quality"] is not None:
       summary["quality"] = {**summary["quality"], asked: _outputs.quality_of(view(mean), view(measurement.truth))}
+  maps = [_expected.error_map_of(job, member, member.summary["expected_psnr"]) if member.error is None else member.error
+          for member in members]
+  summary["expected_psnr"] = _expected.mean_of_parts([member.summary["expected_psnr"] for member in members])
   guarded = first.guarded and first.guarded._replace(output=stored(first.guarded.output))
   combined = first.combined and first.combined._replace(
-      output=stored(first.combined.output), estimate=stored(first.combined.estimate), share=float(first.combined.share))
+      output=stored(first.combined.output), estimate=stored(first.combined.estimate), share=float(first.combined.share),
+      error=None)
   return first._replace(image=stored(mean), last=stored(first.last), guarded=guarded, combined=combined, spread=spread,
-                        summary=summary)
+                        error=_expected.mean_of_maps(maps), summary=summary)

@@ -15,6 +15,7 @@ from oes_jax import intensity
 from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import operators
+from oes_jax.runs import _expected
 from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
@@ -68,6 +69,7 @@ def describe(job: Job, measurement: Measurement, mask, collapse: list[str], rest
       "quality": quality, "noise_level": noise_level_of(job, measurement),
       "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
       "combined": None if restored.combined is None else {"share": float(restored.combined.share)},
+      "expected_psnr": _expected.expected_psnr_of(job, restored),
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
                "prior": job.density.keep_fraction, "layers": [r._asdict() for r in report]}}
@@ -99,6 +101,8 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   curves = files.read_metrics(job.workdir / "metrics.jsonl")
   results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
+  error = _expected.error_map_of(job, restored, results["expected_psnr"])
+  written += _expected.write_error_map(job.workdir, job, error)
   if job.settings.output.figures:
     files.save_curves(job.workdir / "curves.png", curves, results["guard"] and results["guard"]["step"])
     files.save_mask_figure(job.workdir / "mask.png", [masks.LayerReport(**row) for row in results["mask"]["layers"]])
@@ -106,7 +110,7 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   return _finish(job, measurement, image_of(job, restored), summary, written)
 
 
-def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str, Any]:
+def write_tiled(job: Job, measurement: Measurement, restored, parts, error=None) -> dict[str, Any]:
   """Write the blend of tiles, summary.json and the manifest; return the summary. The tiles' folders hold curves and masks.
 
   Args:
@@ -114,9 +118,11 @@ def write_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[str
     measurement: measurement of the job.
     restored: the blend, [H, W, C] in the unit range.
     parts: summaries of the tiles.
+    error: the blend of their maps of the expected error, [H, W] in the units of the image's file; None: they have none.
   """
   results = describe_tiled(job, measurement, restored, parts)
   written = write_images(job.workdir, job, measurement, restored, results["quality"])
+  written += _expected.write_error_map(job.workdir, job, error)
   summary = summary_of(job, {"output": written[0], **results})
   reports = [(f"tile {number + 1}", f"tiles/{number:03d}/{files.REPORT}") for number in range(len(parts))]
   return _finish(job, measurement, restored, summary, written,
@@ -144,6 +150,7 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
   return {
       "quality": quality, "noise_level": noise_level_of(job, measurement), "seconds": seconds, "tiles": len(parts),
       "peak_bytes": parts[0]["peak_bytes"],
+      "expected_psnr": _expected.mean_of_parts([part.get("expected_psnr") for part in parts]),
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
                "prior": job.density.keep_fraction}}

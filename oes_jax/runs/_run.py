@@ -15,6 +15,7 @@ from oes_jax import operators
 from oes_jax import parallel
 from oes_jax import tiles
 from oes_jax.runs import _batch
+from oes_jax.runs import _expected
 from oes_jax.runs import _finished
 from oes_jax.runs import _inspect
 from oes_jax.runs import _measure
@@ -114,7 +115,7 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
   measurement = _measure.measure(job)
   overlap = job.settings.compute.tile_overlap
   places = tiles.cut(measurement.values.shape, job.tile, overlap)
-  restored, summaries, seconds = [], [], []
+  restored, errors, summaries, seconds = [], [], [], []
   for number, place in enumerate(places):
     if signals.received:
       raise _processes.Interrupted(signals.received)
@@ -133,8 +134,10 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
       print(f"tiles left: {len(places) - number - 1}, about {tqdm.tqdm.format_interval(left)}",
             flush=True)
     restored.append(_finished.read_output(part.workdir, "restored.npy", part.data.picture.values.shape))
-  image = tiles.blend(restored, places, measurement.values.shape, overlap)
-  return _outputs.write_tiled(job, measurement, image, summaries)
+    errors.append(_expected.read_error_map(part.workdir))
+  blend = lambda images: tiles.blend(images, places, measurement.values.shape, overlap)
+  error = _expected.blend_maps(job, errors, blend)
+  return _outputs.write_tiled(job, measurement, blend(restored), summaries, error)
 
 
 def tile_job(job: Job, number: int, measurement: _measure.Measurement, place) -> Job:

@@ -106,4 +106,4 @@ def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[s
   traces = files.read_metrics(first / "metrics.jsonl") if (first / "metrics.jsonl").is_file() else {}
   traces = {stage: {name: values for name, values in trace.items() if name != "step"} for stage, trace in traces.items()}
   mask = files.load_mask(first / "mask")[0] if (first / "mask").is_dir() else None
-  return fitting.Restoration(image, None, mask=mask, traces=traces, spread=spread, summary=summary)
+  return fitting.Restoration(image, None, mask=mask, traces=traces, spread=spread, error=runs.read_error_map(folder), summary=summary)

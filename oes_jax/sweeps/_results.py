@@ -101,6 +101,7 @@ def _finished(case: _cases.Case, sigma: float, summary: dict[str, Any]) -> dict[
   return {**_failed(case, sigma, f"the mask collapsed: {collapse[0]}" if collapse else None),
           "psnr": {name: quality[name]["psnr"] for name in MEASURED if name in quality},
           "ssim": {name: quality[name]["ssim"] for name in MEASURED if name in quality},
+          **({"expected_psnr": summary["expected_psnr"]["psnr"]} if summary.get("expected_psnr") else {}),
           "kept": mask["kept"], "can_act": mask["acting"], "size": mask["size"],
           "seconds": sum(times["total"] for times in summary["seconds"].values())}
 

@@ -1,0 +1,74 @@
+"""How good a result is expected to be, without the truth: its PSNR, and a map of its error."""
+
+import pathlib
+from typing import Any, Sequence
+
+import numpy as np
+
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax.runs._job import Job
+
+ERROR_MAP = "error_map.npy"
+
+
+def expected_psnr_of(job: Job, restored: fitting.Restoration) -> dict[str, float] | None:
+  """Return what summary.json says of the PSNR that a result is expected to have; None where it is not the combined image."""
+  if job.settings.output.image != "combined" or restored.combined is None or restored.combined.error is None:
+    return None
+  return dict(zip(("psnr", "spread"), fitting.expected_psnr(restored.combined.error)))
+
+
+def error_map_of(job: Job, restored: fitting.Restoration, expected: dict[str, float] | None) -> np.ndarray | None:
+  """Return the error that is expected around every pixel, [H, W] in the units of the image's file; None without `expected`."""
+  if expected is None:
+    return None
+  low, high = job.data.limits
+  # The magnitude of a complex image is 0 to 1 where its parts, of the unit range, are 1/2 to 1.
+  scale = (high - low) * (2 if job.data.operator.is_complex else 1)
+  return np.float32(scale) * fitting.expected_error(restored.combined.error, expected["psnr"])
+
+
+def mean_of_parts(parts: Sequence[dict[str, float] | None]) -> dict[str, float] | None:
+  """Return the expected PSNR of tiles, or of the members of an ensemble, in the mean of squared errors."""
+  if None in parts:
+    return None
+  error = np.mean([10 ** (-part["psnr"] / 10) for part in parts])
+  return {"psnr": float(-10 * np.log10(error)), "spread": float(np.mean([part["spread"] for part in parts]))}
+
+
+def mean_of_maps(maps: Sequence[np.ndarray | None]) -> np.ndarray | None:
+  """Return the map of the members of an ensemble, the root of the mean of squares."""
+  if any(one is None for one in maps):
+    return None
+  return np.sqrt(np.mean(np.square(np.stack(maps), dtype=np.float64), 0)).astype(np.float32)
+
+
+def write_error_map(folder: pathlib.Path, job: Job, error: np.ndarray | None) -> list[str]:
+  """Write the map of the expected error, and its figure with output.figures; return the names of what is relied on."""
+  if error is None:
+    return []
+  files.write_array(folder / ERROR_MAP, error)
+  if job.settings.output.figures:
+    files.save_error_map(folder / "error_map.png", error)
+  return [ERROR_MAP]
+
+
+def read_error_map(folder: pathlib.Path) -> Any:
+  """Return the map in the folder of a finished run, [H, W], or None: it has none."""
+  return np.load(folder / ERROR_MAP) if (folder / ERROR_MAP).is_file() else None
+
+
+def blend_maps(job: Job, maps: Sequence[np.ndarray | None], blend) -> np.ndarray | None:
+  """Return the map of a whole image whose tiles, in the unit range, have these, [H, W] in the units of the image's file.
+
+  Args:
+    job: job of the whole image.
+    maps: [h, w] of every tile, in the unit range.
+    blend: function [[h, w, C], ...] -> [H, W, C].
+  """
+  if any(one is None for one in maps):
+    return None
+  low, high = job.data.limits
+  channels = job.shape[2]
+  return np.float32(high - low) * blend([np.repeat(one[..., None], channels, -1) for one in maps])[..., 0].astype(np.float32)
