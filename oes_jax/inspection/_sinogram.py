@@ -117,7 +117,7 @@ def describe_sinogram(settings: operators.OperatorSettings, arrays: Mapping[str,
   op_params = operator.init(np.random.default_rng(0))
   sigma, share = operator.noise_level(op_params, scan.values), None
   if sigma and not counted:
-    low, high = fitting.choose_range(fitting.scan_estimate(operator, op_params, scan), None)
+    low, high = fitting.choose_range(fitting.scan_estimate(operator, op_params, scan), None, computed=True)
     share = float(sigma / ((high - low) * operator.unit))
   found = Sinogram(
       degrees.size, float(degrees.min()), float(degrees.max()), settings.angle_unit, len(values), counted,
