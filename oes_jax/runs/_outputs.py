@@ -1,6 +1,7 @@
 """What a finished run leaves in its folder: images, figures, summary.json and the manifest."""
 
 import dataclasses
+import logging
 import pathlib
 import platform
 from typing import Any
@@ -18,6 +19,7 @@ from oes_jax import operators
 from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
+from oes_jax.runs import _range_ends
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
@@ -97,6 +99,8 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   """
   curves = files.read_metrics(job.workdir / "metrics.jsonl")
   results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
+  for text in () if _range_ends.is_later_member(job) else _range_ends.remark_ends(job, measurement, image_of(job, restored)):
+    logging.warning("%s: %s", job.settings.data.source, text)
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
   if job.settings.output.figures:
     files.save_curves(job.workdir / "curves.png", curves)
