@@ -168,10 +168,11 @@ def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, rest
   restored = view(restored)
   values = intensity.from_unit(restored, data.limits, dtype)
   files.write_array(workdir / "restored.npy", values[..., 0] if data.picture.squeezed else values)
-  written.insert(0, files.write_picture(workdir / "restored", values, _layout(job, values)).name)
+  written.insert(0, files.write_picture(workdir / "restored", values, _layout(job, values), _origin_of(job, "restored")).name)
   if data.operator.measures_image:
     kept = intensity.from_unit(measurement.values, data.limits, dtype)
-    written.append(files.write_picture(workdir / "measurement", kept, _layout(job, kept)).name)
+    written.append(files.write_picture(workdir / "measurement", kept, _layout(job, kept),
+                                       _origin_of(job, "written as it was fitted")).name)
   else:
     files.write_array(workdir / "measurement.npy", measurement.values)
     written.append("measurement.npy")
@@ -191,6 +192,12 @@ def _save_comparison(path: pathlib.Path, job: Job, measured, restored, truth, qu
   panels += [] if truth is None else [("truth", truth)]
   negative = job.data.picture.is_negative  # the file's 0 is white
   files.save_comparison(path, [(title, 1 - image if negative else image) for title, image in panels])
+
+
+def _origin_of(job: Job, description: str) -> files.Origin:
+  """Return what made an image of a job: images of one series that are restored with the same settings stay one."""
+  settings = job.settings._replace(data=dataclasses.replace(job.settings.data, source="any", truth=None))
+  return files.Origin(f"{description} ({job.settings.operator.name})", repr(settings))
 
 
 def _layout(job: Job, values) -> files.Picture:
