@@ -1,6 +1,7 @@
 """Images out, in the layout of the picture that they were made of, alone or as a stack."""
 
 import io
+import logging
 import pathlib
 from typing import Any, Sequence
 
@@ -16,6 +17,7 @@ from oes_jax.files import _fits_images
 from oes_jax.files import _pictures
 from oes_jax.files import _png_chunks
 from oes_jax.files import _tiff_header
+from oes_jax.files import _tiff_texts
 
 
 def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.Picture,
@@ -48,6 +50,9 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.P
     path.write_bytes(_png_chunks.insert_chunks(_encode_png(full), template or (), scale))
   else:
     _tiff_header.write_images(path, array, template, alpha=like.alpha is not None, scale=scale)
+    if isinstance(template, _tiff_header.Header) and values.shape[:2] != like.values.shape[:2]:
+      for text in _tiff_header.of_part(template)[1] + _tiff_texts.remark_other_pixels(template):
+        logging.warning("%s: %s", path, text)
   return path
 
 
