@@ -72,6 +72,15 @@ def test_an_array_comes_back_in_its_layout_type_and_range(kept):
       oes_jax.restore(other, settings=TINY, workdir=str(folder))
 
 
+def test_the_spread_in_a_folder_has_the_layout_of_an_image_whose_channels_go_first(tmp_path):
+  spread = np.random.default_rng(0).random((16, 18, 3))
+  np.save(tmp_path / "spread.npy", spread)
+  for image, axis, expected in ((np.zeros((3, 16, 18)), 0, np.moveaxis(spread, -1, 0)), (np.zeros((16, 18, 3)), -1, spread)):
+    np.save(tmp_path / "restored.npy", image)
+    read = _array_folder._read(tmp_path, [tmp_path, tmp_path], {}, axis)
+    np.testing.assert_array_equal(read.spread, expected)
+
+
 def test_ctrl_c_ends_a_loop_over_workdirs_that_goes_on_after_exceptions(kept, monkeypatch):
   measurement, folder, _ = kept
   calls, read = [], _array_folder._read

@@ -215,7 +215,7 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
   for text in _range_ends.remark_ends(job, measurement, mean):
     _warn(f"{job.settings.data.source}: {text}")
-  squeeze = lambda values: values[..., 0] if data.picture.squeezed else values
+  squeeze = lambda values: values[..., 0] if data.picture.squeezed else np.moveaxis(values, -1, data.picture.channel_axis)
   stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
   if len(members) > 1:
     shown = np.stack([view(output) for output in outputs.astype(np.float64)])
