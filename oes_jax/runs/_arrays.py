@@ -159,7 +159,7 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   if given.operator is None or scan is None:
     limits = _data.choose_limits(settings, picture.values, given.name, is_complex=operator.is_complex,
                                  computed=scan is not None)
-    remarks += () if scan is None else _data.remark_beyond(picture.values, limits)
+    remarks += () if scan is None else _data.remark_scan(scan, picture.values, limits)
   whole = tuple(operator.image_shape or picture.values.shape)
   truth = picture.values if simulated else None
   if given.truth is not None:

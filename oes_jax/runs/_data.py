@@ -8,6 +8,7 @@ import numpy as np
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
+from oes_jax import inspection
 from oes_jax import intensity
 from oes_jax import noise
 from oes_jax import operators
@@ -148,10 +149,12 @@ def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_compl
                                 computed=computed)
 
 
-def remark_beyond(values: np.ndarray, limits: tuple[float, float]) -> tuple[str, ...]:
-  """Return a line where the first image of a scan has values beyond the limits, which the result cannot have."""
+def remark_scan(scan: operators.Scan, values: np.ndarray, limits: tuple[float, float]) -> tuple[str, ...]:
+  """Return lines on a sinogram with its axis elsewhere, and on values of a first image beyond limits, which no result has."""
+  axis = inspection.remark_axis(scan.values, scan.given["angles"]) if "angles" in scan.given else ()
   beyond = intensity.find_beyond(values, limits)
-  return () if beyond is None else (
+  return axis if beyond is None else (
+      *axis,
       f"{100 * beyond[0]:.3g} % of the values of its first image, as far as {beyond[1]:.4g}, lie outside {limits[0]:g} to "
       f"{limits[1]:g}, which the result does not leave; set data.range wider to keep them",)
 
@@ -190,7 +193,7 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
                          is_complex=_build.family_of(settings).is_complex, known=picture.full_range,
                          computed=read is not None)
-  remarks += () if read is None else remark_beyond(picture.values, limits)
+  remarks += () if read is None else remark_scan(read[0], picture.values, limits)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   if picture.alpha is not None and whole[:2] != picture.values.shape[:2]:
     remarks += ("its transparency (alpha) is left out of the result, which has another size",)
