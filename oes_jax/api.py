@@ -46,7 +46,8 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], obj
   chosen = {"name": operator} if isinstance(operator, str) else dict(operator)
   if "name" not in chosen:
     raise ValueError(f"operator has {', '.join(map(repr, chosen)) or 'nothing'}; allowed: 'name', and other keys of it.")
-  changes = {f"operator.{key}": value for key, value in chosen.items()} | dict(told)
+  asked = {} if operator == "identity" else {f"operator.{key}": value for key, value in chosen.items()}
+  changes = {"operator.name": "identity"} | runs.merge_told(asked, told)
   config = runs.make_config(str(changes["operator.name"]), runs.preset_of(changes, objects), experiment="call",
                             **{"operator.simulate": False})
   if not changes.get("operator.simulate"):
@@ -167,7 +168,8 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, pla
 
 def restore(measurement: Measurement | Sequence[Measurement], *,
             operator: str | Mapping[str, Any] | operators.ForwardOperator | Callable[[Any], Any] = "identity",
-            truth: np.ndarray | Sequence[np.ndarray] | None = None, ensemble: int = 1, seed: int = 0,
+            truth: np.ndarray | Sequence[np.ndarray] | None = None, ensemble: int | None = None,
+            seed: int | None = None,
             generator: generators.Generator | None = None, mask: Any = "auto",
             weights: fitting.TrainWeights | None = None, loss: noise.Noise | Callable[[Any, Any], Any] | None = None,
             settings: Mapping[str, Any] | None = None, workdir: str | None = None,
@@ -186,8 +188,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
       "mask": array}; or an operator of `oes_jax.operators`; or any function of an image [H, W, C] in (0, 1) whose
       measurement has the shape of the image (else `operators.from_function(function, image_shape)`).
     truth: clean image, or a list of them; only ever scored.
-    ensemble: number of restorations of every measurement; their mean is the image, their spread the uncertainty.
-    seed: seed of all draws.
+    ensemble: number of restorations of every measurement; their mean is the image, their spread the uncertainty. None: 1.
+    seed: seed of all draws. None: 0.
     generator: network of your own, of `generators.from_apply`, for images of the measurement's shape.
     mask: "auto", what the settings say (a learned mask, or dense where that serves the operator better); or a
       LearnMask; or a tree of 0 and 1 like the params; or None, which keeps every weight.
@@ -229,7 +231,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   places = [f"[{number}]" if several else "" for number in range(len(arrays))]
   objects = _objects(operator, generator, mask, weights, loss)
   _check_settings({} if settings is None else settings, objects)
-  told = {"ensemble": ensemble, "seed": seed, **(settings or {})}
+  numbers = {name: value for name, value in (("ensemble", ensemble), ("seed", seed)) if value is not None}
+  told = runs.merge_told(numbers, settings or {})
   if workdir is None:
     restored = _restore_in_memory(
         arrays, truths, "identity" if "operator" in objects else operator, told, objects, places, progress)

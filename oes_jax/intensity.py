@@ -6,6 +6,34 @@ from scipy import ndimage
 
 # Where a value lies so many times the range of all others away from them, it stands for no data.
 _FAR = 5
+# How many standard deviations of its noise, and which share of the range, an image computed of a scan strays by itself.
+_STRAY, _RINGING = 6, 0.05
+
+
+def _median_of_nine(values: np.ndarray) -> np.ndarray:
+  """Return the 3 x 3 median of each channel of [H, W, C]."""
+  return ndimage.median_filter(values.astype(np.float64), size=(3, 3, 1), mode="nearest")
+
+
+def _stray(values: np.ndarray, smooth: np.ndarray) -> float:
+  """Return how far the noise of an image reaches beyond its 3 x 3 median, told by the median of what differs from that."""
+  details = np.abs(values - smooth)
+  details = details[details > 0]  # around an object there may be nothing at all
+  return _STRAY * 1.4826 * float(np.median(details)) if details.size else 0.0
+
+
+def find_beyond(values: np.ndarray, limits: tuple[float, float]) -> tuple[float, float] | None:
+  """Return (share of the values, the farthest one) that lie beyond limits farther than noise and ringing explain; or None.
+
+  Args:
+    values: [H, W, C], an image that was computed of a scan.
+    limits: (low, high).
+  """
+  low, high = limits
+  reach = _stray(values, _median_of_nine(values)) + _RINGING * (high - low)
+  distances = np.maximum(low - values.astype(np.float64), values - high)
+  far = distances > reach
+  return (float(far.mean()), float(values.flat[np.argmax(distances)])) if far.any() else None
 
 
 def find_fill(values: np.ndarray, smooth: np.ndarray) -> tuple[float, int] | None:
@@ -25,12 +53,27 @@ def find_fill(values: np.ndarray, smooth: np.ndarray) -> tuple[float, int] | Non
   return None
 
 
-def intensity_range(values: np.ndarray, override: tuple[float, float] | None = None):
+def _extremes(values: np.ndarray, smooth: np.ndarray, computed: bool) -> tuple[float, float]:
+  """Return the least and largest value that count: of the 3 x 3 median, of a computed image also what its noise does not reach."""
+  low, high, least, most = (float(end) for end in (smooth.min(), smooth.max(), values.min(), values.max()))
+  if low == high:
+    return least, most
+  stray = _stray(values, smooth) if computed else np.inf
+  return least if least < low - stray else low, most if most > high + stray else high
+
+
+def intensity_range(values: np.ndarray, override: tuple[float, float] | None = None, *, computed: bool = False):
   """Return (low, high), the values that map to 0 and 1, from the measurement alone.
 
   8-bit and boolean data: the range of the dtype. Other data: the extremes of the 3 x 3 median of
   each channel (which isolated hot pixels do not reach), widened by 5 % of their distance, since
-  the generator's sigmoid cannot reach 0 or 1.
+  the generator's sigmoid cannot reach 0 or 1. An image that was computed, of k-space or of rays, has no hot pixels:
+  what reaches farther than its noise is a detail of it, which belongs to the range.
+
+  Args:
+    values: [H, W, C].
+    override: range asked for, which is returned.
+    computed: whether the image was computed of a scan, and not measured pixel by pixel.
 
   Raises:
     ValueError: the data hold one value only, or one that fills a block far from all others, or `override` is not increasing.
@@ -52,15 +95,13 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
   if values.dtype in (np.uint8, np.int8):
     info = np.iinfo(values.dtype)
     return float(info.min), float(info.max)
-  smooth = ndimage.median_filter(values.astype(np.float64), size=(3, 3, 1), mode="nearest")
+  smooth = _median_of_nine(values)
   fill = find_fill(values, smooth)
   if fill is not None:
     raise ValueError(f"the measurement holds {fill[0]:g} in {fill[1]} places, far from all other values: it seems to stand for "
                      "lost pixels, and would stretch the range. Restore with operator.name=inpainting and an operator.mask that "
                      "is 0 there, or set range= if this is meant.")
-  low, high = float(smooth.min()), float(smooth.max())
-  if low == high:
-    low, high = float(values.min()), float(values.max())
+  low, high = _extremes(values, smooth, computed)
   margin = 0.05 * (high - low)
   return low - margin, high + margin
 

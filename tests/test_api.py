@@ -72,6 +72,15 @@ def test_an_array_comes_back_in_its_layout_type_and_range(kept):
       oes_jax.restore(other, settings=TINY, workdir=str(folder))
 
 
+def test_the_spread_in_a_folder_has_the_layout_of_an_image_whose_channels_go_first(tmp_path):
+  spread = np.random.default_rng(0).random((16, 18, 3))
+  np.save(tmp_path / "spread.npy", spread)
+  for image, axis, expected in ((np.zeros((3, 16, 18)), 0, np.moveaxis(spread, -1, 0)), (np.zeros((16, 18, 3)), -1, spread)):
+    np.save(tmp_path / "restored.npy", image)
+    read = _array_folder._read(tmp_path, [tmp_path, tmp_path], {}, axis)
+    np.testing.assert_array_equal(read.spread, expected)
+
+
 def test_ctrl_c_ends_a_loop_over_workdirs_that_goes_on_after_exceptions(kept, monkeypatch):
   measurement, folder, _ = kept
   calls, read = [], _array_folder._read
@@ -284,7 +293,12 @@ INFINITE = np.where(_image((16, 18)) < 100, np.inf, _image((16, 18)))
     ({"settings": {"weights.guard": None}}, "weights.combine=True needs held-out values, and weights.guard is None"),
     ({"settings": {"weights.combine": False}}, "output.image='combined' needs weights.combine=True"),
     ({"settings": {**TINY, "mask.source": "imp_oracle"}}, "mask.source='imp_oracle' .*allowed: with truth"),
-    ({"seed": -1}, "seed=-1"), ({"truth": _image((3, 3))}, r"^truth has shape \(3, 3\)"),
+    ({"seed": 3, "settings": {"seed": 2}}, "^seed is 3 as an argument and 2 in settings; allowed: one of the two.$"),
+    ({"ensemble": 1, "settings": {"ensemble": 2}}, "^ensemble is 1 as an argument and 2 in settings"),
+    ({"operator": "deblurring", "settings": {"operator.name": "identity"}}, "^operator.name is 'deblurring' as an argument"),
+    ({"operator": {"name": "inpainting", "mask": np.ones((16, 18))}, "settings": {"operator.mask": "mine.png"}},
+     r"^operator.mask is an array \(16, 18\) as an argument and 'mine.png' in settings"),
+    ({"seed": -1, "settings": {"seed": -1}}, "^seed=-1"), ({"seed": -1}, "seed=-1"), ({"truth": _image((3, 3))}, r"^truth has shape \(3, 3\)"),
     ({"truth": _image((16, 18), int)}, "truth holds int64 values; allowed: float32"),
     ({"truth": NAN}, "truth holds .* NaN"),
     ({"measurement": NAN}, "^measurement holds .* NaN or infinite values; allowed: .*; or operator='inpainting'"),

@@ -178,6 +178,19 @@ def test_an_array_comes_back_in_its_layout_type_and_range(dtype, channels):
     assert np.mean(found) == pytest.approx(np.mean(image), rel=0.5)
 
 
+def test_channels_that_go_first_come_back_first():
+  image, clean = _image(shape=(*SHAPE[:2], 3), dtype=np.float32), _image(1, shape=(*SHAPE[:2], 3), dtype=np.float32)
+  options = {"generator": None, "ensemble": 2}
+  last = _restore(image, truth=clean, settings={**RANDOM, **TINY}, **options)
+  first = _restore(np.moveaxis(image, -1, 0), truth=np.moveaxis(clean, -1, 0),
+                   settings={**RANDOM, **TINY, "data.channel_axis": 0}, **options)
+  for name in ("image", "last", "spread"):
+    np.testing.assert_array_equal(getattr(first, name), np.moveaxis(getattr(last, name), -1, 0))
+  assert first.summary["quality"] == last.summary["quality"]
+  with pytest.raises(ValueError, match="^data.channel_axis=0 does not go with an operator of your own"):
+    _restore(image, operator=lambda image: image, settings={**FEW, "data.channel_axis": 0})
+
+
 def test_the_truth_is_only_scored():
   image = _image()
   blind, scored = _restore(image), _restore(image, truth=_image(1))

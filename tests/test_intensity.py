@@ -163,3 +163,25 @@ def test_image_of_a_single_value_names_the_range(dtype):
 def test_an_image_that_overflows_is_told_from_one_value_alone():
   with pytest.raises(ValueError, match="the measurement has an image whose values do not fit into 32 bits"):
     intensity.intensity_range(np.full((4, 4, 1), np.inf, np.float32))
+
+
+def _with_a_bead(noise=0.01):
+  values = np.where(np.indices((32, 32)).sum(0) < 30, 0.3, 0.6) + noise * np.random.default_rng(0).standard_normal((32, 32))
+  values[20, 9] = 6
+  return values[..., None]
+
+
+def test_a_small_bright_detail_of_a_computed_image_belongs_to_its_range():
+  values = _with_a_bead()
+  measured, computed = intensity.intensity_range(values), intensity.intensity_range(values, computed=True)
+  assert measured[1] < 0.7 and 6 < computed[1] < 6.4  # of a measured one it may be a hot pixel
+  noise = np.random.default_rng(0).normal(100, 30, (64, 64, 1))
+  assert intensity.intensity_range(noise, computed=True) == intensity.intensity_range(noise)  # which noise alone does not widen
+
+
+def test_values_beyond_limits_are_found_where_noise_does_not_explain_them():
+  values = _with_a_bead()
+  assert intensity.find_beyond(values, (0, 0.62)) == (1 / 1024, 6.0)
+  share, least = intensity.find_beyond(values[:16], (0.5, 1))
+  assert 0.5 < share < 1 and least == values[:16].min()
+  assert intensity.find_beyond(values, (0, 6)) is None and intensity.find_beyond(_with_a_bead(0.2), (0, 6)) is None

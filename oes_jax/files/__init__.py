@@ -15,6 +15,7 @@ from oes_jax.files._boundary import reading
 from oes_jax.files._checkpoints import Checkpoints
 from oes_jax.files._checkpoints import UnreadableCheckpoint
 from oes_jax.files._digests import digest_of_file
+from oes_jax.files._dicom import Origin
 from oes_jax.files._disk import gone
 from oes_jax.files._disk import Unwritable
 from oes_jax.files._disk import writing_into

@@ -1,25 +1,28 @@
 """DICOM files: one greyscale or colour frame in, and out again under its own header."""
 
+import hashlib
 import io
 import logging
 import pathlib
+from typing import NamedTuple
 import zlib
 
 import numpy as np
 
+import oes_jax
+from oes_jax.files import _dicom_places
 from oes_jax.files import _free_memory
 
 # Slices that come with pydicom, by our name.
 DICOM_SLICES = {"ct_slice": "CT_small.dcm", "mr_slice": "MR_small.dcm"}
 _OF_VALUES = ("SmallestImagePixelValue", "LargestImagePixelValue")  # not true of restored ones
-# Elements that hold the distance of pixels.
-_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
 _META = 132  # where the elements of group 2, which say how the rest is stored, begin
 _TRANSFER_SYNTAX, _DEFLATED = 0x00020010, "1.2.840.10008.1.2.1.99"
 _COPIES = 3  # of what is inflated: the bytes, the stream of them, the values
 _BLOCK = 2 ** 22
+_LONGEST_TEXT = 1024  # characters of a short text
 
 
 def _check_inflated_size(data: bytes) -> None:
@@ -80,7 +83,7 @@ def is_negative(template: bytes) -> bool:
 def rescale_of(template: bytes) -> tuple[float, float]:
   """Return (slope, intercept) that make the units of a file of its stored values."""
   import pydicom  # pylint: disable=import-outside-toplevel
-  part = _holder(pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True), "RescaleSlope")
+  part = _dicom_places.holder(pydicom.dcmread(io.BytesIO(template), stop_before_pixels=True), "RescaleSlope")
   return float(part.get("RescaleSlope", 1)), float(part.get("RescaleIntercept", 0))
 
 
@@ -105,50 +108,47 @@ def remark_padding(values: np.ndarray, template: bytes) -> tuple[str, ...]:
       "operator.name=inpainting with an operator.mask that is 0 there fills them in",)
 
 
-def _holder(dataset, name: str):
-  """Return the part of a file that has an element: a functional group, where an enhanced file has it there; else the file."""
-  groups = [group for kind in ("PerFrame", "Shared") for group in dataset.get(f"{kind}FunctionalGroupsSequence") or ()]
-  parts = [part for group in groups for element in group if element.VR == "SQ" for part in element.value]
-  return next((part for part in parts if name in part), dataset)
-
-
-def _move(dataset, rows: float, columns: float) -> tuple[str, ...]:
-  """Move the position of a slice to the pixel at a place in it; return what is said where that cannot be told."""
-  import pydicom  # pylint: disable=import-outside-toplevel
-  counts = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
-  parts = {name: _holder(dataset, name) for name in counts}
-  known = [name in parts[name] and parts[name][name].VM == count for name, count in counts.items()]
-  if not known[0] or (rows, columns) == (0, 0):
-    return ()
-  if not all(known):
-    return ("its ImagePositionPatient is left as it is, that of the first pixel of the whole image: without "
-            "ImageOrientationPatient and PixelSpacing nothing says where another one lies",)
-  position, orientation, (height, width) = (np.array(list(map(float, parts[name][name].value))) for name in counts)
-  moved = position + columns * width * orientation[:3] + rows * height * orientation[3:]
-  parts["ImagePositionPatient"].ImagePositionPatient = [pydicom.valuerep.DSfloat(float(number), auto_format=True) for number in moved]
-  return ()
-
-
-def _drop_overlays(dataset) -> tuple[str, ...]:
-  """Drop overlays, which have the size of the whole image; return what is said."""
-  tags = [tag for tag in dataset.keys() if tag >> 16 in range(0x6000, 0x6100)]
-  for tag in tags:
-    del dataset[tag]
-  return ("its overlays hold for the whole image in its own pixels, and are not kept",) if tags else ()
-
-
 def of_part(template: bytes, top: int = 0, left: int = 0) -> tuple[bytes, tuple[str, ...]]:
   """Return (template, what is said) of a part of a slice, whose first pixel had this place, or of one in other pixels."""
   import pydicom  # pylint: disable=import-outside-toplevel
   dataset = pydicom.dcmread(io.BytesIO(template))
-  said = _drop_overlays(dataset) + _move(dataset, top, left)
+  said = _dicom_places.follow(dataset, top, left)
   file = io.BytesIO()
   dataset.save_as(file)
   return file.getvalue(), said
 
 
+class Origin(NamedTuple):
+  """What made an image, for formats that say so.
+
+  Attributes:
+    description: in words.
+    key: what images of one series have in common where they were made in one way, and others have not.
+  """
+  description: str = "written"
+  key: str = ""
+
+
+def _derive(dataset, values: np.ndarray, origin: Origin) -> None:
+  """Say in a header that its image was derived, and give it and its series names of their own: one for one content."""
+  import pydicom  # pylint: disable=import-outside-toplevel
+  for name in ("ImageType", "FrameType"):
+    part = _dicom_places.holder(dataset, name)
+    if name in part or name == "ImageType":
+      kinds = part.get(name) or ()
+      kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+      setattr(part, name, ["DERIVED", *(kinds[1:] or ["SECONDARY"])])
+  before = f"{dataset.get('DerivationDescription', '')}; ".removeprefix("; ")
+  dataset.DerivationDescription = f"{before}{origin.description} by oes_jax {oes_jax.__version__}"[-_LONGEST_TEXT:]
+  was = {name: str(dataset.get(name, "")) for name in ("SeriesInstanceUID", "SOPInstanceUID")}
+  content = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+  dataset.SeriesInstanceUID = pydicom.uid.generate_uid(entropy_srcs=[was["SeriesInstanceUID"], *origin])
+  dataset.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=[was["SOPInstanceUID"], *origin, content])
+  dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+
+
 def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: bytes,
-                pixel_size: tuple[float, float] = (1, 1)) -> None:
+                pixel_size: tuple[float, float] = (1, 1), origin: Origin = Origin()) -> None:
   """Write stored values under the header of `template`, uncompressed: rescale and window are its own.
 
   Args:
@@ -157,24 +157,21 @@ def write_dicom(file: pathlib.Path | io.BytesIO, values: np.ndarray, template: b
     template: the content of the file that `read_dicom` took.
     pixel_size: height and width of a pixel, in those of the template; the position of the slice, which is that of its first
       pixel's middle, follows, and what overlays are left go.
+    origin: what made the values.
   """
   import pydicom  # pylint: disable=import-outside-toplevel
   dataset = pydicom.dcmread(io.BytesIO(template))
   bits, signed = dataset.BitsStored, dataset.PixelRepresentation
   low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
   colours = "RGB" if values.ndim == 3 else dataset.PhotometricInterpretation
-  dataset.set_pixel_data(np.ascontiguousarray(np.clip(values, low, high).astype(values.dtype)), colours, bits)
+  values = np.ascontiguousarray(np.clip(values, low, high).astype(values.dtype))
+  dataset.set_pixel_data(values, colours, bits, generate_instance_uid=False)
   for name in _OF_VALUES:
     if name in dataset:
       delattr(dataset, name)
-  said = ()
-  if pixel_size != (1, 1):
-    said = _drop_overlays(dataset) + _move(dataset, *((scale - 1) / 2 for scale in pixel_size))
-  for name in _SPACINGS:
-    part = _holder(dataset, name)
-    if pixel_size != (1, 1) and name in part and part[name].VM == 2:  # an emptied one stays empty
-      setattr(part, name, [pydicom.valuerep.DSfloat(scale * float(spacing), auto_format=True)
-                           for scale, spacing in zip(pixel_size, part[name].value)])
+  said = () if pixel_size == (1, 1) else _dicom_places.follow(dataset, pixel_size=pixel_size)
+  said += _dicom_places.cut_regions(dataset)
+  _derive(dataset, values, origin)
   dataset.save_as(file)
   for text in said if isinstance(file, pathlib.Path) else ():  # a stream only tries it
     logging.warning("%s: %s", file, text)

@@ -13,6 +13,8 @@ _LAYOUT = ("BSCALE", "BZERO", *_OF_VALUES)
 # What says where pixels lie, in the sky or (LTV, LTM) in the image that they were cut out of.
 _PLACES = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|LTV)\d+[A-Z]?|(PC|CD|PV|PS|LTM)\d+_\d+[A-Z]?|"
                      r"(AP?|BP?)_(ORDER|\d_\d)|WCSAXES[A-Z]?")
+# What cameras and plate solvers say of the size of a pixel: of both its sides, or of one (1 and X: along a row).
+_PIXEL_SIZES = re.compile(r"(?:SECPIX|PIXSCALE?|PIXSIZE|PIXELSCL)([12]?)|([XY])PIXS(?:Z|IZE)")
 _SECTION = re.compile(r"\[\s*\d+\s*:\s*\d+\s*,\s*\d+\s*:\s*\d+\s*\]")
 
 
@@ -160,7 +162,8 @@ def of_part(template: bytes, top: int = 0, left: int = 0) -> tuple[bytes, tuple[
 
 
 def rescaled(header, pixel_size: tuple[float, float]):
-  """Return the header of an image of other pixels: reference pixels, scales, IRAF's and SIP's follow, sections go.
+  """Return the header of an image of other pixels: reference pixels, scales, IRAF's and SIP's follow, and what cameras say of
+  their pixels; sections go.
 
   Args:
     header: header of the image.
@@ -185,4 +188,7 @@ def rescaled(header, pixel_size: tuple[float, float]):
     elif match := re.fullmatch(r"(AP?|BP?)_(\d)_(\d)", keyword):
       axis = "1" if match[1][0] == "A" else "2"
       header[keyword] *= sizes["1"] ** int(match[2]) * sizes["2"] ** int(match[3]) / sizes[axis]
+    elif (match := _PIXEL_SIZES.fullmatch(keyword)) and type(header[keyword]) in (int, float):
+      axis = {"X": "1", "Y": "2"}.get(match[2], match[1])
+      header[keyword] *= sizes.get(axis, (sizes["1"] * sizes["2"]) ** 0.5)
   return header

@@ -17,6 +17,7 @@ from oes_jax.files import _fits_header
 from oes_jax.files import _sources
 from oes_jax.files import _tfds
 from oes_jax.files import _tiff_header
+from oes_jax.files import _tiff_texts
 from oes_jax import intensity
 
 
@@ -167,7 +168,10 @@ def _template_of_part(stored: _Stored, crop: tuple[int, int, int, int] | None, s
     return template, ()
   if stored.suffix in (".fits", ".dcm"):
     return (_fits_header if stored.suffix == ".fits" else _dicom).of_part(template, *(crop or ())[:2])
-  return _tiff_header.of_part(template) if isinstance(template, _tiff_header.Header) else (template, ())
+  if not isinstance(template, _tiff_header.Header):
+    return template, ()
+  template, dropped = _tiff_header.of_part(template)
+  return template, dropped + (_tiff_texts.remark_other_pixels(template) if scaled else ())
 
 
 def read_picture(source: str, crop: tuple[int, int, int, int] | None = None, *,

@@ -1,6 +1,7 @@
 """Images out, in the layout of the picture that they were made of, alone or as a stack."""
 
 import io
+import logging
 import pathlib
 from typing import Any, Sequence
 
@@ -16,9 +17,11 @@ from oes_jax.files import _fits_images
 from oes_jax.files import _pictures
 from oes_jax.files import _png_chunks
 from oes_jax.files import _tiff_header
+from oes_jax.files import _tiff_texts
 
 
-def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.Picture) -> pathlib.Path:
+def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.Picture,
+                  origin: _dicom.Origin = _dicom.Origin()) -> pathlib.Path:
   """Write an image in the layout of another (alpha, channel axis, format); return the path.
 
   PNG holds 8- and 16-bit grey or RGB; anything else becomes TIFF (`.tiff`), which holds it all.
@@ -27,6 +30,7 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.P
     path_stem: path of the file without its suffix.
     values: [H, W, C] without alpha, in the dtype of the file.
     like: the picture whose layout, alpha and header (profile, resolution, descriptions) the file takes.
+    origin: what made the image, which DICOM files say.
   """
   full = values if like.alpha is None else np.concatenate(
       [values, like.alpha[..., None].astype(values.dtype)], axis=-1)
@@ -38,12 +42,17 @@ def write_picture(path_stem: pathlib.Path, values: np.ndarray, like: _pictures.P
   scale = tuple(size * before / now for size, before, now in zip(like.pixel_size, like.values.shape, values.shape))
   if suffix == ".npy":
     np.save(path, array if like.squeezed else np.moveaxis(array, -1, like.channel_axis))
-  elif suffix in (".dcm", ".fits"):
-    (_dicom.write_dicom if suffix == ".dcm" else _fits_images.write_fits)(path, array, template, scale)
+  elif suffix == ".dcm":
+    _dicom.write_dicom(path, array, template, scale, origin)
+  elif suffix == ".fits":
+    _fits_images.write_fits(path, array, template, scale)
   elif suffix == ".png":
     path.write_bytes(_png_chunks.insert_chunks(_encode_png(full), template or (), scale))
   else:
     _tiff_header.write_images(path, array, template, alpha=like.alpha is not None, scale=scale)
+    if isinstance(template, _tiff_header.Header) and values.shape[:2] != like.values.shape[:2]:
+      for text in _tiff_header.of_part(template)[1] + _tiff_texts.remark_other_pixels(template):
+        logging.warning("%s: %s", path, text)
   return path
 
 

@@ -13,7 +13,7 @@ from oes_jax.fitting import _recorruption
 
 
 def choose_range(values: np.ndarray, given: tuple[float, float] | None, *, model: str = "gaussian",
-                 is_complex: bool = False) -> tuple[float, float]:
+                 is_complex: bool = False, computed: bool = False) -> tuple[float, float]:
   """Return (low, high), the values that map to 0 and 1, from the measurement alone.
 
   A magnitude, and what some noise depends on, starts at 0.
@@ -23,12 +23,13 @@ def choose_range(values: np.ndarray, given: tuple[float, float] | None, *, model
     given: range asked for, or None.
     model: noise model, a key of noise.NOISE_MODELS.
     is_complex: whether the values are the magnitude of a complex image.
+    computed: whether the values are the first image of a scan, see `intensity.intensity_range`.
 
   Raises:
     ValueError: the values or the range asked for do not start at 0 where they have to; or see
       `intensity.intensity_range`.
   """
-  low, high = intensity.intensity_range(values, given)
+  low, high = intensity.intensity_range(values, given, computed=computed)
   if not (is_complex or noise.NOISE_MODELS[model].from_zero):
     return low, high
   needs = "a complex image needs" if is_complex else f"noise model {model!r} needs"

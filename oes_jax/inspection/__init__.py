@@ -8,6 +8,7 @@ from oes_jax.inspection._findings import inspect_scan
 from oes_jax.inspection._k_space import KSpace
 from oes_jax.inspection._noise import Noise
 from oes_jax.inspection._recommendation import Recommendation
+from oes_jax.inspection._sinogram import remark_axis
 from oes_jax.inspection._sinogram import Sinogram
 from oes_jax.inspection._values import End
 from oes_jax.inspection._values import Values

@@ -121,7 +121,7 @@ def describe_k_space(settings: operators.OperatorSettings, arrays: Mapping[str, 
   seen = op_params[1][0, ..., 0] > 0
   pattern, central, spacing = _sampling(seen)
   sigma = operator.noise_level(op_params, scan.values)
-  high = fitting.choose_range(fitting.scan_estimate(operator, op_params, scan), None, is_complex=True)[1]
+  high = fitting.choose_range(fitting.scan_estimate(operator, op_params, scan), None, is_complex=True, computed=True)[1]
   found = KSpace(
       coils=len(scan.values), shape=seen.shape, peak="centre" if settings.centred else "corner",
       coil_axis=settings.coil_axis, pattern=pattern, acceleration=float(seen.size / seen.sum()),

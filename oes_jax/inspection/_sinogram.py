@@ -12,6 +12,8 @@ from oes_jax import operators
 _AIR, _BRIGHTER = 0.05, 1.2
 # Least offset of the axis of rotation, in detectors, and standard errors of it, that count.
 _OFFSET, _SURELY = 0.5, 4
+# The same for a remark of a run, and by which share the sums over the detectors may differ where all rays are measured.
+_FAR_OFFSET, _WHOLE = 1.5, 0.1
 # Fewest angles that show a path, and the condition of its fit beyond which they turn too little to show the axis.
 _FEWEST_ANGLES, _LEAST_TURN = 6, 300
 
@@ -117,7 +119,7 @@ def describe_sinogram(settings: operators.OperatorSettings, arrays: Mapping[str,
   op_params = operator.init(np.random.default_rng(0))
   sigma, share = operator.noise_level(op_params, scan.values), None
   if sigma and not counted:
-    low, high = fitting.choose_range(fitting.scan_estimate(operator, op_params, scan), None)
+    low, high = fitting.choose_range(fitting.scan_estimate(operator, op_params, scan), None, computed=True)
     share = float(sigma / ((high - low) * operator.unit))
   found = Sinogram(
       degrees.size, float(degrees.min()), float(degrees.max()), settings.angle_unit, len(values), counted,
@@ -128,3 +130,21 @@ def describe_sinogram(settings: operators.OperatorSettings, arrays: Mapping[str,
 def is_offset(found: Sinogram) -> bool:
   """Whether the axis of rotation lies surely beside the middle detector."""
   return found.offset is not None and abs(found.offset) > max(_OFFSET, _SURELY * found.offset_error)
+
+
+def remark_axis(values: np.ndarray, degrees: np.ndarray) -> tuple[str, ...]:
+  """Return a line where the axis of rotation lies surely detectors off the middle one, which no result can mend.
+
+  Nothing is said of counts, and of rays that do not see the whole object from every side.
+
+  Args:
+    values: sinogram [detectors, angles, C].
+    degrees: its angles.
+  """
+  values = values.astype(np.float64).mean(-1)
+  mass = values.sum(0)
+  axis = None if _is_counted(values) or np.ptp(mass) > _WHOLE * abs(mass.mean()) else _axis_offset(values, np.radians(degrees))
+  if axis is None or abs(axis[0]) <= max(_FAR_OFFSET, _SURELY * axis[1]):
+    return ()
+  return (f"by the centre of mass its axis of rotation lies {axis[0]:.2f} +- {axis[1]:.2f} detectors beside the middle one, where it "
+          f"has to lie: shift the detectors by {-axis[0]:.2f} first",)

@@ -164,6 +164,10 @@ def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
   elif angles.size > 1 and 0 < np.ptp(angles) <= 2 * np.pi:
     remarks = (f"{angles.size} angles lie within {np.ptp(angles):.3g} degrees; where they are in radians, set "
                "operator.angle_unit=radians",)
+  sides = _count_sides(angles)
+  if sides == 1 < angles.size or 3 * sides < angles.size:  # of a whole turn each comes twice
+    remarks += (f"its {angles.size} angles show the image from {sides} side{'s' if sides > 1 else ''} alone: modulo half a turn the "
+                "others are the same",)
   if detectors == angles.size and _looks_transposed(values):
     remarks += ("its sum over detectors differs from angle to angle more than that over angles from detector to detector, while an "
                 "object's is the same from everywhere; where it is [angles, detectors], transpose it",)
@@ -171,6 +175,11 @@ def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
     remarks += ("it is positive, and larger at the ends of the detector, where rays miss the object, than in its middle, as "
                 "counts of rays are; where it holds counts I, and I0 without the object, pass -numpy.log(I / I0)",)
   return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles}, remarks)
+
+
+def _count_sides(degrees: np.ndarray) -> int:
+  """Return how many angles differ, where rays from opposite sides are the same ones."""
+  return np.unique(np.round(degrees % 180, 3) % 180).size
 
 
 def _looks_transposed(values: np.ndarray) -> bool:

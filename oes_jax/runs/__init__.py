@@ -24,7 +24,6 @@ from oes_jax.runs._folder import without
 from oes_jax.runs._given import as_array
 from oes_jax.runs._given import Given
 from oes_jax.runs._in_memory import restore_in_memory
-from oes_jax.runs._in_memory import SEED_STRIDE
 from oes_jax.runs._inspect import inspect
 from oes_jax.runs._inspect import prepare
 from oes_jax.runs._job import case_name
@@ -33,6 +32,7 @@ from oes_jax.runs._job import FORMAT
 from oes_jax.runs._job import frame_generator
 from oes_jax.runs._job import group_key
 from oes_jax.runs._job import Job
+from oes_jax.runs._job import SEED_STRIDE
 from oes_jax.runs._job import stage_steps
 from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
@@ -44,6 +44,7 @@ from oes_jax.runs._outputs import write_images
 from oes_jax.runs._presets import allowed_values
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
+from oes_jax.runs._presets import merge_told
 from oes_jax.runs._presets import preset_of
 from oes_jax.runs._processes import Busy
 from oes_jax.runs._processes import drop_output_that_nobody_takes

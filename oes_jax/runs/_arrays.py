@@ -41,6 +41,9 @@ def _read_scan(settings: Settings, given: Given) -> operators.Scan:
 def _read(settings: Settings, given: Given, simulated: bool):
   """Return (operator, picture, scan or None, remarks)."""
   own = given.operator
+  if own is not None and settings.data.channel_axis != -1:
+    raise ValueError(f"data.channel_axis={settings.data.channel_axis} does not go with an operator of your own, whose images have "
+                     "their channels last; allowed: -1.")
   if own is not None:
     if own.measures_image or simulated:
       return own, _own_operator.read_picture(settings, given, simulated), None, ()
@@ -53,13 +56,13 @@ def _read(settings: Settings, given: Given, simulated: bool):
   lost, remarks = _build.loses_measured_pixels(settings, simulated), ()
   if "mask" in arrays:
     remarks = _planes.remark_mask(arrays["mask"])
-  picture = _given.as_picture(given.measurement, given.name, finite=not lost,
+  picture = _given.as_picture(given.measurement, given.name, finite=not lost, channel_axis=settings.data.channel_axis,
                               hint="; or operator='inpainting', which restores NaN, and what its mask says")
   if lost and (arrays or settings.operator.mask is None):
     mask, said = _build.mark_nan(picture, arrays.get("mask"), given.name)
     arrays, remarks = arrays if mask is None else {"mask": mask}, remarks + said
   picture = _build.fill_lost(settings, picture, arrays["mask"], given.name) if lost and arrays else picture
-  remarks += _data.remark_channels(picture, "pass numpy.moveaxis of it, with the channels last")
+  remarks += _data.remark_channels(picture, "set data.channel_axis=0")
   return _named_operator(settings, given.name, arrays, picture.values.shape, simulated), picture, None, remarks
 
 
@@ -94,7 +97,7 @@ def _named_operator(settings: Settings, called: str, arrays: Mapping[str, np.nda
 def _read_truth(given: Given, picture: files.Picture, whole: Sequence[int]) -> np.ndarray:
   """Return the clean values that are given, typed as those of the picture."""
   name, expected, dtype = f"truth{given.place}", (*whole[:2], picture.values.shape[2]), picture.values.dtype
-  truth = _data.typed_as(_given.as_picture(given.truth, name).values, dtype)
+  truth = _data.typed_as(_given.as_picture(given.truth, name, channel_axis=picture.channel_axis).values, dtype)
   if truth.shape != expected:
     raise ValueError(f"{name} has shape {np.shape(given.truth)}; allowed: that of the image, {expected}.")
   if truth.dtype != dtype:
@@ -154,7 +157,9 @@ def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   operator, picture, scan, remarks = _read(settings, given, simulated)
   limits = (0.0, 1.0)  # what an operator of the caller's acts on
   if given.operator is None or scan is None:
-    limits = _data.choose_limits(settings, picture.values, given.name, is_complex=operator.is_complex)
+    limits = _data.choose_limits(settings, picture.values, given.name, is_complex=operator.is_complex,
+                                 computed=scan is not None)
+    remarks += () if scan is None else _data.remark_scan(scan, picture.values, limits)
   whole = tuple(operator.image_shape or picture.values.shape)
   truth = picture.values if simulated else None
   if given.truth is not None:

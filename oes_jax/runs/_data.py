@@ -8,6 +8,8 @@ import numpy as np
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import generators
+from oes_jax import inspection
+from oes_jax import intensity
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax.runs import _build
@@ -126,7 +128,7 @@ def _remark_strength(settings: Settings) -> tuple[str, ...]:
 
 
 def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool,
-                  known: tuple[float, float] | None = None) -> tuple[float, float]:
+                  known: tuple[float, float] | None = None, computed: bool = False) -> tuple[float, float]:
   """Return (low, high), the values that map to 0 and 1.
 
   Args:
@@ -135,6 +137,7 @@ def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_compl
     name: what the values are called in messages.
     is_complex: whether they are the magnitude of a complex image.
     known: range that their file has, where no other is asked for; None: that of their type, or of themselves.
+    computed: whether they are the first image of a scan.
 
   Raises:
     ValueError: the values or the range asked for are not allowed.
@@ -142,7 +145,18 @@ def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_compl
   model = settings.noise.model
   with _errors.named("data", {"the measurement": name, f"noise model {model!r}": f"noise.model={model!r}",
                               "a complex image": f"operator.name={settings.operator.name!r}"}):
-    return fitting.choose_range(values, settings.data.range or known, model=model, is_complex=is_complex)
+    return fitting.choose_range(values, settings.data.range or known, model=model, is_complex=is_complex,
+                                computed=computed)
+
+
+def remark_scan(scan: operators.Scan, values: np.ndarray, limits: tuple[float, float]) -> tuple[str, ...]:
+  """Return lines on a sinogram with its axis elsewhere, and on values of a first image beyond limits, which no result has."""
+  axis = inspection.remark_axis(scan.values, scan.given["angles"]) if "angles" in scan.given else ()
+  beyond = intensity.find_beyond(values, limits)
+  return axis if beyond is None else (
+      *axis,
+      f"{100 * beyond[0]:.3g} % of the values of its first image, as far as {beyond[1]:.4g}, lie outside {limits[0]:g} to "
+      f"{limits[1]:g}, which the result does not leave; set data.range wider to keep them",)
 
 
 def _lose(settings: Settings, picture: files.Picture):
@@ -177,7 +191,9 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
       remarks += () if mask is None else _planes.remark_mask(mask)
   remarks += () if simulated else _remark_strength(settings)
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
-                         is_complex=_build.family_of(settings).is_complex, known=picture.full_range)
+                         is_complex=_build.family_of(settings).is_complex, known=picture.full_range,
+                         computed=read is not None)
+  remarks += () if read is None else remark_scan(read[0], picture.values, limits)
   whole = _build.image_shape(settings, picture.values.shape, simulated)
   if picture.alpha is not None and whole[:2] != picture.values.shape[:2]:
     remarks += ("its transparency (alpha) is left out of the result, which has another size",)

@@ -105,8 +105,8 @@ def as_array(value: Any, name: str, *, kinds: str = "biuf") -> np.ndarray:
   return array
 
 
-def as_picture(value: Any, name: str, *, finite: bool = True, hint: str = "") -> files.Picture:
-  """Return an array [H, W] or [H, W, C] as a picture."""
+def as_picture(value: Any, name: str, *, finite: bool = True, hint: str = "", channel_axis: int = -1) -> files.Picture:
+  """Return an array [H, W] or [H, W, C], or [C, H, W] where its channels go first, as a picture."""
   values = as_array(value, name)
   if values.ndim not in (2, 3):
     nested = "; a nested list is taken for a list of measurements, and np.asarray makes it one"
@@ -116,5 +116,5 @@ def as_picture(value: Any, name: str, *, finite: bool = True, hint: str = "") ->
     raise ValueError(f"{name} holds {np.size(values) - np.isfinite(values).sum()} NaN or infinite values; allowed: "
                      f"finite ones{hint}.")
   squeezed = values.ndim == 2
-  return files.Picture(values=values[..., None] if squeezed else values, alpha=None, squeezed=squeezed, suffix=".npy",
-                       digest="", bundled=False)
+  return files.Picture(values=values[..., None] if squeezed else np.moveaxis(values, channel_axis, -1), alpha=None,
+                       squeezed=squeezed, suffix=".npy", digest="", bundled=False, channel_axis=channel_axis)

@@ -17,12 +17,10 @@ from oes_jax.runs import _job
 from oes_jax.runs import _measure
 from oes_jax.runs import _memory
 from oes_jax.runs import _outputs
+from oes_jax.runs import _range_ends
 from oes_jax.runs import _run
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
-
-# Seeds of an ensemble's members lie this far apart, so that they meet no other seed of a sweep.
-SEED_STRIDE = 1_000_003
 
 
 class _Ended(NamedTuple):
@@ -44,7 +42,7 @@ def _member(job: Job, number: int) -> Job:
   experiment, noise = job.settings.experiment, job.settings.noise
   if experiment.ensemble == 1:
     return job
-  seed = (experiment.seed + number * SEED_STRIDE) % 2 ** 31
+  seed = (experiment.seed + number * _job.SEED_STRIDE) % 2 ** 31
   return dataclasses.replace(job, settings=job.settings._replace(
       experiment=dataclasses.replace(experiment, seed=seed),
       noise=dataclasses.replace(noise, seed=experiment.seed if noise.seed is None else noise.seed)))
@@ -217,7 +215,9 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
           "restore the image; set a larger mask.keep_fraction or a narrower generator.channels.")
   outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
-  squeeze = lambda values: values[..., 0] if data.picture.squeezed else values
+  for text in _range_ends.remark_ends(job, measurement, mean):
+    _warn(f"{job.settings.data.source}: {text}")
+  squeeze = lambda values: values[..., 0] if data.picture.squeezed else np.moveaxis(values, -1, data.picture.channel_axis)
   stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
   if len(members) > 1:
     shown = np.stack([view(output) for output in outputs.astype(np.float64)])

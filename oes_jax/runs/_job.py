@@ -27,6 +27,8 @@ from oes_jax.runs._settings import Settings
 _PER_IMAGE = ("experiment", "seed", "data.source", "data.truth", "data.crop", "data.range",
               "data.max_side", "fit.sigma", "noise.sigma", "noise.peak", "noise.share", "noise.seed", "mask.source",
               "mask.path", "mask.keep_fraction", "mask.kl_weight")
+# Seeds of an ensemble's members lie this far apart, so that they meet no other seed of a sweep.
+SEED_STRIDE = 1_000_003
 _LONGEST_STEM = 150  # bytes: file systems allow 255 for a name, of which seed, hash and suffixes take some
 # Of the layout of what a run stores: an unfinished run of another one cannot be resumed.
 FORMAT = 11

@@ -1,6 +1,7 @@
 """What a finished run leaves in its folder: images, figures, summary.json and the manifest."""
 
 import dataclasses
+import logging
 import pathlib
 import platform
 from typing import Any
@@ -19,6 +20,7 @@ from oes_jax.runs import _expected
 from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
+from oes_jax.runs import _range_ends
 from oes_jax.runs import _report
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
@@ -100,6 +102,8 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   """
   curves = files.read_metrics(job.workdir / "metrics.jsonl")
   results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
+  for text in () if _range_ends.is_later_member(job) else _range_ends.remark_ends(job, measurement, image_of(job, restored)):
+    logging.warning("%s: %s", job.settings.data.source, text)
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
   error = _expected.error_map_of(job, restored, results["expected_psnr"])
   written += _expected.write_error_map(job.workdir, job, error)
@@ -176,10 +180,11 @@ def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, rest
   restored = view(restored)
   values = intensity.from_unit(restored, data.limits, dtype)
   files.write_array(workdir / "restored.npy", values[..., 0] if data.picture.squeezed else values)
-  written.insert(0, files.write_picture(workdir / "restored", values, _layout(job, values)).name)
+  written.insert(0, files.write_picture(workdir / "restored", values, _layout(job, values), _origin_of(job, "restored")).name)
   if data.operator.measures_image:
     kept = intensity.from_unit(measurement.values, data.limits, dtype)
-    written.append(files.write_picture(workdir / "measurement", kept, _layout(job, kept)).name)
+    written.append(files.write_picture(workdir / "measurement", kept, _layout(job, kept),
+                                       _origin_of(job, "written as it was fitted")).name)
   else:
     files.write_array(workdir / "measurement.npy", measurement.values)
     written.append("measurement.npy")
@@ -199,6 +204,12 @@ def _save_comparison(path: pathlib.Path, job: Job, measured, restored, truth, qu
   panels += [] if truth is None else [("truth", truth)]
   negative = job.data.picture.is_negative  # the file's 0 is white
   files.save_comparison(path, [(title, 1 - image if negative else image) for title, image in panels])
+
+
+def _origin_of(job: Job, description: str) -> files.Origin:
+  """Return what made an image of a job: images of one series that are restored with the same settings stay one."""
+  settings = job.settings._replace(data=dataclasses.replace(job.settings.data, source="any", truth=None))
+  return files.Origin(f"{description} ({job.settings.operator.name})", repr(settings))
 
 
 def _layout(job: Job, values) -> files.Picture:

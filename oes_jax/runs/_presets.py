@@ -4,6 +4,8 @@ import dataclasses
 import textwrap
 from typing import Any, Iterable, Mapping
 
+import numpy as np
+
 from oes_jax import fitting
 from oes_jax import noise
 from oes_jax import operators
@@ -67,6 +69,19 @@ def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
   fits = model in recorruption.RECORRUPT and all(
       told.get(f"noise.{name}") is not None for name in noise.NOISE_MODELS[model].reads if model != "gaussian")
   return "quick" if fits else "oes"
+
+
+def merge_told(by_arguments: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+  """Return settings that arguments of a call give, and those of its argument `settings`, by their dotted names.
+
+  Raises:
+    ValueError: both give one, and differ.
+  """
+  for key, value in by_arguments.items():
+    if key in told and not (np.shape(value) == np.shape(told[key]) and np.all(np.equal(value, told[key], dtype=object))):
+      one, other = (f"an array {np.shape(each)}" if np.ndim(each) else repr(each) for each in (value, told[key]))
+      raise ValueError(f"{key} is {one} as an argument and {other} in settings; allowed: one of the two.")
+  return {**by_arguments, **told}
 
 
 def allowed_values(key: str) -> str | None:

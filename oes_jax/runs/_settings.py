@@ -56,7 +56,7 @@ class DataSettings(settings.Settings):
       None, "Longest side in pixels: a larger image is scaled down, after the crop. None: no limit.", kind=int,
       allowed="16 pixels or more, or None for no limit", test=lambda v: v >= 16)
   channel_axis: int = settings.setting(
-      -1, "Axis of the channels of an .npy file of an image: -1, or 0 where they go first.", allowed="-1 or 0",
+      -1, "Axis of the channels of an .npy file, or an array, of an image: -1, or 0 where they go first.", allowed="-1 or 0",
       test=lambda v: v in (-1, 0))
   range: tuple[float, float] | None = settings.setting(
       None, "(low, high) values of the file that map to 0 and 1. None: 8-bit data the range of the type, other data a "

@@ -91,18 +91,22 @@ def _restore_ensemble(config, place: pathlib.Path, signals: runs.Signals, names:
     why = _rename(failures[0], names) if failures else "another process works in the folder."
     raise runs.Failed(f"not every member of the ensemble was restored: {why} See {place / 'results.jsonl'}")
   ensemble, = (place / "ensembles").iterdir()
-  averaged, asked = runs.read_ensemble(ensemble), runs.check_config(config).output.image
+  averaged, settings = runs.read_ensemble(ensemble), runs.check_config(config)
+  asked = settings.output.image
   members = [place / "cases" / name for name in averaged["members"]]
   summary = {**runs.read_summary(members[0]), "members": len(members)}
   if averaged["quality"] is not None:
     summary["quality"] = {**summary["quality"], asked: averaged["quality"][asked]}
-  return _read(ensemble, members, summary)
+  return _read(ensemble, members, summary, settings.data.channel_axis)
 
 
-def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[str, Any]) -> fitting.Restoration:
+def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[str, Any],
+          channel_axis: int = -1) -> fitting.Restoration:
   first = members[0]
   image = np.load(folder / "restored.npy")
-  spread = np.load(folder / "spread.npy").reshape(image.shape) if len(members) > 1 else None
+  spread = None
+  if len(members) > 1:
+    spread = np.moveaxis(np.load(folder / "spread.npy"), -1, channel_axis).reshape(image.shape)
   traces = files.read_metrics(first / "metrics.jsonl") if (first / "metrics.jsonl").is_file() else {}
   traces = {stage: {name: values for name, values in trace.items() if name != "step"} for stage, trace in traces.items()}
   mask = files.load_mask(first / "mask")[0] if (first / "mask").is_dir() else None

@@ -204,3 +204,72 @@ def test_padding_is_said_and_where_0_is_white_the_picture_is_a_negative(tmp_path
     dataset.file_meta.TransferSyntaxUID = syntax
     pydicom.dcmwrite(tmp_path / "ranged.dcm", dataset, implicit_vr=syntax.is_implicit_VR, little_endian=True)
     assert "the 14 values from -2000 to -1980 stand" in pictures.read_picture(str(tmp_path / "ranged.dcm")).remarks[0]
+
+
+def _ultrasound(path, **more):
+  """Write the CT slice with one region of ultrasound, columns 20 to 99 and rows 10 to 89; return its path."""
+  region = pydicom.Dataset()
+  for name, value in {"RegionLocationMinX0": 20, "RegionLocationMinY0": 10, "RegionLocationMaxX1": 99, "RegionLocationMaxY1": 89,
+                      "ReferencePixelX0": 5, "ReferencePixelY0": -3, "PhysicalDeltaX": 0.01, "PhysicalDeltaY": 0.02, **more}.items():
+    setattr(region, name, value)
+  dataset = pydicom.dcmread(io.BytesIO(dicom.read_slice("ct_slice")))
+  dataset.SequenceOfUltrasoundRegions = [region]
+  dataset.save_as(path)
+  return str(path)
+
+
+@pytest.mark.parametrize("crop, max_side, finer, corners, reference, deltas", [
+    (None, None, 1, (20, 10, 99, 89), (5, -3), (0.01, 0.02)), (None, None, 2, (40, 20, 199, 179), (10, -6), (0.005, 0.01)),
+    (None, 64, 1, (10, 5, 49, 44), (2, -2), (0.02, 0.04)), ((20, 40, 50, 32), None, 1, (0, 0, 31, 49), (-15, -13), (0.01, 0.02)),
+    ((20, 40, 64, 32), None, 2, (0, 0, 63, 127), (-30, -26), (0.005, 0.01))])
+def test_regions_of_ultrasound_follow_a_crop_and_other_pixels(tmp_path, crop, max_side, finer, corners, reference, deltas):
+  picture = pictures.read_picture(_ultrasound(tmp_path / "us.dcm"), crop, max_side=max_side)
+  values = np.kron(picture.values, np.ones((finer, finer, 1), np.int16))
+  region, = pydicom.dcmread(files.write_picture(tmp_path / "out", values, picture)).SequenceOfUltrasoundRegions
+  assert tuple(region[f"RegionLocation{name}"].value for name in ("MinX0", "MinY0", "MaxX1", "MaxY1")) == corners
+  assert (region.PhysicalDeltaX, region.PhysicalDeltaY) == pytest.approx(deltas) and not picture.remarks
+  np.testing.assert_allclose((region.ReferencePixelX0, region.ReferencePixelY0), reference, atol=1)
+
+
+def test_a_region_of_ultrasound_outside_of_a_crop_goes_with_a_word(tmp_path, caplog):
+  path = _ultrasound(tmp_path / "us.dcm", DopplerSampleVolumeXPosition=7)
+  below = pictures.read_picture(path, (95, 20, 16, 16))
+  assert "regions of ultrasound outside of it hold for the whole image" in below.remarks[0]
+  beside = pictures.read_picture(path, (0, 0, 16, 16))
+  assert beside.remarks == ("its sample volumes and lines of ultrasound hold for the whole image in its own pixels, and are not kept",)
+  for picture in (below, beside):
+    assert not pydicom.dcmread(files.write_picture(tmp_path / "out", picture.values, picture)).SequenceOfUltrasoundRegions
+  assert caplog.text.count("1 of its regions of ultrasound lie outside of the image") == 1
+
+
+def test_shutters_and_the_like_hold_for_the_whole_image(tmp_path, caplog):
+  held = {"ShutterShape": "RECTANGULAR", "ShutterLeftVerticalEdge": 5, "CollimatorShape": "CIRCULAR",
+          "RadiusOfCircularCollimator": 9, "FieldOfViewOrigin": [1, 2], "ShutterSpeedValue": 3}
+  path = _changed(tmp_path / "slice.dcm", **held)
+  picture = pictures.read_picture(path, (1, 2, 16, 16))
+  assert picture.remarks == ("its shutter, collimator, field of view, overlays hold for the whole image in its own pixels, and are "
+                             "not kept",)
+  whole = pictures.read_picture(path)
+  for values, of, kept in ((picture.values, picture, False), (whole.values, whole, True),
+                           (np.kron(whole.values, np.ones((2, 2, 1), np.int16)), whole, False)):
+    written = pydicom.dcmread(files.write_picture(tmp_path / "out", values, of))
+    assert all((name in written) == (kept or name == "ShutterSpeedValue") for name in held)
+  assert "its shutter, collimator, field of view, overlays hold" in caplog.text
+
+
+def test_a_restored_image_is_derived_and_its_series_is_one_of_its_own(tmp_path):
+  def write(kind=("ORIGINAL", "PRIMARY", "AXIAL"), more=0, instance="1.2.3", key="a"):
+    path = _changed(tmp_path / "slice.dcm", ImageType=list(kind), SOPInstanceUID=instance, DerivationDescription="cut")
+    picture = pictures.read_picture(path)
+    values = picture.values + np.int16(more)
+    return pydicom.dcmread(path), pydicom.dcmread(
+        files.write_picture(tmp_path / "out", values, picture, files.Origin("restored", key)))
+  before, first = write()
+  assert list(first.ImageType) == ["DERIVED", "PRIMARY", "AXIAL"] and list(write(kind=())[1].ImageType) == ["DERIVED", "SECONDARY"]
+  assert first.DerivationDescription.startswith("cut; restored by oes_jax ")
+  assert first.file_meta.MediaStorageSOPInstanceUID == first.SOPInstanceUID != before.SOPInstanceUID
+  assert before.SeriesInstanceUID != first.SeriesInstanceUID and before.StudyInstanceUID == first.StudyInstanceUID
+  names = lambda written: (written.SeriesInstanceUID == first.SeriesInstanceUID, written.SOPInstanceUID == first.SOPInstanceUID)
+  assert names(write()[1]) == (True, True)  # what is made again is the same file
+  assert names(write(instance="1.2.4")[1]) == names(write(more=1)[1]) == (True, False)
+  assert names(write(key="b")[1]) == (False, False)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from oes_jax import files
+from oes_jax.files import _fits_header as fits_header
 from oes_jax.files import _fits_images as fits_images
 from oes_jax.files import _free_memory as memory
 from oes_jax.files import _pictures as pictures
@@ -267,3 +268,11 @@ def test_a_missing_library_is_said_in_a_line(tmp_path, monkeypatch):
   with pytest.raises(ValueError, match="image.fits' cannot be read as an image: FITS needs astropy; allowed: pip install astropy"):
     _read(path)
   assert fits_images.MAGIC == b"SIMPLE  ="
+
+
+def test_what_cameras_say_of_their_pixels_follows_other_pixels():
+  cards = {"PIXSCALE": 0.4, "SECPIX1": 0.3, "SECPIX2": 0.4, "XPIXSZ": 3, "YPIXSZ": 4.0, "XBINNING": 1, "SECPIX": "0.4",
+           "PIXSIZE2": 2.0}
+  scaled = fits_header.rescaled(fits.Header(cards), (0.5, 2))
+  assert dict(scaled) == {"PIXSCALE": 0.4, "SECPIX1": 0.6, "SECPIX2": 0.2, "XPIXSZ": 6, "YPIXSZ": 2.0, "XBINNING": 1, "SECPIX": "0.4",
+                          "PIXSIZE2": 1.0}

@@ -415,3 +415,37 @@ def test_packed_values_keep_their_bits(tmp_path, bits, full, photometric):
   with tifffile.TiffFile(files.write_picture(tmp_path / "again", too_large, picture)) as file:
     assert file.pages[0].bitspersample == bits and file.pages[0].photometric.name.lower() == photometric
     np.testing.assert_array_equal(file.asarray(), np.minimum(values + 9, 2 ** bits - 1))
+
+
+@pytest.mark.parametrize("options, name", [
+    ({"description": "Aperio |AppMag = 20|MPP = 0.4990", "metadata": None}, "ImageDescription"),
+    ({"description": '{"PixelSizeUm": 0.5}', "metadata": None}, "ImageDescription"),
+    ({"imagej": True, "metadata": {"Info": "1 pixel = 0.5 \u00b5m", "unit": "um", "spacing": 3.0}}, "Info"),
+    ({"extratags": [(271, "s", 0, "camera, pixel width 2", True)], "metadata": None}, "Make"),
+    ({"description": "a cell", "metadata": None}, None),
+    ({"imagej": True, "metadata": {"unit": "um", "spacing": 3.0}}, None)])
+def test_texts_that_say_how_large_pixels_are_are_named_where_that_changes(tmp_path, caplog, options, name):
+  values = np.arange(24 * 20, dtype=np.uint16).reshape(24, 20)
+  tifffile.imwrite(tmp_path / "a.tif", values, **options)
+  said = lambda lines: [line for line in lines if "may say how large its pixels are" in line]
+  whole = pictures.read_picture(str(tmp_path / "a.tif"))
+  for crop in (None, (0, 0, 8, 8)):
+    picture = pictures.read_picture(str(tmp_path / "a.tif"), crop)
+    files.write_picture(tmp_path / "same", picture.values, picture)
+    assert not said(picture.remarks) and not said(caplog.messages)
+  small = pictures.read_picture(str(tmp_path / "a.tif"), max_side=12)
+  files.write_picture(tmp_path / "small", small.values, small)
+  assert len(said(small.remarks)) == (name is not None) and not said(caplog.messages)
+  files.write_picture(tmp_path / "finer", np.kron(whole.values, np.ones((2, 2, 1), np.uint16)), whole)
+  assert len(said(caplog.messages)) == (name is not None)
+  assert name is None or said(caplog.messages)[0].split(": ")[1].startswith(f"{name} of the file")
+
+
+def test_a_place_on_the_ground_is_not_dropped_without_a_word_where_pixels_become_finer(tmp_path, caplog):
+  tifffile.imwrite(tmp_path / "a.tif", np.arange(480, dtype=np.uint16).reshape(24, 20), metadata=None,
+                   extratags=[(33550, "d", 3, (2.0, 2.0, 0.0), True)])
+  picture = pictures.read_picture(str(tmp_path / "a.tif"))
+  files.write_picture(tmp_path / "same", picture.values, picture)
+  assert not caplog.messages
+  files.write_picture(tmp_path / "finer", np.kron(picture.values, np.ones((2, 2, 1), np.uint16)), picture)
+  assert "ModelPixelScale of the file hold for the whole image" in caplog.text

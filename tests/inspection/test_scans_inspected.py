@@ -1,11 +1,15 @@
 """The conventions of scans are those that they were made with."""
 
+import re
+
 import numpy as np
 import pytest
 
 from inspection import measured
 import oes_jax
+from oes_jax import inspection
 from oes_jax import operators
+from oes_jax import runs
 
 LINES = operators.cartesian_lines(64, acceleration=4, centre=0.125, rng=np.random.default_rng(0))
 EVERY_THIRD = (np.arange(64) % 3 == 0) | (np.abs(np.arange(64) - 32) < 5)
@@ -78,3 +82,29 @@ def test_counted_photons_need_their_logarithm():
 
 def test_the_noise_of_a_sinogram():
   assert oes_jax.inspect(measured.sinogram(sigma=2)).sinogram.sigma_value == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("shift, change, said", [
+    (0, None, False), (1, None, False), (3, None, True), (-5, None, True), (3, "few angles", False), (8, "cut", False),
+    (4, "counts", False)])
+def test_a_run_says_where_the_axis_of_rotation_is_off(shift, change, said):
+  arrays = measured.sinogram()
+  values, degrees = np.roll(arrays["sinogram"], shift, 0), arrays["angles"]
+  if change == "few angles":
+    values, degrees = values[:, :5], degrees[:5]
+  elif change == "cut":  # a detector that is too short for the object
+    values[:30] = values[-20:] = 0
+  elif change == "counts":
+    values = np.exp(-values / 15)
+  lines = inspection.remark_axis(values[..., None], degrees)
+  assert len(lines) == said
+  assert not said or f"shift the detectors by {-shift}" in re.sub(r"by (-?)([\d.]+)", lambda found: (
+      f"by {found[1]}{round(float(found[2]))}"), lines[0])
+
+
+def test_a_run_of_a_scan_has_that_remark():
+  arrays = measured.sinogram()
+  settings = runs.check_config(runs.make_config("tomography", **{"operator.simulate": False, "noise.sigma": None}))
+  for shift in (0, 4):
+    job = runs.job_of_arrays(settings, runs.Given({**arrays, "sinogram": np.roll(arrays["sinogram"], shift, 0)}))
+    assert any("axis of rotation" in line for line in job.data.remarks) == (shift > 0)

@@ -70,3 +70,14 @@ def test_counts_of_rays_are_remarked(rng, strength):
   assert "pass -numpy.log(I / I0)" in said
   for right in (taken, -np.log(counts / 1000), np.zeros_like(counts)):
     assert _tomography.read_scan({**arrays, "sinogram": right}).remarks == ()
+
+
+@pytest.mark.parametrize("angles, sides", [
+    (np.zeros(40), "1 side"), (np.tile([30.0, 210, 390], 4), "1 side"), (np.tile([0.0, 90], 10), "2 sides"), (np.full(2, 7.0), "1 side"),
+    (np.linspace(0, 180, 40), None), (np.linspace(0, 360, 41), None), (np.linspace(-180, 180, 40, endpoint=False), None),
+    (np.array([5.0]), None)])
+def test_angles_that_are_the_same_from_both_sides_are_remarked(rng, angles, sides):
+  detectors = _tomography.num_detectors(17, 22)
+  arrays = {"sinogram": rng.standard_normal((detectors, angles.size)), "angles": angles, "shape": (17, 22)}
+  remarks = " ".join(_tomography.read_scan(arrays).remarks)
+  assert f"its {angles.size} angles show the image from {sides} alone" in remarks if sides else "show the image" not in remarks

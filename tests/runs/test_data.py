@@ -165,3 +165,17 @@ def test_the_strength_of_a_preset_is_not_remarked_of_a_scan(tmp_path):
     config = tiny_run.scan_config(tmp_path, "mri", **arrays)
     config.noise.sigma = sigma
     assert any("is not used" in remark for remark in runs.inspect(config).data.remarks) == said
+
+
+@pytest.mark.parametrize("limits, said", [
+    (None, None), ((0.0, 1100.0), None), ((0.0, 90.0), "% of the values of its first image, as far as .*0 to 90, .*set data.range wider")])
+def test_bright_details_of_a_scan_are_in_its_range_or_remarked(tmp_path, limits, said):
+  image = tiny_run.phantom()
+  image[5, 7] = 1000
+  space = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image), norm="ortho")).astype(np.complex64)
+  config = tiny_run.scan_config(tmp_path, "mri", kspace=space, coil_maps=np.ones((1, 24, 32), np.complex64))
+  config.data.range = limits
+  data = runs.inspect(config).data
+  assert data.limits == limits if limits else 1000 < data.limits[1] < 1100
+  remarks = " ".join(data.remarks)
+  assert re.search(said, remarks) if said else "data.range" not in remarks

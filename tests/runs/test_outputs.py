@@ -10,6 +10,7 @@ import tifffile
 from oes_jax import files
 from oes_jax import operators
 from oes_jax import runs
+from oes_jax.runs import _outputs
 from runs import tiny_run
 
 
@@ -99,3 +100,13 @@ def test_a_complex_image_is_scored_and_written_as_its_magnitude(tmp_path):
 def test_figures_can_be_left_out(tmp_path):
   tiny_run.restore(tmp_path / "run", output__figures=False, mask__source="random", weights__num_steps=2)
   assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"restored.png", "measurement.png"}
+
+
+def test_images_that_are_restored_with_the_same_settings_are_one_series(tmp_path):
+  for name in ("a.npy", "b.npy"):
+    np.save(tmp_path / name, np.random.default_rng(0).random((20, 24)))
+  def origin(name, **changes):
+    job = runs.inspect(tiny_run.config(data__source=str(tmp_path / name), data__crop=None, **changes))
+    return _outputs._origin_of(job, "restored")
+  first = origin("a.npy")
+  assert first == origin("b.npy") != origin("b.npy", weights__num_steps=7) and first.description == "restored (identity)"
