@@ -6,7 +6,7 @@ Presets: `:answer` (3 images of 64 x 64 pixels, 3 seeds), `:small` (1 image, 1 s
 1,000 weight steps in place of 1,500), `:tuned` (quick, whose runs it takes over, and a second table with the learning
 rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Of `inverse` alone: `:default` (the default
 against classical methods, no other network), `:mask` (with a learned mask), `:ensemble` (four of the default) and
-`:operators` (`:oes` and the dense net). Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in
+`:operators` (`:oes` and the dense net). Of `expected`: `:expected`. Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in
 every preset.
 """
 
@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 from oes_jax import runs
 
-PRESETS = ("quick", "answer", "small", "tuned", "full", "default", "mask", "ensemble", "operators")
+PRESETS = ("quick", "answer", "small", "tuned", "full", "default", "mask", "ensemble", "operators", "expected")
 # (top, left, height, width) of bundled images that no default of this project was chosen on: a photograph, a
 # microscope's field and a fundus photograph. 64 pixels make thousands of steps affordable.
 CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64, 64)),
@@ -41,6 +41,9 @@ OPERATORS = (
     ("tomography, 60 angles, noise 0.03", (("ct_slice", (0, 0, 128, 128)), *GREY),
      (("operator.name", "tomography"), ("noise.sigma", 0.03))))
 PROBLEMS = (*DENOISING, *OPERATORS)
+# What is expected of a result: also stronger noise, and grey images.
+EXPECTED = (*((name, (*COLOUR, *GREY), changes) for name, _, changes in DENOISING),
+            ("noise 0.2", (*COLOUR, *GREY), (("operator.name", "identity"), ("noise.sigma", 0.2))), *OPERATORS)
 # One of each kind, without the controls that tell apart why one is ahead.
 QUICK_METHODS = (
     "learned mask (OES)", "learned mask, kernels only", "dense (deep image prior)", "dense, plain mean",
@@ -123,6 +126,8 @@ def get_config(preset: str = "quick"):
   benchmark.problems, benchmark.networks = _OF_INVERSE.get(preset, (PROBLEMS, NETWORKS))
   benchmark.inverse_seeds = (0, 1, 2)
   benchmark.inverse_record = preset if preset in _OF_INVERSE else "inverse"
+  if preset == "expected":
+    benchmark.problems, benchmark.seeds = EXPECTED, (0, 1)
   if preset == "full":
     benchmark.update(FULL)
   return config.lock()

@@ -160,6 +160,19 @@ def save_lines(path: pathlib.Path, lines: dict[str, Sequence[tuple[float, float,
   _save(figure, path)
 
 
+def save_scatter(path: pathlib.Path, points: dict[str, Sequence[tuple[float, float]]], *, xlabel: str, ylabel: str) -> None:
+  """Draw points of (x, y), of several kinds, and the line on which both are the same."""
+  figure, axis = _subplots(figsize=(7, 6))
+  for i, (name, pairs) in enumerate(points.items()):
+    axis.plot(*zip(*pairs), "o", label=name, markersize=4, color=_colour(i))
+  ends = [min(axis.get_xlim()[0], axis.get_ylim()[0]), max(axis.get_xlim()[1], axis.get_ylim()[1])]
+  axis.plot(ends, ends, color="grey", linewidth=1)
+  axis.set(xlabel=xlabel, ylabel=ylabel)
+  axis.grid(alpha=0.3)
+  axis.legend(fontsize=8)
+  _save(figure, path)
+
+
 def save_noise(path: pathlib.Path, values: Sequence[float], variances: Sequence[float], line: tuple[float, float]) -> None:
   """Draw the variance of the noise against brightness, as points, and the line (slope, intercept) that was fitted to it."""
   figure, axis = _subplots(figsize=(7, 4.5))

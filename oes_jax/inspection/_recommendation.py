@@ -235,9 +235,6 @@ def remarks_on_operator(operator: str, values: _values.Values, defects: _defects
 def remarks_on_sinogram(found: _sinogram.Sinogram) -> tuple[str, ...]:
   """Return lines that say what of a sinogram makes its restoration worse, or needs something done first."""
   said = ()
-  if found.counts:
-    said += ("its values are larger outside of the object than inside, as those of counted photons: take -log(sinogram / "
-             "counts without an object) first",)
   if _sinogram.is_offset(found):
     said += (f"the axis of rotation lies {found.offset:.2f} +- {found.offset_error:.2f} detectors beside the middle one: shift "
              f"the detectors by {-found.offset:.2f} first",)
