@@ -40,6 +40,7 @@ def _assert_same(restored, other):
   """Assert that two restorations of a measurement are one and the same."""
   np.testing.assert_array_equal(restored.image, other.image)
   assert restored.image.dtype == other.image.dtype
+  np.testing.assert_array_equal(restored.error, other.error)
   if other.mask is not None:
     jax.tree.map(np.testing.assert_array_equal, restored.mask, other.mask)
   for stage, trace in other.traces.items():
@@ -47,7 +48,7 @@ def _assert_same(restored, other):
       np.testing.assert_allclose(restored.traces[stage][name], values, rtol=1e-5)  # text of 6 digits, in a folder
   assert {stage: set(trace) for stage, trace in restored.traces.items()} == {
       stage: set(trace) for stage, trace in other.traces.items()}
-  for name in ("quality", "mask", "guard", "tile", "limits", "noise", "generator", "output_image", "tiles"):
+  for name in ("quality", "mask", "guard", "tile", "limits", "noise", "generator", "output_image", "tiles", "expected_psnr"):
     found, expected = (json.loads(json.dumps(one.summary.get(name))) for one in (restored, other))
     if name == "quality" and found and "best" in found:
       assert found.pop("best")["psnr"] == pytest.approx(expected.pop("best")["psnr"], rel=1e-5)
@@ -64,6 +65,7 @@ def test_an_array_comes_back_in_its_layout_type_and_range(kept):
   assert restored.image.shape == (20, 24) and restored.image.dtype == np.uint16
   assert restored.spread is None and restored.traces["weights"]["loss"].shape == (4,)
   assert restored.summary["quality"]["average"]["psnr"] > 0
+  assert restored.summary["expected_psnr"]["psnr"] > 0 and restored.error.shape == (20, 24) and (restored.error > 0).all()
   assert all(leaf.dtype == bool for leaf in restored.mask["head"].values())
   again = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(folder))
   np.testing.assert_array_equal(again.image, restored.image)

@@ -25,15 +25,14 @@ class Restoration(NamedTuple):
     image: the result, [H, W, C]: the average of the images over the weight stage. Of `restore`: in the layout, type
       and range of the measurement.
     last: image of the last step, of the same layout.
-    guarded: Choice of the guard, or None without one.
+    guarded: Choice of the guard, or None.
     combined: Combination of the guard's image and a plug-and-play estimate, where `weights.combine` asks for it, or None.
     params: trained params, 0 where the mask is.
     mask: tree of the weights that were kept, 1 or 0.
     traces: {stage: {metric: [steps] array}}.
     spread: standard deviation of an ensemble's members at every value, in the measurement's range; None without one.
     summary: what was measured of the restoration (scores, densities, seconds), plain values; of `restore` alone.
-    error: error that is expected around every pixel (`expected_error`), [H, W] in the measurement's range. Of `restore` alone, with
-      `weights.combine`; else None.
+    error: `expected_error`, [H, W] in the measurement's range; of `restore` with `weights.combine` alone, else None.
 
   Example:
     >>> import jax
@@ -226,8 +225,8 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
     A Restoration in the unit range.
 
   Raises:
-    ValueError: the guard "held_out" without held-out values; see `fitting.hold_out`. Or the mask is no tree of 1 and 0
-      like the params. Or `combine` without a recorruption.
+    ValueError: guard "held_out" without held-out values (`fitting.hold_out`), `combine` without a recorruption, or the mask is no
+      tree of 1 and 0 like the params.
 
   Example:
     >>> import jax
@@ -246,7 +245,6 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
   mask = masks.dense_mask(params) if mask is None else _check_mask(mask, params)
   stage = weight_stage(generator, settings, recorrupted=problem.recorruption is not None)
   state, trace = _engine.run_stage(stage, masks.apply_mask(params, mask), mask, problem, key, score)
-  guarded = None if stage.guard is None else _early_stopping.Choice(
-      state.guard.output, state.guard.step, state.guard.stopped)
+  guarded = None if stage.guard is None else _early_stopping.Choice(state.guard.output, state.guard.step, state.guard.stopped)
   return Restoration(state.average, state.output, guarded, state.combined or None, masks.apply_mask(state.trainable, mask),
                      mask, {"weights": trace})

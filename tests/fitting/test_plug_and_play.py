@@ -66,7 +66,7 @@ def test_the_estimate_does_not_see_what_is_held_out(x64):
 
 def test_counts_have_the_mean_noise_level():
   problem = _problem(operators.identity(SHAPE), 0.1, noise.poisson_gaussian(50.0, 0.1))
-  assert float(_plug_and_play._noise_level(problem)) == pytest.approx(  # pylint: disable=protected-access
+  assert float(_plug_and_play.noise_level(problem)) == pytest.approx(  # pylint: disable=protected-access
       float(jnp.abs(problem.measurement).mean() / 50 + 0.01) ** 0.5, rel=1e-6)
 
 

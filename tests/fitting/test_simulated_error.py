@@ -1,0 +1,55 @@
+"""What is expected of a restoration without the truth: by hand, of what is measured alone, and near the truth."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from skimage import data
+
+from oes_jax import fitting
+from oes_jax import noise
+
+SIGMA = 0.1
+
+
+def _problem(measured, **more):
+  return fitting.Problem(jnp.asarray(measured, jnp.float32), first_image=lambda measurement, seen: measurement,
+                         recorruption=fitting.Recorruption(noise.gaussian(np.float32(SIGMA))), **more)
+
+
+def _simulate(problem, image):
+  both = fitting.Combination(image, image, 0.5)
+  return jax.jit(fitting.simulate_error)(problem, both, jax.random.key(0))
+
+
+def test_by_hand():
+  simulated = fitting.SimulatedError(np.ones((4, 4, 1)), np.array([1e-3, 1e-4]), np.array([5e-4, 1e-4]))
+  psnr, spread = fitting.expected_psnr(simulated)
+  first, second = 30 - 0.7 - 1.6 * 10 * np.log10(2), 40 - 0.7
+  assert psnr == pytest.approx((first + second) / 2) and spread > 0
+
+
+def test_the_map_has_the_error_that_is_expected_where_all_is_measured():
+  local = np.random.default_rng(0).uniform(size=(20, 24, 1)) * np.linspace(0, 1, 24)[:, None]
+  error = fitting.expected_error(fitting.SimulatedError(local, np.full(2, local.mean()), np.ones(2)), 30.0)
+  assert error.shape == (20, 24) and np.mean(error ** 2) == pytest.approx(1e-3, rel=0.1)
+  assert error[:, -4:].mean() > 2 * error[:, :4].mean()
+
+
+def test_of_a_photograph_it_is_nearer_the_truth_than_what_is_simulated():
+  clean = data.astronaut()[60:124, 190:254] / 255
+  noisy = np.clip(clean + SIGMA * np.random.default_rng(0).standard_normal(clean.shape), 0, 1)
+  problem = _problem(noisy)
+  image = jax.jit(lambda problem: fitting.plug_and_play(problem, clean.shape))(problem)
+  simulated = _simulate(problem, image)
+  true, expected = -10 * np.log10(np.mean((image - clean) ** 2)), fitting.expected_psnr(simulated)[0]
+  assert abs(expected - true) < 1 and -10 * np.log10(simulated.measured[0]) - true > 2
+  assert simulated.measured[0] == pytest.approx(np.mean(simulated.local), rel=0.05)
+
+
+def test_only_what_is_measured_counts():
+  rows, columns = np.indices((24, 24))
+  image = np.where(columns < 12, 0.5, np.random.default_rng(0).uniform(size=(24, 24)))[..., None].astype(np.float32)
+  left = fitting.as_valid((columns < 12)[..., None].astype(np.float32))
+  some, whole = (_simulate(problem, jnp.asarray(image)) for problem in (_problem(image, fitted=left), _problem(image)))
+  assert some.measured[0] < 0.5 * whole.measured[0] and rows.shape == some.local.shape[:2]
