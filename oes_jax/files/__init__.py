@@ -27,6 +27,7 @@ from oes_jax.files._figures import save_lines
 from oes_jax.files._figures import save_mask_figure
 from oes_jax.files._figures import save_matrix
 from oes_jax.files._figures import save_noise
+from oes_jax.files._figures import save_preview
 from oes_jax.files._figures import save_scatter
 from oes_jax.files._figures import save_spectra
 from oes_jax.files._figures import save_traces

@@ -3,18 +3,28 @@
 Matplotlib is imported where a figure is drawn, as that takes a third of a second.
 """
 
+import io
 import pathlib
 from typing import Sequence
 
 import numpy as np
+from PIL import Image
 
 from oes_jax import masks
+from oes_jax.files import _atomic
 
 
 def _viewable(image: np.ndarray) -> np.ndarray:
   """Clip [H, W, C] to [0, 1]; other than 1 or 3 channels become their mean, in grey."""
   image = np.clip(image, 0, 1)
   return image if image.shape[-1] == 3 else image.mean(-1)
+
+
+def save_preview(path: pathlib.Path, image: np.ndarray) -> None:
+  """Write an image [H, W, C] of the unit range as an 8-bit PNG, whole at any moment that it is looked at."""
+  stream = io.BytesIO()
+  Image.fromarray(np.uint8(np.round(255 * _viewable(image)))).save(stream, "png")
+  _atomic.write_atomically(path, stream.getvalue())
 
 
 def _new_figure(width: float, height: float):

@@ -206,6 +206,7 @@ def _share_of_memory(work: _Work) -> dict[str, float]:
 
 def _write(work: _Work, state) -> list[dict[str, Any] | None]:
   """Write the outputs of every image that has them; return their summaries."""
+  work.preview.end()
   last, average = parallel.rows((state.output, state.average))
   guard = parallel.rows(state.guard._replace(memory=())) if state.guard else None
   combined = parallel.rows(state.combined) if state.combined else None

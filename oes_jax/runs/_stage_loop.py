@@ -16,6 +16,7 @@ from oes_jax import parallel
 from oes_jax.runs import _finished
 from oes_jax.runs import _job
 from oes_jax.runs import _masks
+from oes_jax.runs import _preview
 from oes_jax.runs import _processes
 from oes_jax.runs._measure import Row
 
@@ -42,6 +43,7 @@ class Session:
     seconds: seconds that each stage has taken so far, over all processes that worked on it one after
       another, and its peak bytes; the checkpoints' records hold them.
     widths: widths of the compacted layers, once they are planned; the checkpoints' records hold them too.
+    preview: Preview of the rows.
   """
 
   def __init__(self, folder: pathlib.Path, rows: Sequence[Row], signals: _processes.Signals, label: str):
@@ -50,6 +52,7 @@ class Session:
     self.stages = _job.stage_steps(self.settings)
     self.making = list(self.stages)[:-1]
     self.store = files.Checkpoints(folder / "checkpoints")
+    self.preview = _preview.Preview(rows)
     for row in rows:
       if row.alive:
         files.remove_temporaries(row.job.workdir)
@@ -170,6 +173,7 @@ def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fittin
     Interrupted: a signal was received; the state is saved.
   """
   seconds, num_steps = session.seconds, session.stages[name]
+  session.preview.begin()
   began = time.perf_counter()
   program, first, args = compile_it()
   compiled = time.perf_counter()
@@ -197,6 +201,8 @@ def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fittin
       bar.set_postfix({key: f"{record[key][going, -1].mean():.4g}" for key in ("loss", "psnr_average")
                        if key in record and going}, refresh=False)
       bar.update(done - previous)
+      if name == "weights":
+        session.preview.update(state.average)
       if done == num_steps or done // every > previous // every or received:
         session.save(state, name, done)
       if received:

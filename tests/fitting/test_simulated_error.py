@@ -19,7 +19,7 @@ def _problem(measured, **more):
 
 def _simulate(problem, image):
   both = fitting.Combination(image, image, 0.5)
-  return jax.jit(fitting.simulate_error)(problem, both, jax.random.key(0))
+  return jax.tree.map(np.asarray, jax.jit(fitting.simulate_error)(problem, both, jax.random.key(0)))
 
 
 def test_by_hand():

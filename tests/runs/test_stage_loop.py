@@ -9,6 +9,7 @@ import types
 
 import interruption
 import numpy as np
+from PIL import Image
 import pytest
 
 from oes_jax import files
@@ -37,9 +38,12 @@ def test_resume_after_a_signal_is_bit_exact(whole, tmp_path, monkeypatch, stop_a
   resume = interruption.interrupt_after(monkeypatch, stop_after)
   with pytest.raises(runs.Interrupted, match="SIGTERM"):
     tiny_run.restore(folder, **changes)
+  with Image.open(folder / "preview.png") as preview:
+    assert preview.size == (32, 24)
   resume()
   tiny_run.restore(folder, **changes)
   tiny_run.same_result(folder, undisturbed)
+  assert not (folder / "preview.png").exists()
 
 
 def test_resume_survives_lost_and_damaged_work(whole, tmp_path):

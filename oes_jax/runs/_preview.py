@@ -1,0 +1,51 @@
+"""A picture of a restoration that is going on: within seconds of its start, and every few seconds after that."""
+
+import time
+from typing import Any, Sequence
+
+import jax
+import numpy as np
+
+from oes_jax import files
+from oes_jax import fitting
+from oes_jax import parallel
+from oes_jax.runs._measure import Row
+
+PREVIEW = "preview.png"
+_SECONDS = 10.0  # between two pictures
+
+
+class Preview:
+  """Draws preview.png into the folder of an image that is restored alone, with output.figures; of other batches it draws nothing."""
+
+  def __init__(self, rows: Sequence[Row]):
+    settings = rows[0].job.settings
+    self._row = rows[0] if len(rows) == 1 and settings.output.figures and jax.process_count() == 1 else None
+    self._drawn = -np.inf
+
+  def begin(self) -> None:
+    """Draw the classical estimate, or the first image where the noise is not known; one of an earlier start stays."""
+    if self._row is None or not self._row.alive or np.isfinite(self._drawn) or (self._row.job.workdir / PREVIEW).is_file():
+      return
+    problem, estimate = self._row.problem, self._row.measurement.estimate
+    known = problem.recorruption is not None and self._row.job.settings.weights.combine  # then the operator is linear
+    if known:
+      estimate = jax.jit(fitting.plug_and_play, static_argnums=1)(problem, estimate.shape)
+    self._draw(estimate)
+    print(f"preview: {self._row.job.workdir / PREVIEW} shows {'a classical estimate' if known else 'the first image'} now, and the "
+          f"average of the outputs, every {_SECONDS:.0f} s, once weights are trained", flush=True)
+
+  def update(self, averages: Any) -> None:
+    """Draw the average of the outputs, [1, H, W, C], unless a picture was drawn a moment ago."""
+    if self._row is not None and time.monotonic() - self._drawn >= _SECONDS:
+      self._draw(parallel.rows(averages)[0])
+
+  def end(self) -> None:
+    """Remove the picture: what is written in its place is the result."""
+    if self._row is not None:
+      (self._row.job.workdir / PREVIEW).unlink(missing_ok=True)
+
+  def _draw(self, image: Any) -> None:
+    shown = np.asarray(fitting.view_of(self._row.job.data.operator)(np.asarray(image)))
+    files.save_preview(self._row.job.workdir / PREVIEW, 1 - shown if self._row.job.data.picture.is_negative else shown)
+    self._drawn = time.monotonic()
