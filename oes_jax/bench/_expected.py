@@ -26,13 +26,13 @@ def _score(job: runs.Job, summary: dict[str, Any]) -> dict[str, Any]:
   folder, measured, operator = pathlib.Path(summary["folder"]), runs.measure(job), job.data.operator
   view, output = fitting.view_of(operator), np.load(folder / "output.npy")
   params, seen = measured.op_params, operator.seen(measured.op_params)
-  missed = np.abs(np.asarray(operator.apply(params, output) - operator.apply(params, measured.truth)) / operator.unit) ** 2
-  parts = np.ones(()) if seen is None else np.asarray(seen)[..., 0] if operator.is_complex else np.asarray(seen)
-  parts = np.broadcast_to(parts, missed.shape)
+  missed = np.asarray(operator.apply(params, output) - operator.apply(params, measured.truth)) / operator.unit
+  seen = np.ones(()) if seen is None else np.asarray(seen)
+  parts = np.broadcast_to(seen[..., 0] if np.iscomplexobj(missed) and seen.ndim else seen, missed.shape)
   squared = np.mean((np.asarray(view(output), np.float64) - view(measured.truth)) ** 2, -1)
   alike = lambda error: float(np.corrcoef(np.load(folder / "error_map.npy").ravel(), error.ravel())[0, 1])
   return {"expected": summary["expected_psnr"]["psnr"], "spread": summary["expected_psnr"]["spread"],
-          "measured psnr": _decibel(np.sum(parts * missed) / np.sum(parts)), "image psnr": _decibel(squared),
+          "measured psnr": _decibel(np.sum(parts * np.abs(missed) ** 2) / np.sum(parts)), "image psnr": _decibel(squared),
           "map around": alike(np.sqrt(ndimage.gaussian_filter(squared, _AROUND))), "map of pixels": alike(np.sqrt(squared))}
 
 

@@ -23,10 +23,11 @@ def _simulate(problem, image):
 
 
 def test_by_hand():
-  simulated = fitting.SimulatedError(np.ones((4, 4, 1)), np.array([1e-3, 1e-4]), np.array([5e-4, 1e-4]))
-  psnr, spread = fitting.expected_psnr(simulated)
-  first, second = 30 - 0.7 - 1.6 * 10 * np.log10(2), 40 - 0.7
-  assert psnr == pytest.approx((first + second) / 2) and spread > 0
+  expect = lambda measured, again: fitting.expected_psnr(
+      fitting.SimulatedError(np.ones((4, 4, 1)), np.array(measured), np.array(again)))
+  psnr, spread = expect([1e-3, 1e-4], [5e-4, 1e-4])
+  assert psnr == pytest.approx(30 - 0.3 - 1.9 * 10 * np.log10(2)) and spread > 0
+  assert expect([1e-4, 1e-3], [1e-4, 2e-3])[0] == pytest.approx(30 - 0.3)  # what seems worse the second time is no gain
 
 
 def test_the_map_has_the_error_that_is_expected_where_all_is_measured():
