@@ -153,6 +153,17 @@ def _save_plot(path: str, found: inspection.Findings) -> None:
   files.save_noise(pathlib.Path(path), line.values, line.variances, (line.gain, line.intercept))
 
 
+def _of_many(found: inspection.Findings) -> inspection.Recommendation | None:
+  """Return what is recommended for many images by one of them: strengths in its unit range need that range for all."""
+  told = found.recommendation
+  strengths = told and {"noise.peak", "noise.sigma", "fit.sigma"} & told.settings.keys()
+  if not strengths or "data.range" in told.settings or found.values is None:
+    return told
+  limits = tuple(float(f"{end:.6g}") for end in found.values.limits)
+  return told._replace(settings={**told.settings, "data.range": limits}, reasons=(
+      *told.reasons, f"{', '.join(sorted(strengths))} is of the range {limits[0]:g} to {limits[1]:g}, which has to be that of all"))
+
+
 def _run(arguments: argparse.Namespace) -> None:
   source = os.path.expanduser(arguments.file)
   images = files.list_sources(source)
@@ -160,7 +171,7 @@ def _run(arguments: argparse.Namespace) -> None:
   found = _look_at(one, arguments.operator)
   if len(images) > 1:
     said = f"{source} holds {len(images)} images, of which {one} is looked at; what is recommended is by this one"
-    found = dataclasses.replace(found, remarks=(said, *found.remarks))
+    found = dataclasses.replace(found, remarks=(said, *found.remarks), recommendation=_of_many(found))
   if arguments.mask is not None and found.mask is None:
     raise ValueError(f"--mask={arguments.mask}: no pixel is lost; allowed: no --mask.")
   if arguments.mask is not None:

@@ -50,7 +50,7 @@ def closing_table(summary: dict[str, Any]) -> str:
       lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
   if summary.get("expected_psnr"):
     expected = summary["expected_psnr"]
-    lines.append(("expected without a truth", f"{expected['psnr']:.1f} ± {expected['spread']:.1f} dB, of what was measured"))
+    lines.append(("expected without a truth", f"{expected['psnr']:.1f} ± {expected['spread']:.1f} dB of the {expected['of']}"))
   if summary.get("guard"):
     final = "" if summary["guard"]["stopped"] else ", patience not run out"
     lines.append(("guard's step", f"{summary['guard']['step']}{final}"))

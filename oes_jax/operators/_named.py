@@ -59,7 +59,7 @@ def _make_deblurring(settings, shape, arrays):
   kernel = arrays.get("kernel")
   if kernel is None:
     return _deblurring.blur(shape, kernel=_deblurring.KERNELS[settings.kernel](settings))
-  if kernel.ndim != 2 or kernel.sum() <= 0:
+  if kernel.ndim != 2 or kernel.sum() <= 1e-6 * np.abs(kernel).sum():  # less is rounding
     raise ValueError("its sum is not above 0" if kernel.ndim == 2 else f"the kernel is {kernel.shape}; allowed: [k, l]")
   return _deblurring.blur(shape, kernel=kernel / kernel.sum())
 

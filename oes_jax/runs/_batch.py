@@ -23,6 +23,7 @@ from oes_jax.runs import _masks
 from oes_jax.runs import _measure
 from oes_jax.runs import _outputs
 from oes_jax.runs import _processes
+from oes_jax.runs import _range_ends
 from oes_jax.runs import _stage_loop
 
 
@@ -150,8 +151,7 @@ def _train_round(work: _Work, name: str):
 def _learn_scores(work: _Work):
   """Return this process's rows of the learned logits, or None if all have failed."""
   settings = work.settings
-  stage = fitting.mask_stage(work.batch.generator, settings.learn)
-  stage = stage._replace(average_decay=settings.weights.average_decay)
+  stage = fitting.mask_stage(work.batch.generator, settings.learn)._replace(average_decay=settings.weights.average_decay)
   def compile_it():
     logits, frozen = zip(*(fitting.mask_start(row.params, row.job.settings.learn, row.job.density.keep_fraction)
                            for row in work.rows))
@@ -210,16 +210,16 @@ def _write(work: _Work, state) -> list[dict[str, Any] | None]:
   last, average = parallel.rows((state.output, state.average))
   guard = parallel.rows(state.guard._replace(memory=())) if state.guard else None
   combined = parallel.rows(state.combined) if state.combined else None
-  seconds, memory = _share_of_seconds(work), _share_of_memory(work)
-  summaries = [None] * len(work.rows)
+  seconds, memory, summaries = _share_of_seconds(work), _share_of_memory(work), [None] * len(work.rows)
   for number, row in enumerate(work.rows):
     if row.alive:
       inside = generators.centre(work.batch.frame, row.job.shape)
       choice = guard and fitting.Choice(guard.output[number][inside], int(guard.step[number]), bool(guard.stopped[number]))
       mixed = combined and jax.tree.map(lambda rows, number=number: rows[number], combined)  # never in a larger frame
-      summaries[number] = _outputs.write_outputs(
-          row.job, row.measurement, row.mask, row.collapse,
-          fitting.Restoration(average[number][inside], last[number][inside], choice, mixed), seconds, memory)
+      ended = fitting.Restoration(average[number][inside], last[number][inside], choice, mixed)
+      row.failure = _range_ends.fault_of(row.job, _outputs.image_of(row.job, ended))
+      if row.failure is None:
+        summaries[number] = _outputs.write_outputs(row.job, row.measurement, row.mask, row.collapse, ended, seconds, memory)
   return summaries
 
 

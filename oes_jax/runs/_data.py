@@ -127,6 +127,13 @@ def _remark_strength(settings: Settings) -> tuple[str, ...]:
       if (value := getattr(settings.noise, name)) != preset.get(f"noise.{name}"))
 
 
+def _remark_mask(settings: Settings) -> tuple[str, ...]:
+  """Return a line where a density is asked for and a stored mask has its own."""
+  source, asked = settings.mask.source, settings.learn.keep_fraction
+  return () if source != "file" or asked is None else (
+      f"mask.keep_fraction={asked} is not used: mask.source='file' keeps the weights that the stored mask keeps",)
+
+
 def choose_limits(settings: Settings, values: np.ndarray, name: str, *, is_complex: bool,
                   known: tuple[float, float] | None = None, computed: bool = False) -> tuple[float, float]:
   """Return (low, high), the values that map to 0 and 1.
@@ -189,7 +196,7 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
     elif _build.family_of(settings).loses_pixels:
       mask = _build.read_planes(settings).get("mask")
       remarks += () if mask is None else _planes.remark_mask(mask)
-  remarks += () if simulated else _remark_strength(settings)
+  remarks += (() if simulated else _remark_strength(settings)) + _remark_mask(settings)
   limits = choose_limits(settings, picture.values, f"data.source={settings.data.source!r}",
                          is_complex=_build.family_of(settings).is_complex, known=picture.full_range,
                          computed=read is not None)

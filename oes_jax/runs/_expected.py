@@ -12,29 +12,37 @@ from oes_jax.runs._job import Job
 ERROR_MAP = "error_map.npy"
 
 
-def expected_psnr_of(job: Job, restored: fitting.Restoration) -> dict[str, float] | None:
-  """Return what summary.json says of the PSNR that a result is expected to have; None where it is not the combined image."""
+def expected_psnr_of(job: Job, restored: fitting.Restoration) -> dict[str, Any] | None:
+  """Return what summary.json says of the PSNR that a result is expected to have, and of what; None where it is not combined."""
   if job.settings.output.image != "combined" or restored.combined is None or restored.combined.error is None:
     return None
-  return dict(zip(("psnr", "spread"), fitting.expected_psnr(restored.combined.error)))
+  psnr, spread = fitting.expected_psnr(restored.combined.error)
+  return {"psnr": psnr, "spread": spread, "of": "image" if _measures_all(job) else "measured values"}
 
 
-def error_map_of(job: Job, restored: fitting.Restoration, expected: dict[str, float] | None) -> np.ndarray | None:
-  """Return the error that is expected around every pixel, [H, W] in the units of the image's file; None without `expected`."""
-  if expected is None:
+def _measures_all(job: Job) -> bool:
+  """Whether every pixel is measured as it is, so that nothing of the image lies outside of what is measured."""
+  return job.settings.operator.name == "identity" and job.data.operator.tileable
+
+
+def error_map_of(job: Job, restored: fitting.Restoration, expected: dict[str, Any] | None) -> np.ndarray | None:
+  """Return the error that is expected around every pixel, [H, W] in the units of the image's file.
+
+  None without `expected`, and through an operator: what it does not measure may be as wrong as it will.
+  """
+  if expected is None or expected["of"] != "image":
     return None
   low, high = job.data.limits
-  # The magnitude of a complex image is 0 to 1 where its parts, of the unit range, are 1/2 to 1.
-  scale = (high - low) * (2 if job.data.operator.is_complex else 1)
-  return np.float32(scale) * fitting.expected_error(restored.combined.error, expected["psnr"])
+  return np.float32(high - low) * fitting.expected_error(restored.combined.error, expected["psnr"])
 
 
-def mean_of_parts(parts: Sequence[dict[str, float] | None]) -> dict[str, float] | None:
+def mean_of_parts(parts: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
   """Return the expected PSNR of tiles, or of the members of an ensemble, in the mean of squared errors."""
-  if None in parts:
-    return None
+  if None in parts or len(parts) == 1:
+    return parts[0] if len(parts) == 1 else None
   error = np.mean([10 ** (-part["psnr"] / 10) for part in parts])
-  return {"psnr": float(-10 * np.log10(error)), "spread": float(np.mean([part["spread"] for part in parts]))}
+  return {"psnr": float(-10 * np.log10(error)), "spread": float(np.mean([part["spread"] for part in parts])),
+          "of": parts[0]["of"]}
 
 
 def mean_of_maps(maps: Sequence[np.ndarray | None]) -> np.ndarray | None:

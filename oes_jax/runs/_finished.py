@@ -23,7 +23,7 @@ _SUMMARY = {
 _SCORES = {"psnr": _NUMBER, "ssim": _NUMBER}
 # What it may lack, and of its qualities the one that is no image's.
 _MORE = {"guard": {"step": int, "stopped": bool}, "combined": {"share": _NUMBER},
-         "expected_psnr": {"psnr": _NUMBER, "spread": _NUMBER}}
+         "expected_psnr": {"psnr": _NUMBER, "spread": _NUMBER, "of": str}}
 _BEST = {"psnr": _NUMBER, "step": int}
 
 

@@ -116,6 +116,7 @@ def _restore_batch(rows: Sequence[_measure.Row], plan: fitting.Plan, count: int)
         pruned_on=pruned_on), [None] * len(rows)
   except fitting.Diverged as error:
     restored, failures = error.restorations, error.failures
+  failures = [failure or one and _range_ends.fault_of(row.job, _outputs.image_of(row.job, one)) for row, one, failure in zip(rows, restored, failures)]
   return [_Ended(one and _described(row, one, count), failure)
           for row, one, failure in zip(rows[:count], restored, failures)]
 

@@ -1,4 +1,4 @@
-"""Whether a result was cut off at an end of its range, which a sharper image than the measured one may need wider."""
+"""Whether a result is finite, and not cut off at an end of its range, which a sharper image than the measured one may need wider."""
 
 import numpy as np
 
@@ -68,3 +68,11 @@ def is_later_member(job: Job) -> bool:
   drawn, seed = job.settings.noise.seed, job.settings.experiment.seed
   apart = 0 if drawn is None else (seed - drawn) % 2 ** 31
   return apart > 0 and apart % SEED_STRIDE == 0
+
+
+def fault_of(job: Job, restored) -> str | None:
+  """Return a line that says so where a result, [H, W, C] in the unit range, is not finite, or None."""
+  if np.isfinite(np.asarray(restored)).all():
+    return None
+  return (f"the result is not finite, output.image={job.settings.output.image!r}, though the loss is: look at the kernel, the scale and "
+          "the values of what was measured")

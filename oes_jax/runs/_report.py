@@ -15,7 +15,7 @@ from oes_jax.runs._measure import Measurement
 
 # Figures that a report shows where they lie in the folder: name, heading and explanation.
 _FIGURES = (
-    ("error_map.png", "Error map", "How wrong the result is expected to be at every pixel; bright is worse."),
+    ("error_map.png", "Error map", "How wrong the result is expected to be around every pixel; bright is worse."),
     ("uncertainty.png", "Uncertainty", "How far the members are apart at every pixel: their standard deviation, in the unit range."),
     ("curves.png", "Curves", ""))
 _SCORED = ("measurement", "average", "last", "guarded", "estimate", "combined")
@@ -83,7 +83,7 @@ def _result(summary: Mapping[str, Any]) -> Rows:
   rows, expected, quality = [], summary.get("expected_psnr"), summary["quality"] or {}
   if expected:
     spread = expected.get("spread")
-    rows.append(("expected PSNR", f"{expected['psnr']:.2f}{'' if spread is None else f' ± {spread:.2f}'} dB, told without a truth"))
+    rows.append((f"expected PSNR of the {expected.get('of', 'image')}", f"{expected['psnr']:.2f}{'' if spread is None else f' ± {spread:.2f}'} dB, told without a truth"))
   if summary.get("guard"):
     final = "" if summary["guard"]["stopped"] else ", patience not run out"
     rows.append(("guard's step", f"{summary['guard']['step']}{final}"))

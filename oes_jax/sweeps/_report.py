@@ -48,7 +48,7 @@ def _columns(lines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
       columns[name.replace("_", " ")] = lambda line, name=name: setting(line, name)
   for name in (*_results.MEASURED, "mean"):
     columns[f"{name}, dB"] = lambda line, name=name: line.get("psnr", {}).get(name)
-  columns["expected, dB"] = _expected
+  columns["expected of what was measured, dB"] = _expected
   columns["seconds"] = lambda line: line.get("seconds")
   return {head: read for head, read in columns.items() if any(read(line) is not None for line in lines.values())}
 

@@ -24,7 +24,7 @@ def _row(image: str, setting: tuple, lines: Sequence[dict[str, Any]]) -> dict[st
          "failed": len(lines) - len(good)}
   for name in _results.MEASURED:
     row[f"{name} PSNR"] = _spread([line["psnr"][name] for line in good if name in line["psnr"]])
-  row["expected PSNR"] = _spread([line["expected_psnr"] for line in good if "expected_psnr" in line])
+  row["expected PSNR of what was measured"] = _spread([line["expected_psnr"] for line in good if "expected_psnr" in line])
   row["average SSIM"] = _spread([line["ssim"]["average"] for line in good if "average" in line["ssim"]])
   for name in _COUNTED:
     row[name] = _spread([line[name] for line in good])

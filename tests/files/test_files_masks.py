@@ -37,7 +37,8 @@ def test_a_written_mask_is_read_back(tmp_path):
     np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("num_scales", [6, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_scales", [6, 5])
 def test_shipped_masks_keep_what_they_say_and_are_alive(num_scales):
   generator = _generator(num_scales)
   mask, learned_on = stored_masks.read_bundled_mask(generator, _params(generator))

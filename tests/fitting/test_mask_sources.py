@@ -89,6 +89,7 @@ def test_criteria_keep_the_share_asked_for(small, tiny, source):
   assert _flat(chosen.mask).sum() == int(0.4 * _flat(chosen.mask).size) and chosen.findings == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", masks.PRUNING_CRITERIA)
 def test_criteria_keep_the_share_asked_for_of_a_network_with_branches(branched, source):
   chosen = _make(branched, source)

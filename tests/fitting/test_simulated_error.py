@@ -37,6 +37,7 @@ def test_the_map_has_the_error_that_is_expected_where_all_is_measured():
   assert error[:, -4:].mean() > 2 * error[:, :4].mean()
 
 
+@pytest.mark.slow
 def test_of_a_photograph_it_is_nearer_the_truth_than_what_is_simulated():
   clean = data.astronaut()[60:124, 190:254] / 255
   noisy = np.clip(clean + SIGMA * np.random.default_rng(0).standard_normal(clean.shape), 0, 1)

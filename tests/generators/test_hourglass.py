@@ -17,6 +17,7 @@ from oes_jax import generators
 HOURGLASSES = [pytest.param("hourglass", marks=pytest.mark.slow), "skip_hourglass"]  # the second has all of the first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOURGLASSES)
 def test_it_equals_the_plain_forward_pass(x64, name):
   plain.check_against(name, plain.hourglass)

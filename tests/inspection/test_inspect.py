@@ -63,8 +63,8 @@ LINES = np.arange(64) % 2 == 0
 FILES = {
     "photograph.png": (lambda path: _save(path, 0.3 + 0.5 * measured.noisy("coffee", 0.1)),
                        ["128x128 pixels, 1 channel, uint8", "no effect on the noise"], {}),
-    "stack.tif": (_stack, ["3 images, of which", "stack.tif@1", "uint16", "variance = ", "read noise"],
-                  {"noise.model", "noise.peak", "noise.sigma"}),
+    "stack.tif": (_stack, ["3 images, of which", "stack.tif@1", "uint16", "variance = ", "read noise", "which has to be that of all"],
+                  {"noise.model", "noise.peak", "noise.sigma", "data.range"}),
     "counts.tif": (lambda path: tifffile.imwrite(path, np.uint16(measured.photons(20, "coffee")).squeeze()),
                    ["units a photon", "no read noise that shows"], {"noise.model", "noise.peak", "data.range"}),
     "masked.npy": (lambda path: np.save(path, _masked()), ["3.66 % of the pixels hold no data, 3.66 % NaN"], {}),

@@ -16,7 +16,8 @@ def _make(name, **settings):
   return operators.make_operator(operators.OperatorSettings(name=name, **settings), SHAPES.get(name, (16, 16, 1)))
 
 
-@pytest.mark.parametrize("name", operators.FAMILIES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name == "tomography" else [])
+                                  for name in operators.FAMILIES])
 def test_every_named_operator_applies_goes_back_and_trains_in_float64(x64, rng, name):
   operator = _make(name, angles=4, coils=2)
   family, op_params = operators.FAMILIES[name], operator.init(rng)
@@ -53,7 +54,8 @@ def test_a_kernel_of_an_array_is_normalised_and_checked(rng):
   settings = operators.OperatorSettings(name="deblurring")
   operator = operators.make_operator(settings, (16, 16, 1), arrays={"kernel": np.full((3, 3), 2.0)})
   np.testing.assert_allclose(operator.init(rng), 1 / 9, rtol=1e-6)
-  for kernel, said in [(np.zeros((3, 3)), "its sum is not above 0"), (np.ones(3), r"the kernel is \(3,\)")]:
+  for kernel, said in [(np.zeros((3, 3)), "its sum is not above 0"),
+                       (np.array([[-0.1, 0.3, -0.2]]), "its sum is not above 0"), (np.ones(3), r"the kernel is \(3,\)")]:
     with pytest.raises(ValueError, match=said):
       operators.make_operator(settings, (16, 16, 1), arrays={"kernel": kernel})
 

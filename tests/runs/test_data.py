@@ -15,12 +15,12 @@ from configs import denoise
 from configs import inpaint
 from configs import super_resolution
 from oes_jax import runs
+from oes_jax.runs import _data
 from runs import tiny_run
 
 
-@pytest.mark.parametrize("module", [
-    denoise, *(pytest.param(module, marks=pytest.mark.slow) for module in (inpaint, super_resolution, deblur))],
-                         ids=lambda module: module.__name__)
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [denoise, inpaint, super_resolution, deblur], ids=lambda module: module.__name__)
 def test_a_config_takes_the_whole_of_ones_own_file(tmp_path, module):
   config = module.get_config()
   assert runs.inspect(config).data.simulated
@@ -179,3 +179,9 @@ def test_bright_details_of_a_scan_are_in_its_range_or_remarked(tmp_path, limits,
   assert data.limits == limits if limits else 1000 < data.limits[1] < 1100
   remarks = " ".join(data.remarks)
   assert re.search(said, remarks) if said else "data.range" not in remarks
+
+
+def test_a_density_is_not_asked_of_a_stored_mask():
+  said = [_data._remark_mask(runs.check_config(tiny_run.config(mask__source=source, mask__path=path, mask__keep_fraction=share)))
+          for source, path, share in (("file", "m", 0.1), ("file", "m", None), ("learn", None, 0.1))]
+  assert "mask.keep_fraction=0.1 is not used" in said[0][0] and said[1:] == [(), ()]

@@ -18,6 +18,7 @@ def _arrays(size):
       memory.estimate_memory(smaller, small, small, "float32"))
 
 
+@pytest.mark.slow
 def test_estimate_grows_with_the_pixels():
   assert _arrays(256) / _arrays(128) == pytest.approx((256**2 - 32**2) / (128**2 - 32**2), rel=0.02)
 

@@ -1,6 +1,7 @@
 """What is said of a result that was cut off at an end of its range."""
 
 import logging
+import types
 
 import jax
 import jax.numpy as jnp
@@ -99,3 +100,11 @@ def test_a_result_in_a_folder_is_warned_of(tmp_path, monkeypatch, caplog):
     tiny_run.restore(tmp_path / "run", tiny_run.TINY_MEASURED, data__source=str(tmp_path / "blurred.npy"), data__crop=None,
                      data__range=(0.0, 1000.0), operator__name="deblurring", mask__source="dense", weights__num_steps=1)
   assert sum("blurred.npy: 7" in line and "of the result lie at the top" in line for line in caplog.messages) == 1
+
+
+def test_a_result_that_is_not_finite_is_a_fault():
+  job = types.SimpleNamespace(settings=types.SimpleNamespace(output=types.SimpleNamespace(image="combined")))
+  image = np.zeros(SHAPE)
+  assert _range_ends.fault_of(job, image) is None
+  image[3, 4] = np.nan
+  assert "the result is not finite, output.image='combined'" in _range_ends.fault_of(job, image)

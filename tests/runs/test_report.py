@@ -114,7 +114,7 @@ def test_the_expected_psnr_and_its_map_are_shown_where_they_are(written):
   assert "expected PSNR" not in page.text and "Error map" not in page.headings
   shutil.copy(folder / "curves.png", folder / "error_map.png")
   page = write(expected_psnr={"psnr": 26.42, "spread": 0.5})
-  assert "expected PSNR 26.42 ± 0.50 dB" in page.text and "Error map" in page.headings
+  assert "expected PSNR of the image 26.42 ± 0.50 dB" in page.text and "Error map" in page.headings
   (folder / "error_map.png").unlink()
 
 

@@ -28,7 +28,7 @@ def test_a_row_says_what_is_on_record_of_a_case(tmp_path):
                                    "psnr": {"member": 30.0, "mean": 31.0, "gain": 1.0}})
   assert sweeps.write_report(tmp_path) == tmp_path / "report.html"
   assert _rows(tmp_path) == [
-      ["restored", "case", "seed", "keep fraction", "average, dB", "mean, dB", "expected, dB", "seconds", "failure"],
+      ["restored", "case", "seed", "keep fraction", "average, dB", "mean, dB", "expected of what was measured, dB", "seconds", "failure"],
       ["", "a.png", "0", "", "30.00", "", "", "1.2", ""], ["", "a.png", "7", "0.25", "30.00", "", "29.50", "1.2", ""],
       ["", "<b>c", "0", "", "", "", "", "", "it is <no> image"], ["", "a.png, mean of 2", "", "0.25", "", "31.00", "", "", ""]]
   page = pages.read(tmp_path)

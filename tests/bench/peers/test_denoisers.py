@@ -7,7 +7,7 @@ from oes_jax.bench.peers import denoisers
 from oes_jax.bench.peers import zs_n2n
 
 
-@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_classical_denoisers_remove_noise(monkeypatch, channels):
   rng = np.random.default_rng(0)
   truth = np.tile(np.linspace(0.3, 0.7, 48)[:, None, None], (1, 48, channels))
