@@ -159,7 +159,8 @@ def _of_many(found: inspection.Findings) -> inspection.Recommendation | None:
   strengths = told and {"noise.peak", "noise.sigma", "fit.sigma"} & told.settings.keys()
   if not strengths or "data.range" in told.settings or found.values is None:
     return told
-  limits = tuple(float(f"{end:.6g}") for end in found.values.limits)
+  low, high = (float(f"{end:.6g}") for end in found.values.limits)
+  limits = (0.0 if "noise.peak" in told.settings else low, high)  # photons are counted from 0
   return told._replace(settings={**told.settings, "data.range": limits}, reasons=(
       *told.reasons, f"{', '.join(sorted(strengths))} is of the range {limits[0]:g} to {limits[1]:g}, which has to be that of all"))
 

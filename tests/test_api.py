@@ -22,7 +22,8 @@ from oes_jax import runs
 from oes_jax.sweeps import _array_folder
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
-        "weights.num_steps": 4, "compute.compilation_cache": "", "output.figures": False}
+        "weights.num_steps": 4, "compute.compilation_cache": "", "output.figures": False,
+        "weights.combine": False, "output.image": "guarded"}
 
 
 def _image(shape, dtype=np.float32):
@@ -40,7 +41,9 @@ def _assert_same(restored, other):
   """Assert that two restorations of a measurement are one and the same."""
   np.testing.assert_array_equal(restored.image, other.image)
   assert restored.image.dtype == other.image.dtype
-  np.testing.assert_array_equal(restored.error, other.error)
+  assert (restored.error is None) == (other.error is None)
+  if other.error is not None:
+    np.testing.assert_array_equal(restored.error, other.error)
   if other.mask is not None:
     jax.tree.map(np.testing.assert_array_equal, restored.mask, other.mask)
   for stage, trace in other.traces.items():
@@ -65,7 +68,7 @@ def test_an_array_comes_back_in_its_layout_type_and_range(kept):
   assert restored.image.shape == (20, 24) and restored.image.dtype == np.uint16
   assert restored.spread is None and restored.traces["weights"]["loss"].shape == (4,)
   assert restored.summary["quality"]["average"]["psnr"] > 0
-  assert restored.summary["expected_psnr"]["psnr"] > 0 and restored.error.shape == (20, 24) and (restored.error > 0).all()
+  assert restored.error is None and restored.summary["expected_psnr"] is None  # of the mix alone
   assert all(leaf.dtype == bool for leaf in restored.mask["head"].values())
   again = oes_jax.restore(measurement, settings=TINY, truth=measurement, workdir=str(folder))
   np.testing.assert_array_equal(again.image, restored.image)
@@ -108,6 +111,16 @@ def test_without_a_workdir_it_is_the_same(kept):
   assert restored.summary["seconds"]["weights"]["total"] > 0
   assert set(in_memory.summary["seconds"]["weights"]) == set(restored.summary["seconds"]["weights"])
   assert in_memory.summary["truth"] == "truth"
+
+
+@pytest.mark.slow
+def test_what_is_expected_of_the_mix_is_the_same(kept, tmp_path):
+  measurement = kept[0]
+  mixed = {**TINY, "weights.combine": True, "output.image": "combined"}
+  in_memory = oes_jax.restore(measurement, settings=mixed, truth=measurement, progress=False)
+  _assert_same(in_memory, oes_jax.restore(measurement, settings=mixed, truth=measurement, workdir=str(tmp_path)))
+  assert in_memory.summary["expected_psnr"]["of"] == "image"
+  assert in_memory.error.shape == (20, 24) and (in_memory.error > 0).all()
 
 
 @pytest.mark.slow

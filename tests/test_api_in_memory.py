@@ -80,6 +80,7 @@ def _run(code, folder, **environment):
   return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_it_writes_and_prints_nothing_and_an_interrupt_is_a_keyboard_interrupt(tmp_path):
   code = """
 import os, signal

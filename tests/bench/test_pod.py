@@ -39,7 +39,8 @@ def test_a_step_costs_every_device_the_same_and_waits_for_none():
   assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("kind", [pytest.param("mask", marks=pytest.mark.slow), "recorrupted"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mask", "recorrupted"])
 def test_a_lowered_step_holds_no_collective(kind):
   lowered = _timed_steps.lower_steps(kind, 16, parallel.image_mesh(jax.devices()[:1]), count=2, num_scales=1)
   assert not _pod.collectives_in(lowered.as_text().replace("_", "-"))

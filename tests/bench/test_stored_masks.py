@@ -48,6 +48,7 @@ def test_commands_write_csv_and_figure(tmp_path, capsys):
     assert {row["mask"] for row in csv.DictReader(file)} == set(arguments.mask)
 
 
+@pytest.mark.slow
 def test_masks_of_two_generators_are_refused(tmp_path):
   _store(tmp_path / "a", 0)
   _store(tmp_path / "b", 0, channels=(6, 9))

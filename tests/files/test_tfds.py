@@ -155,6 +155,7 @@ def test_data_set_is_opened_once(data_dir, monkeypatch):
   assert opened == ["1.0.0"]
 
 
+@pytest.mark.slow
 def test_data_set_needs_no_tensorflow(prepared):
   code = ("import sys\nfrom oes_jax import files\n"
           "assert 'tensorflow_datasets' not in sys.modules\n"

@@ -71,7 +71,8 @@ def _assert_near(one, other):
     np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["network", pytest.param("fed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["network", "fed"])
 def test_an_image_of_a_batch_is_the_image_alone_and_what_is_compiled_serves_again(x64, request, name, monkeypatch):
   network = request.getfixturevalue(name)
   compiled, compile_stage = [], _program.compile_stage

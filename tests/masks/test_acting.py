@@ -91,7 +91,8 @@ def spread(image):
   return np.std(np.asarray(image), axis=(0, 1)).max()
 
 
-@pytest.mark.parametrize("name", generators.GENERATORS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name == "hourglass" else [])
+                                  for name in generators.GENERATORS])  # the skip hourglass has all of it
 def test_weights_that_do_not_act_can_be_zeroed(x64, name):
   generator = make_small(name)
   run, params = compiled(name), random_params(generator)

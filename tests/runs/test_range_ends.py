@@ -93,6 +93,7 @@ def test_a_result_in_memory_is_warned_of():
                               "weights.guard": None, "output.image": "last"})
 
 
+@pytest.mark.slow
 def test_a_result_in_a_folder_is_warned_of(tmp_path, monkeypatch, caplog):
   monkeypatch.setattr(_range_ends, "_END", 0.8)  # which an untrained network reaches, and the measurement does not
   np.save(tmp_path / "blurred.npy", tiny_run.phantom())
