@@ -23,7 +23,7 @@ from oes_jax.sweeps import _array_folder
 
 TINY = {"generator.num_scales": 1, "generator.channels": (6,), "mask.source": "random", "mask.keep_fraction": 0.5,
         "weights.num_steps": 4, "compute.compilation_cache": "", "output.figures": False,
-        "weights.combine": False, "output.image": "guarded"}
+        "weights.combine": False, "output.image": "average"}
 
 
 def _image(shape, dtype=np.float32):

@@ -55,8 +55,7 @@ def _measure(operator, op_params, key):
   return measured if seen is None else measured * seen
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("mri", "tomography") else [])
-                                  for name in NAMED])
+@pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("split", [1.0, 0.7])
 def test_the_expected_loss_is_the_true_error_and_a_constant(x64, name, split):
   operator = OPERATORS[name]
