@@ -38,7 +38,7 @@ def _examples(value):
 EXAMPLES = {id(value): (name, test) for name, value in PUBLIC.items() for test in _examples(value) if test.examples}
 
 
-SLOW = ("restore", "runs.run", "fitting.Recorruption")  # whole restorations, as other tests have many
+SLOW = ("restore", "runs.run", "fitting.Recorruption", "generators.hourglass")  # whole restorations, as other tests have many
 
 
 @pytest.mark.parametrize("test", [pytest.param(test, id=name, marks=[pytest.mark.slow] if name in SLOW else [])

@@ -139,6 +139,7 @@ def test_compaction_and_chunks_change_nothing(x64, request, name, path):
     assert got.shape == want.shape
 
 
+@pytest.mark.slow
 def test_rounds_of_magnitude_pruning_keep_fewer_and_fewer(decoder):
   restored, = _restore(decoder, _problems(decoder, 1), [3], source="imp", rounds=(2, 2))
   assert list(restored.traces) == ["round_1", "round_2", "weights"]

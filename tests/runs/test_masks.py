@@ -69,6 +69,7 @@ def test_automatic_density_leaves_a_collapse(tmp_path, caplog, monkeypatch):
   assert 0.05 < summary["mask"]["density"] <= 0.5
 
 
+@pytest.mark.slow
 def test_a_collapsed_mask_is_announced(tmp_path, caplog):
   tiny_run.restore(tmp_path / "run", mask__source="random", mask__keep_fraction=0.01, weights__num_steps=2)
   assert "COLLAPSED" in caplog.text
