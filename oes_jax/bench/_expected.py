@@ -30,7 +30,8 @@ def _score(job: runs.Job, summary: dict[str, Any]) -> dict[str, Any]:
   seen = np.ones(()) if seen is None else np.asarray(seen)
   parts = np.broadcast_to(seen[..., 0] if np.iscomplexobj(missed) and seen.ndim else seen, missed.shape)
   squared = np.mean((np.asarray(view(output), np.float64) - view(measured.truth)) ** 2, -1)
-  alike = lambda error: float(np.corrcoef(np.load(folder / "error_map.npy").ravel(), error.ravel())[0, 1])
+  map_of = runs.read_error_map(folder)  # through an operator there is none
+  alike = lambda error: None if map_of is None else float(np.corrcoef(map_of.ravel(), error.ravel())[0, 1])
   return {"expected": summary["expected_psnr"]["psnr"], "spread": summary["expected_psnr"]["spread"],
           "measured psnr": _decibel(np.sum(parts * np.abs(missed) ** 2) / np.sum(parts)), "image psnr": _decibel(squared),
           "map around": alike(np.sqrt(ndimage.gaussian_filter(squared, _AROUND))), "map of pixels": alike(np.sqrt(squared))}
@@ -52,7 +53,7 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     if mine:
       table.append([name, str(len(mine)), f"{np.median(np.abs(off)):.2f}", f"{np.mean(off):+.2f}",
                     f"{100 * np.mean(np.abs(off) <= [row['spread'] for row in mine]):.0f} %",
-                    *(f"{np.mean([row[column] for row in mine]):.2f}" for column in ("map around", "map of pixels"))])
+                    *(_tables.mean(mine, column, 2) for column in ("map around", "map of pixels"))])
   return table
 
 

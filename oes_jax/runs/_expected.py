@@ -38,8 +38,10 @@ def error_map_of(job: Job, restored: fitting.Restoration, expected: dict[str, An
 
 def mean_of_parts(parts: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
   """Return the expected PSNR of tiles, or of the members of an ensemble, in the mean of squared errors."""
-  if None in parts or len(parts) == 1:
-    return parts[0] if len(parts) == 1 else None
+  if len(parts) == 1:
+    return parts[0]
+  if None in parts:
+    return None
   error = np.mean([10 ** (-part["psnr"] / 10) for part in parts])
   return {"psnr": float(-10 * np.log10(error)), "spread": float(np.mean([part["spread"] for part in parts])),
           "of": parts[0]["of"]}

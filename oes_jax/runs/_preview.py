@@ -9,6 +9,7 @@ import numpy as np
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import parallel
+from oes_jax.runs import _report
 from oes_jax.runs._measure import Row
 
 PREVIEW = "preview.png"
@@ -46,6 +47,5 @@ class Preview:
       (self._row.job.workdir / PREVIEW).unlink(missing_ok=True)
 
   def _draw(self, image: Any) -> None:
-    shown = np.asarray(fitting.view_of(self._row.job.data.operator)(np.asarray(image)))
-    files.save_preview(self._row.job.workdir / PREVIEW, 1 - shown if self._row.job.data.picture.is_negative else shown)
+    files.save_preview(self._row.job.workdir / PREVIEW, _report.viewed(self._row.job, np.asarray(image)))
     self._drawn = time.monotonic()

@@ -37,7 +37,7 @@ def write_report(folder: pathlib.Path, job: Job, measurement: Measurement, resto
     changes: values of keys outside all sections that are asked for in place of the job's own.
   """
   asked = {**job.identity["config"], **(changes or {})}
-  before, after = _viewed(job, measurement.estimate), _viewed(job, restored)
+  before, after = viewed(job, measurement.estimate), viewed(job, restored)
   image = job.settings.output.image
   mask = summary.get("mask", {})
   files.write_report(folder, files.Report(
@@ -48,7 +48,7 @@ def write_report(folder: pathlib.Path, job: Job, measurement: Measurement, resto
       settings=[(key, repr(value), repr(default)) for key, value, default in _repeat.changed_settings(asked)]))
 
 
-def _viewed(job: Job, image) -> np.ndarray:
+def viewed(job: Job, image) -> np.ndarray:
   """Return an image [H, W, C] of the unit range as the eye is to see it."""
   shown = np.asarray(fitting.view_of(job.data.operator)(image))
   return 1 - shown if job.data.picture.is_negative else shown  # the file's 0 is white

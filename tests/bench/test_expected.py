@@ -35,3 +35,13 @@ def test_the_table_has_medians_of_denoising_and_of_operators():
   table = _expected.tabulate(rows)
   assert table[1] == ["noise", "3", "1.00", "-0.83", "67 %", "0.50", "0.25"]
   assert [line[0] for line in table[1:]] == ["noise", "blur", "denoising", "operators"] and table[4][2] == "1.50"
+
+
+def test_through_an_operator_there_need_be_no_map(tmp_path):
+  config = denoise.get_config().unlock()
+  config.update_from_flattened_dict({"data.source": "camera", "data.crop": (0, 0, 24, 24), "generator.num_scales": 1})
+  job = runs.inspect(config.lock())
+  np.save(tmp_path / "output.npy", runs.measure(job).truth + 0.1)
+  row = _expected._score(job, {"folder": str(tmp_path), "expected_psnr": {"psnr": 20.0, "spread": 1.0}})
+  line, = _expected.tabulate([{**row, "problem": "blur", "denoising": False}])[1:2]
+  assert row["measured psnr"] == pytest.approx(20, abs=1e-3) and line[-2:] == ["", ""]

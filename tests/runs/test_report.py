@@ -141,8 +141,8 @@ def test_images_are_shown_as_the_eye_is_to_see_them():
   unit = np.random.default_rng(0).uniform(size=(4, 5, 2)).astype(np.float32)
   job = lambda complex_, negative: types.SimpleNamespace(data=types.SimpleNamespace(
       operator=types.SimpleNamespace(is_complex=complex_), picture=types.SimpleNamespace(is_negative=negative)))
-  np.testing.assert_array_equal(_report._viewed(job(False, True), unit), 1 - unit)
-  np.testing.assert_array_equal(_report._viewed(job(True, False), unit), operators.magnitude_of_unit(unit))
+  np.testing.assert_array_equal(_report.viewed(job(False, True), unit), 1 - unit)
+  np.testing.assert_array_equal(_report.viewed(job(True, False), unit), operators.magnitude_of_unit(unit))
 
 
 def test_a_source_is_called_by_its_name(written):
