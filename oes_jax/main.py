@@ -50,8 +50,10 @@ def _fail(message: object, code: int) -> None:
 def _parse_flags(argv):
   """Parse the flags; a fault in a flag or a config's keys is one line, not a traceback.
 
-  A flag of absl that asks for help ends the program with the flags; the keys of a config stand before them.
+  A flag of absl that asks for help ends the program with the flags; the keys of a config stand before them. A config that is
+  not here is looked for among the shipped ones.
   """
+  argv = _with_shipped_config(argv)
   if any(argument.lstrip("-") in _HELP for argument in argv[1:] if argument.startswith("-")):
     print("Keys of a config, with their defaults, which a config file may change. None is automatic.\n\n"
           f"{runs.describe_keys('--config.', flags.get_help_width())}\n")
@@ -62,6 +64,19 @@ def _parse_flags(argv):
     place = traceback.extract_tb(error.__cause__.__traceback__)[-1]
     where = f", {place.filename}, line {place.lineno}" if os.path.isfile(place.filename) else ""
     _fail(f"{error} ({type(error.__cause__).__name__}{where})", 2)
+
+
+def _with_shipped_config(argv: list[str]) -> list[str]:
+  """Return the arguments with the path of a shipped config in place of its name, where no file has that; and say so."""
+  argv = list(argv)
+  for place, argument in enumerate(argv):
+    flag, sign, value = argument.partition("=")
+    if flag in ("-config", "--config") and (sign or place + 1 < len(argv)):
+      found, said = files.find_config(value if sign else argv[place + 1])
+      argv[place if sign else place + 1] = f"{flag}={found}" if sign else found
+      if said:
+        print(said, flush=True)
+  return argv
 
 
 def _read_flags(argv):
@@ -76,7 +91,8 @@ def _read_flags(argv):
     _fail(f"unknown config key {said} --help lists every key." if said[:1] in ("'", '"') else f"--config: {said}", 2)
   except OSError as error:
     path = next((argument.partition("=")[2] for argument in argv if argument.startswith("--config=")), "")
-    _fail(f"--config={path!r} cannot be read: {str(error).strip().splitlines()[-1].strip()}", 2)
+    _fail(f"--config={path!r} cannot be read: {str(error).strip().splitlines()[-1].strip()}; allowed: a file, or one "
+          f"of those that are shipped: {', '.join(files.list_shipped_configs())}.", 2)
   except flags.Error as error:
     _fail(_of_another_type(str(error)) or error, 2)
   except (TypeError, ValueError) as error:
@@ -162,7 +178,17 @@ def main(argv):
     _fail(error, os.EX_IOERR)
 
 
-if __name__ == "__main__":
+def run(argv: list[str]) -> None:
+  """Run the program as a command line does: it ends with sys.exit.
+
+  Args:
+    argv: name of the program, and its arguments.
+  """
+  sys.argv = argv  # where ml_collections looks for the keys of a config that are set
   runs.drop_output_that_nobody_takes()
   runs.end_at_once_by_ctrl_c()
-  app.run(main, flags_parser=_parse_flags)
+  app.run(main, argv, flags_parser=_parse_flags)
+
+
+if __name__ == "__main__":
+  run(sys.argv)
