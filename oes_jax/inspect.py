@@ -186,13 +186,8 @@ def _run(arguments: argparse.Namespace) -> None:
     print(found.report(source, arguments.mask))
 
 
-def main(argv: list[str] | None = None) -> None:
-  """Print the report of one file.
-
-  Args:
-    argv: arguments; None: those of the command line.
-  """
-  parser = argparse.ArgumentParser(prog="python -m oes_jax.inspect", description=__doc__.partition("\n")[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Add what `main` takes to a parser."""
   parser.add_argument("file", help="an image, a scan, or a bundled image's name; of many (a folder, a stack) the middle one is "
                       "looked at")
   parser.add_argument("--operator", choices=_OPERATORS,
@@ -200,6 +195,17 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument("--plot", metavar="PNG", help="write a plot of the noise's variance against brightness")
   parser.add_argument("--mask", metavar="NPY", help="write the mask of pixels without data, dead or hot: 0 where lost")
   parser.add_argument("--json", action="store_true", help="print the numbers as JSON in place of the report")
+
+
+def main(argv: list[str] | None = None, prog: str = "python -m oes_jax.inspect") -> None:
+  """Print the report of one file.
+
+  Args:
+    argv: arguments; None: those of the command line.
+    prog: what the program is called in its help.
+  """
+  parser = argparse.ArgumentParser(prog=prog, description=__doc__.partition("\n")[0])
+  add_arguments(parser)
   arguments = parser.parse_args(argv)
   try:
     _run(arguments)

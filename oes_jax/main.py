@@ -1,5 +1,7 @@
 """Command line: python -m oes_jax.main --config=configs/denoise.py [--workdir=DIR].
 
+Where the current folder has no such file, that which comes with the package is taken, and --config=denoise is short for it.
+
 It ends with 0; with 1 where a restoration failed, or another process works in the folder; with 2 where a flag, the config or a
 file that it names is faulty; with 74 (EX_IOERR) where something can no longer be read or written: a full disk, a folder that
 was deleted or moved meanwhile, missing rights; and with 128 + n by signal n. After 74 and a signal the same command goes on.
@@ -18,6 +20,7 @@ from ml_collections import config_flags
 
 from oes_jax import files
 from oes_jax import runs
+from oes_jax import shipped_configs
 from oes_jax import sweeps
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -35,6 +38,11 @@ _SUMMARISE = flags.DEFINE_bool(
 flags.mark_flags_as_required(["config"])
 _PATHS = ("data.source", "data.truth", "operator.mask", "operator.kernel", "mask.path")
 _HELP = ("help", "helpshort", "helpfull", "?")
+
+
+def describe_flags() -> dict[str, str]:
+  """Return the meaning of every flag of the program by its name."""
+  return {flag.name: flag.help for flag in flags.FLAGS.get_flags_for_module(sys.modules[__name__])}
 
 
 def _fail(message: object, code: int) -> None:
@@ -72,7 +80,7 @@ def _with_shipped_config(argv: list[str]) -> list[str]:
   for place, argument in enumerate(argv):
     flag, sign, value = argument.partition("=")
     if flag in ("-config", "--config") and (sign or place + 1 < len(argv)):
-      found, said = files.find_config(value if sign else argv[place + 1])
+      found, said = shipped_configs.find(value if sign else argv[place + 1])
       argv[place if sign else place + 1] = f"{flag}={found}" if sign else found
       if said:
         print(said, flush=True)
@@ -92,7 +100,7 @@ def _read_flags(argv):
   except OSError as error:
     path = next((argument.partition("=")[2] for argument in argv if argument.startswith("--config=")), "")
     _fail(f"--config={path!r} cannot be read: {str(error).strip().splitlines()[-1].strip()}; allowed: a file, or one "
-          f"of those that are shipped: {', '.join(files.list_shipped_configs())}.", 2)
+          f"of those that are shipped: {', '.join(shipped_configs.names())}.", 2)
   except flags.Error as error:
     _fail(_of_another_type(str(error)) or error, 2)
   except (TypeError, ValueError) as error:

@@ -8,8 +8,8 @@ import runpy
 from typing import Any, Iterator, Sequence
 
 from oes_jax.bench import _methods
-from oes_jax import files
 from oes_jax import runs
+from oes_jax import shipped_configs
 from oes_jax import sweeps
 
 # (image, seed).
@@ -25,9 +25,9 @@ def read_config(argument: str):
   Raises:
     ValueError: there is no such file, or what it returns is no benchmark's config.
   """
-  found, said = files.find_config(argument)
+  found, said = shipped_configs.find(argument)
   if said:
-    logging.info(said)
+    print(said, flush=True)
   path, _, preset = found.partition(":")
   if not pathlib.Path(path).is_file():
     raise ValueError(f"--config={argument!r} does not exist; allowed: a file such as configs/benchmark.py, "

@@ -59,9 +59,6 @@ from oes_jax.files._sealed import read_json
 from oes_jax.files._sealed import read_sealed
 from oes_jax.files._sealed import seal
 from oes_jax.files._sealed import unseal
-from oes_jax.files._shipped_configs import find_config
-from oes_jax.files._shipped_configs import list_shipped_configs
-from oes_jax.files._shipped_configs import shipped_config
 from oes_jax.files._sources import BUNDLED_CROPS
 from oes_jax.files._sources import is_bundled
 from oes_jax.files._sources import is_collection

@@ -7,22 +7,22 @@ import re
 
 def _folder() -> pathlib.Path:
   """Return the folder of the shipped configs: that of an installed package, or that of a clone of the project."""
-  package = pathlib.Path(__file__).parents[1]
+  package = pathlib.Path(__file__).parent
   installed = package / "configs"
   return installed if installed.is_dir() else package.parent / "configs"
 
 
-def list_shipped_configs() -> list[str]:
+def names() -> list[str]:
   """Return the names of the config files that come with the package, such as "denoise"."""
   return sorted(path.stem for path in _folder().glob("*.py"))
 
 
-def shipped_config(name: str) -> pathlib.Path:
-  """Return the path of a config file that comes with the package, one of `list_shipped_configs`."""
+def path_of(name: str) -> pathlib.Path:
+  """Return the path of a config file that comes with the package, one of `names`."""
   return _folder() / f"{name}.py"
 
 
-def find_config(argument: str) -> tuple[str, str | None]:
+def find(argument: str) -> tuple[str, str | None]:
   """Find a config file: as it is named, or, where it is not there, the shipped one of that name.
 
   Args:
@@ -34,7 +34,7 @@ def find_config(argument: str) -> tuple[str, str | None]:
   """
   name, colon, preset = argument.partition(":")
   found = re.fullmatch(r"(?:configs/)?(\w+)(?:\.py)?", os.path.normpath(name))
-  if os.path.isfile(name) or found is None or found[1] not in list_shipped_configs():
+  if os.path.isfile(name) or found is None or found[1] not in names():
     return argument, None
-  path = shipped_config(found[1])
-  return f"{path}{colon}{preset}", f"config: no file {name} is here, so that which comes with oes_jax is taken, {path}"
+  path = path_of(found[1])
+  return f"{path}{colon}{preset}", f"config: there is no file {name} here; the one that comes with oes_jax is taken, {path}"
