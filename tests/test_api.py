@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,14 @@ def _assert_same(restored, other):
     if name == "quality" and found and "best" in found:
       assert found.pop("best")["psnr"] == pytest.approx(expected.pop("best")["psnr"], rel=1e-5)
     assert found == expected, name
+
+
+def test_what_is_public_is_listed():
+  assert {"restore", "Problem", "inspect", "masks", "operators", "runs", "__version__"} <= set(dir(oes_jax))
+  for name in ("fitting", "generators", "inspection", "masks", "operators", "runs", "sweeps"):
+    package = getattr(oes_jax, name)
+    listed = [getattr(package, each) for each in dir(package) if not each.startswith("_")]
+    assert listed and not any(isinstance(each, types.ModuleType) for each in listed), name
 
 
 def test_the_import_starts_no_backend_and_reads_no_config():
