@@ -11,6 +11,7 @@ import importlib
 import inspect
 import runpy
 import shutil
+import signal
 import sys
 from typing import Sequence
 
@@ -82,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> None:
   Args:
     argv: arguments; None: those of the command line.
   """
+  if argv is None and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the import of JAX, which takes seconds, without a traceback
   argv = list(sys.argv[1:] if argv is None else argv) or ["--help"]
   command, rest = argv[0], argv[1:]
   if command.startswith("-"):
