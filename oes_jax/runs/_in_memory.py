@@ -15,6 +15,7 @@ from oes_jax import tiles
 from oes_jax.runs import _auto_in_memory
 from oes_jax.runs import _expected
 from oes_jax.runs import _job
+from oes_jax.runs import _masks
 from oes_jax.runs import _measure
 from oes_jax.runs import _memory
 from oes_jax.runs import _outputs
@@ -49,26 +50,9 @@ def _member(job: Job, number: int) -> Job:
       noise=dataclasses.replace(noise, seed=experiment.seed if noise.seed is None else noise.seed)))
 
 
-def _mask_like(mask: Any, job: Job):
-  """Return a mask that is given as 0 and 1 in the types of the params of a job's generator.
-
-  Raises:
-    ValueError: it has another structure or other shapes, or holds something else.
-  """
-  params = jax.eval_shape(job.generator.init, jax.random.key(0))[0]
-  if jax.tree.structure(mask) != jax.tree.structure(params) or any(
-      np.shape(leaf) != param.shape for leaf, param in zip(jax.tree.leaves(mask), jax.tree.leaves(params))):
-    raise ValueError("mask has another structure or other shapes than the params of the generator; allowed: a tree of "
-                     "0 and 1 like generator.init(key)[0], such as the mask of a Restoration.")
-  mask = jax.tree.map(np.asarray, mask)
-  if any(((leaf != 0) & (leaf != 1)).any() for leaf in jax.tree.leaves(mask)):
-    raise ValueError("mask holds other values than 0 and 1; allowed: 0, 1, or booleans.")
-  return files.masks_like(mask, params)
-
-
 def _plan(job: Job, mask: Any, progress: bool) -> fitting.Plan:
   """Return how jobs like one are restored; a mask that is given is taken over."""
-  settings, given = job.settings, job.given_mask if mask is None else _mask_like(mask, job)
+  settings, given = job.settings, job.given_mask if mask is None else _masks.mask_like(mask, job)
   steps = tuple(_job.stage_steps(settings).values())[:-1] if settings.mask.source in ("imp", "imp_oracle") else ()
   source = "file" if given is not None and settings.mask.source != "shuffled" else settings.mask.source
   return fitting.Plan(
