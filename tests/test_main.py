@@ -25,7 +25,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 def _command(*arguments, optimised=False, **options):
   environment = {**os.environ, "PYTHONPATH": str(ROOT)}
   if optimised:
-    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
+    for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"):
+      environment.pop(name, None)
   return subprocess.Popen(
       [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/denoise.py'}:oes", *arguments],
       env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
