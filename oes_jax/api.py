@@ -125,8 +125,8 @@ def _objects(operator: Any, generator: Any, mask: Any, weights: Any, loss: Any) 
                   if value is not None}
 
 
-def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], places: Sequence[str], progress: bool):
-  """Restore a list of measurements in memory; `named` is the operator that has a name."""
+def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], places: Sequence[str], **shown):
+  """Restore a list of measurements in memory; `named` is the operator that has a name, `shown` is progress and callback."""
   for key in ("data.crop", "data.max_side"):
     if told.get(key) is not None:
       raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, a part of the measurement.")
@@ -145,7 +145,7 @@ def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], 
     own = _own_operator(objects["operator"], array, place) if "operator" in objects else None
     jobs.append(runs.job_of_arrays(settings, runs.Given(
         array, clean, given, own, objects.get("generator"), objects.get("loss"), place)))
-  return runs.restore_in_memory(jobs, mask=None if isinstance(mask, fitting.LearnMask) else mask, progress=progress)
+  return runs.restore_in_memory(jobs, mask=None if isinstance(mask, fitting.LearnMask) else mask, **shown)
 
 
 def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, places: Sequence[str]):
@@ -173,7 +173,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
             generator: generators.Generator | None = None, mask: Any = "auto",
             weights: fitting.TrainWeights | None = None, loss: noise.Noise | Callable[[Any, Any], Any] | None = None,
             settings: Mapping[str, Any] | None = None, workdir: str | None = None,
-            progress: bool = True) -> fitting.Restoration | list[fitting.Restoration]:
+            progress: bool = True, callback: Callable[[runs.Update], Any] | None = None,
+            ) -> fitting.Restoration | list[fitting.Restoration]:
   """Restore one measurement, or a list of them, each from itself alone.
 
   Without a workdir all happens in memory: nothing is written, no setting of JAX is changed, no signal is handled.
@@ -202,7 +203,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
       clean image, or oes with an operator, a generator or a loss of your own, or noise that cannot be drawn anew.
     workdir: folder to work in and to keep, with checkpoints, figures and logs: the same call goes on there after an
       interruption. It takes names, not objects of your own. None: in memory.
-    progress: whether progress bars are drawn in memory.
+    progress: whether a bar is drawn, in a notebook a picture so far, and lines are printed in a workdir. False: only warnings.
+    callback: function that takes a runs.Update every second or two: the image so far, the PSNR that is expected of it.
 
   Returns:
     A Restoration, or a list of them; images have the layout, type and range of their measurements (of an operator of
@@ -234,13 +236,14 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   numbers = {name: value for name, value in (("ensemble", ensemble), ("seed", seed)) if value is not None}
   told = runs.merge_told(numbers, settings or {})
   if workdir is None:
-    restored = _restore_in_memory(
-        arrays, truths, "identity" if "operator" in objects else operator, told, objects, places, progress)
+    named = "identity" if "operator" in objects else operator
+    restored = _restore_in_memory(arrays, truths, named, told, objects, places, progress=progress, callback=callback)
   else:
-    if objects:
-      raise ValueError(f"{next(iter(objects))} is an object of your own, which a workdir cannot keep; allowed: "
+    if objects or callback is not None:
+      raise ValueError(f"{next(iter(objects), 'callback')} is an object of your own, which a workdir cannot keep; allowed: "
                        "workdir=None, or names and settings.")
     if not isinstance(workdir, (str, pathlib.PurePath)):
       raise ValueError(f"workdir is a {type(workdir).__name__}; allowed: the path of a folder, or None.")
-    restored = _restore_in_folder(arrays, truths, operator, told, pathlib.Path(workdir).expanduser(), places)
+    with runs.quietly(not progress):
+      restored = _restore_in_folder(arrays, truths, operator, told, pathlib.Path(workdir).expanduser(), places)
   return restored if several else restored[0]

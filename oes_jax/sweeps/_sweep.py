@@ -143,7 +143,7 @@ def _restore_cut(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label:
 def _say(text: str) -> None:
   """Print from one of the processes."""
   if jax.process_index() == 0:
-    print(text, flush=True)
+    runs.say(text)
 
 
 def _restore_all(sweep: _Sweep) -> None:
