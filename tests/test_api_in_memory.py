@@ -415,3 +415,21 @@ def test_nothing_is_said_in_a_folder_without_progress(tmp_path, capsys):
   assert capsys.readouterr() == ("", "")
   with pytest.raises(ValueError, match="^callback is an object of your own, which a workdir cannot keep"):
     oes_jax.restore(_image(), workdir=str(tmp_path), callback=print)
+
+
+def test_a_stack_is_a_stack_again_in_one_range():
+  dark = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+  stack = np.stack([dark, 5 + 3 * dark])
+  told = {"generator": OWN, "settings": {**RANDOM, **FEW}, "progress": False}
+  restored = oes_jax.restore_stack(stack, truth=stack, **told)
+  assert restored.image.shape == stack.shape and restored.image.dtype == stack.dtype and restored.spread is None
+  ranges = {tuple(page.summary["limits"]) for page in restored.pages}
+  (low, high), = ranges
+  assert -0.5 < low < 0.2 and 7.5 < high < 8.5
+  alone = _restore(stack[1], settings={**RANDOM, **FEW, "data.range": (low, high)}).image
+  np.testing.assert_allclose(restored.image[1], alone, rtol=1e-4)
+  assert repr(restored).startswith("RestoredStack(2 pages; the first one: Restored(20x24 float32")
+  for wrong, said in [({"stack": dark}, r"^stack has shape \(20, 24\); allowed: \[pages, H, W\]"),
+                      ({"stack": stack, "truth": dark}, r"^truth has shape \(20, 24\); allowed: that of the stack, \(2, 20, 24\)")]:
+    with pytest.raises(ValueError, match=said):
+      oes_jax.restore_stack(**wrong, **told)

@@ -29,7 +29,7 @@ LEAVES = ("random", "settings", "metrics", "noise", "recorruption", "sliding_dct
 LIBRARY = (*LEAVES, "generators", "operators", "masks", "fitting", "inspection")
 # "" is oes_jax/__init__.py, which loads anything lazily; only what stands right of it takes its names from there.
 RANKS = {**{leaf: 0 for leaf in LEAVES}, **{unit: rank for rank, unit in enumerate(
-    ("generators", "operators", "masks", "fitting", "inspection", "files", "runs", "sweeps", "", "bench", "api", "inspect",
+    ("generators", "operators", "masks", "fitting", "inspection", "files", "runs", "sweeps", "", "bench", "api", "stacks", "inspect",
      "main"), start=1)}}
 PLACES = {"flax": ("generators",), "orbax": ("files",), "matplotlib": ("files",), "pydicom": ("files",),
           "astropy": ("files",), "h5py": ("files",), "jinja2": ("files",),

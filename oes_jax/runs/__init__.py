@@ -43,6 +43,8 @@ from oes_jax.runs._outputs import noise_level_of
 from oes_jax.runs._outputs import output_of
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
+from oes_jax.runs._page_range import PageRange
+from oes_jax.runs._page_range import range_of_page
 from oes_jax.runs._presets import allowed_values
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
