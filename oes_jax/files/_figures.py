@@ -63,10 +63,14 @@ def save_sweep(path: pathlib.Path, curves: dict[str, Sequence[tuple[float | str,
   for i, (name, level) in enumerate(levels.items()):
     axis.axhline(level, label=f"{name}, {level:.1f}", linestyle="--", linewidth=1, color=_drawing.colour(2 * i + 1))
   axis.set(xlabel=xlabel, ylabel=ylabel, **({"xscale": "log"} if logarithmic else {}))
+  places = sorted({place for points in curves.values() for place, _, _ in points if not isinstance(place, str)})
+  if places:
+    axis.set_xticks(places, [f"{place:g}" for place in places], minor=False)
+    axis.set_xticks([], minor=True)
   axis.margins(x=0.08, y=0.15)
   axis.grid(alpha=0.3)
   if any(axis.get_legend_handles_labels()[1]):
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
   _drawing.save(figure, path)
 
 

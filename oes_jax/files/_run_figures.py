@@ -106,5 +106,6 @@ def save_mask_figure(path: pathlib.Path, report: Sequence[masks.LayerReport]) ->
            title=f"{kept:,} of {size:,} weights kept{left_out}")
   axis.title.set_fontsize(10)
   axis.grid(axis="x", alpha=0.3)
-  axis.legend(fontsize=8, loc="lower right")
+  axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= min(100, 1.05 * most)])
+  axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
   _drawing.save(figure, path)
