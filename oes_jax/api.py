@@ -169,8 +169,7 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, pla
 def restore(measurement: Measurement | Sequence[Measurement], *,
             operator: str | Mapping[str, Any] | operators.ForwardOperator | Callable[[Any], Any] = "identity",
             truth: np.ndarray | Sequence[np.ndarray] | None = None, ensemble: int | None = None,
-            seed: int | None = None,
-            generator: generators.Generator | None = None, mask: Any = "auto",
+            seed: int | None = None, method: str | None = None, generator: generators.Generator | None = None, mask: Any = "auto",
             weights: fitting.TrainWeights | None = None, loss: noise.Noise | Callable[[Any, Any], Any] | None = None,
             settings: Mapping[str, Any] | None = None, workdir: str | None = None,
             progress: bool = True, callback: Callable[[runs.Update], Any] | None = None,
@@ -191,12 +190,13 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     truth: clean image, or a list of them; only ever scored.
     ensemble: number of restorations of every measurement; their mean is the image, their spread the uncertainty. None: 1.
     seed: seed of all draws. None: 0.
+    method: "network", or "auto": several networks and classical methods, mixed as held-out values say; settings={"budget_s":
+      60.0} bounds what is tried. None: "network".
     generator: network of your own, of `generators.from_apply`, for images of the measurement's shape.
     mask: "auto", what the settings say (a learned mask, or dense where that serves the operator better); or a
       LearnMask; or a tree of 0 and 1 like the params; or None, which keeps every weight.
     weights: settings of the weight stage, with any optax optimiser; None: TrainWeights().
-    loss: noise.Noise, or a function (predicted, measured) -> loss of every value; None: the squared error, or what
-      settings={"noise.model": ...} says.
+    loss: noise.Noise, or a function (predicted, measured) -> loss of every value; None: what settings={"noise.model": ...} says.
     settings: settings by their dotted names, such as {"weights.num_steps": 3000}, that differ from the operator's
       preset; `python -m oes_jax.main --help` lists them. Nothing is simulated unless {"operator.simulate": True} asks.
       An object of your own takes the place of its settings, which are then refused. The preset is quick, which fits the
@@ -233,8 +233,9 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   places = [f"[{number}]" if several else "" for number in range(len(arrays))]
   objects = _objects(operator, generator, mask, weights, loss)
   _check_settings({} if settings is None else settings, objects)
-  numbers = {name: value for name, value in (("ensemble", ensemble), ("seed", seed)) if value is not None}
-  told = runs.merge_told(numbers, settings or {})
+  given = {"ensemble": ensemble, "seed": seed, "method": method}
+  told = runs.merge_told({name: value for name, value in given.items() if value is not None}, settings or {})
+  runs.check_objects_of_method(told, objects)
   if workdir is None:
     named = "identity" if "operator" in objects else operator
     restored = _restore_in_memory(arrays, truths, named, told, objects, places, progress=progress, callback=callback)

@@ -8,10 +8,10 @@ import warnings
 import jax
 import numpy as np
 
-from oes_jax import files
 from oes_jax import fitting
-from oes_jax import intensity
 from oes_jax import tiles
+from oes_jax.runs import _auto_in_memory
+from oes_jax.runs import _candidates
 from oes_jax.runs import _expected
 from oes_jax.runs import _following
 from oes_jax.runs import _job
@@ -118,13 +118,25 @@ def _restore_rows(jobs: Sequence[Job], measurements: Sequence[Measurement], plan
   return ended
 
 
+def _restore_alone(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
+  """Restore a job that shares no batch: by the candidates of method auto, or in tiles."""
+  if job.tile is not None:
+    return _restore_tiles(job, measurement, plan)
+  def restore(candidate: Job):
+    ended, = _restore_rows([candidate], [measurement], _plan(candidate, None, plan.report))
+    return ended.restored, ended.failure
+  mixed = _auto_in_memory.restore_auto(job, measurement, restore, _warn)
+  return _Ended(mixed, _range_ends.fault_of(job, mixed.image))
+
+
 def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
   """Restore the tiles of an image one after another, and blend them; every tile has a mask of its own."""
   overlap, parts, maps = job.settings.compute.tile_overlap, [], []
   places = tiles.cut(measurement.values.shape, job.tile, overlap)
   for number, place in enumerate(places):
     part = _run.tile_job(job, number, measurement, place)
-    ended, = _restore_rows([part], [_measure.measure(part, _warn)], plan)
+    values = _measure.measure(part, _warn)
+    ended = _restore_alone(part, values, plan) if part.is_alone else _restore_rows([part], [values], plan)[0]
     if ended.failure:
       return _Ended(failure=f"tile {number + 1} of {len(places)}: {ended.failure}")
     parts.append(ended.restored)
@@ -152,9 +164,11 @@ def _alike(job: Job):
 def _count_steps(jobs: Sequence[Job]) -> int:
   """Return the steps of all stages of all batches of jobs of one shape, with the members of their ensembles."""
   first, images = jobs[0], len(jobs) * jobs[0].settings.experiment.ensemble
-  steps = sum(_job.stage_steps(first.settings).values())
+  steps = sum(sum(_job.stage_steps(one).values()) for one in _candidates.settings_of_networks(first.settings))
   if first.tile is not None:
-    return steps * images * len(tiles.cut(first.data.picture.values.shape, first.tile, first.settings.compute.tile_overlap))
+    images *= len(tiles.cut(first.data.picture.values.shape, first.tile, first.settings.compute.tile_overlap))
+  if first.is_alone:
+    return steps * images
   return steps * -(-images // _at_once(first, images))
 
 
@@ -193,49 +207,18 @@ def _restore_groups(jobs: Sequence[Job], groups: dict[Any, list[int]], plans: di
     measurements = [_measure.measure(jobs[number], _warn) for number in numbers]
     asked = [(_member(jobs[number], member), measurement) for number, measurement in zip(numbers, measurements)
              for member in members]
-    if jobs[numbers[0]].tile is None:
-      ended = _restore_rows(*zip(*asked), plans[key])
+    if jobs[numbers[0]].is_alone:
+      ended = [_restore_alone(*one, plans[key]) for one in asked]
     else:
-      ended = [_restore_tiles(*one, plans[key]) for one in asked]
+      ended = _restore_rows(*zip(*asked), plans[key])
     for place, number in enumerate(numbers):
       mine = ended[place * len(members):(place + 1) * len(members)]
       failures[number] = next((one.failure for one in mine if one.failure), None)
       if failures[number] is None:
-        restored[number] = _as_given(jobs[number], measurements[place], [one.restored for one in mine])
+        restored[number] = _restored.as_given(jobs[number], measurements[place], [one.restored for one in mine], _warn)
   if any(failures):
     said = [f"{job.settings.data.source}: {text}" for job, text in zip(jobs, failures) if text]
     error = fitting.Diverged(f"{'; '.join(said)}.")
     error.restorations, error.failures = restored, failures
     raise error
   return restored
-
-
-def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Restoration]) -> fitting.Restoration:
-  """Return the mean of an ensemble's members, or the one there is, as the measurement was given."""
-  data, first, asked = job.data, members[0], job.settings.output.image
-  view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
-  findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
-  if findings:
-    _warn(f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not "
-          "restore the image; set a larger mask.keep_fraction or a narrower generator.channels.")
-  outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
-  mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
-  for text in _range_ends.remark_ends(job, measurement, mean):
-    _warn(f"{job.settings.data.source}: {text}")
-  squeeze = lambda values: values[..., 0] if data.picture.squeezed else np.moveaxis(values, -1, data.picture.channel_axis)
-  stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
-  if len(members) > 1:
-    shown = np.stack([view(output) for output in outputs.astype(np.float64)])
-    spread = squeeze((shown.std(0, ddof=1) * (data.limits[1] - data.limits[0])).astype(np.float32))
-    if summary["quality"] is not None:
-      summary["quality"] = {**summary["quality"], asked: _outputs.quality_of(view(mean), view(measurement.truth))}
-  maps = [_expected.error_map_of(job, member, member.summary["expected_psnr"]) if member.error is None else member.error
-          for member in members]
-  summary["expected_psnr"] = _expected.mean_of_parts([member.summary["expected_psnr"] for member in members])
-  guarded = first.guarded and first.guarded._replace(output=stored(first.guarded.output))
-  combined = first.combined and first.combined._replace(
-      output=stored(first.combined.output), estimate=stored(first.combined.estimate), share=float(first.combined.share),
-      error=None)
-  return _restored.Restored(*first._replace(
-      image=stored(mean), last=stored(first.last), guarded=guarded, combined=combined, spread=spread,
-      error=_expected.mean_of_maps(maps), summary=summary, before=stored(measurement.estimate)))
