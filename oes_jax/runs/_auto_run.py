@@ -21,6 +21,7 @@ from oes_jax.runs import _preview
 from oes_jax.runs import _processes
 from oes_jax.runs import _range_ends
 from oes_jax.runs import _report
+from oes_jax.runs import _saying
 from oes_jax.runs._candidates import Candidate
 from oes_jax.runs._errors import Failed
 from oes_jax.runs._job import Job
@@ -138,7 +139,7 @@ def _classical(job: Job, name: str, make: Callable[[], Candidate]) -> Candidate:
     files.write_array(folder / _expected.UNSEEN, one.unseen)
     files.write_atomically(folder / "seconds.json", json.dumps(one.seconds).encode())
     files.write_manifest(folder, ["output.npy", _expected.UNSEEN, "seconds.json"])
-    print(f"{name}: {one.seconds:.1f} s", flush=True)
+    _saying.say(f"{name}: {one.seconds:.1f} s")
   return _read(job, folder, files.read_json(folder / "seconds.json"))
 
 

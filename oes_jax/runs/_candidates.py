@@ -82,6 +82,13 @@ def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
   return settings._replace(**changed)
 
 
+def settings_of_networks(settings: Settings) -> list[Settings]:
+  """Return the settings of every network that is to be trained: one, or those of the candidates of method auto."""
+  if settings.experiment.method != "auto":
+    return [settings]
+  return [with_changes(settings, asked) for asked in networks(settings).values()]
+
+
 def _identity_with(identity: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
   """Return what tells a run from every other, with other values of some keys of its config."""
   identity = json.loads(json.dumps(identity))

@@ -15,6 +15,7 @@ from oes_jax import generators
 from oes_jax import masks
 from oes_jax import parallel
 from oes_jax.runs import _finished
+from oes_jax.runs import _saying
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Row
 
@@ -56,7 +57,7 @@ def _make_mask(generator: generators.Generator, row: Row, scores, share: float) 
     if "collapses" in note:
       logging.warning("%s", note)
     else:
-      print(note)
+      _saying.say(note)
   row.mask, row.collapse = chosen.mask, chosen.findings
   return {"generator": job.generator.spec, "seed": seed, "source": source,
           "density": masks.density(row.mask), "collapse": row.collapse, "version": oes_jax.__version__,

@@ -59,7 +59,7 @@ def _count_kept(restored):
 
 
 def _restore(generator, problems, seeds, truths=None, **options):
-  plan = fitting.Plan(**{"source": "learn", "learn": LEARN, "weights": WEIGHTS, "progress": False, **options})
+  plan = fitting.Plan(**{"source": "learn", "learn": LEARN, "weights": WEIGHTS, **options})
   return fitting.restore_problems(generator, problems, seeds, [DENSITY] * len(problems), plan, truths)
 
 
