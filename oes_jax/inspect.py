@@ -20,6 +20,7 @@ from oes_jax import files
 from oes_jax import inspection
 from oes_jax import operators
 from oes_jax import runs
+from oes_jax.settings import nearest
 
 # Operators of which a file can be the measurement.
 _OPERATORS = tuple(name for name, family in operators.FAMILIES.items() if family.measures_image or family.read_scan)
@@ -40,7 +41,7 @@ def _settings_of(operator: str | Mapping[str, Any]) -> tuple[operators.OperatorS
   known = [field.name for field in dataclasses.fields(operators.OperatorSettings)]
   for key in chosen:
     if key not in known:
-      raise ValueError(f"operator has {key!r}; allowed: {', '.join(known)}.")
+      raise ValueError(f"operator has {key!r}{nearest(key, known)}; allowed: {', '.join(known)}.")
   plain = {key: value for key, value in chosen.items() if key not in _ARRAYS or isinstance(value, str)}
   settings = operators.OperatorSettings(**plain)
   if settings.name not in _OPERATORS:

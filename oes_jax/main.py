@@ -48,7 +48,8 @@ def describe_flags() -> dict[str, str]:
 def _fail(message: object, code: int) -> None:
   lines = [line.strip() for line in str(message).splitlines() if line.strip()]
   # A fault inside a config file comes with its traceback: the last line says what is wrong.
-  print(f"error: {lines[-1] if 'Traceback' in str(message) else ' '.join(lines)}", file=sys.stderr)
+  said = lines[-1].removeprefix("ValueError: ") if "Traceback" in str(message) else " ".join(lines)
+  print(f"error: {said}", file=sys.stderr)
   # On a full disk, what still waits to be written would say so again, with tracebacks, when the program says goodbye.
   if code == os.EX_IOERR or jax.distributed.is_initialized() and code < 128:
     sweeps.end_at_once(code)

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import runpy
 import shutil
+import signal
 import sys
 from typing import Sequence
 
@@ -62,7 +63,8 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
                   for name in (*COMMANDS, *OTHERS)}
 
 
-def _print_completion(shell: str) -> None:
+def _completion_of(shell: str) -> str:
+  """Return the script that completes the program in a shell."""
   # pylint: disable=import-outside-toplevel
   import shtab
 
@@ -73,7 +75,7 @@ def _print_completion(shell: str) -> None:
     brief = {key: _arguments.first_sentence(said) for key, said in {**texts.of_keys, **texts.of_flags}.items()}
     _arguments.add_arguments(commands[name], name, texts._replace(of_keys=brief, of_flags=brief))
   inspection.add_arguments(commands["inspect"])
-  print(shtab.complete(parser, shell))
+  return f"{shtab.complete(parser, shell)}\n"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -82,12 +84,14 @@ def main(argv: Sequence[str] | None = None) -> None:
   Args:
     argv: arguments; None: those of the command line.
   """
+  if argv is None and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the import of JAX, which takes seconds, without a traceback
   argv = list(sys.argv[1:] if argv is None else argv) or ["--help"]
   command, rest = argv[0], argv[1:]
   if command.startswith("-"):
     parser, _ = _make_parser()
     shell = parser.parse_args(argv).completion
-    _print_completion(shell) if shell else parser.print_help()
+    print(_completion_of(shell) if shell else parser.format_help(), end="")
   elif command not in (*COMMANDS, *OTHERS):
     near = difflib.get_close_matches(command, [*COMMANDS, *OTHERS], 1)
     _arguments.fail(f"{command!r} is no command{f'; did you mean {near[0]}?' if near else ';'} allowed: "

@@ -70,11 +70,12 @@ def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
 
 @contextlib.contextmanager
 def _codecs():
-  """Say which extra is missing where tifffile misses a codec of imagecodecs: it has uncompressed, PackBits and deflate itself."""
+  """Say which extra is missing where tifffile misses a codec of imagecodecs: it has PackBits, deflate and LZMA itself."""
   try:
     yield
-  except (ValueError, KeyError, AttributeError) as error:
-    if "imagecodecs" not in str(error) or sys.modules.get("imagecodecs") is not None:
+  except (ImportError, ValueError, KeyError, AttributeError) as error:
+    named = isinstance(error, ImportError) or "imagecodecs" in str(error)  # for zstd it looks for a module of Python 3.14
+    if not named or sys.modules.get("imagecodecs") is not None:
       raise
     raise ValueError(f"its compression needs imagecodecs; allowed: {_extras.how_to_install('tiff')}") from error
 

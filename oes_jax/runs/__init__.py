@@ -42,6 +42,7 @@ from oes_jax.runs._outputs import output_of
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
 from oes_jax.runs._presets import allowed_values
+from oes_jax.runs._presets import check_key
 from oes_jax.runs._presets import choices_of
 from oes_jax.runs._presets import describe_key
 from oes_jax.runs._presets import describe_keys

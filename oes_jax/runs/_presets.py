@@ -96,6 +96,19 @@ def _field_of(key: str) -> dataclasses.Field:
   return next(field for kind in _settings.SECTIONS[section] for field in settings.fields_of(kind) if field.name == name)
 
 
+def check_key(key: str) -> None:
+  """Check that one restoration has a key, which those of sweeps are not.
+
+  Raises:
+    ValueError: it has no such key; the message names the nearest.
+  """
+  known = [f"{section}.{field.name}".lstrip(".") for section, kinds in _settings.SECTIONS.items() if section != "sweep"
+           for kind in kinds for field in settings.fields_of(kind)]
+  if key not in known:
+    raise ValueError(f"{key!r} is no key of a restoration{settings.nearest(key, known)}; allowed: those that `python -m "
+                     "oes_jax.main --help` lists, such as 'weights.num_steps', without `sweep`.")
+
+
 def choices_of(key: str) -> tuple[str, ...] | None:
   """Return the names that a key of a config, such as "noise.model", allows; None where its values are no names."""
   choices = _field_of(key).metadata["choices"]

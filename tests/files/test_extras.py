@@ -37,15 +37,16 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, missin
 
 def test_a_missing_codec_is_named_with_its_extra_and_plain_files_are_read(tmp_path, monkeypatch):
   values = np.arange(256, dtype=np.uint16).reshape(16, 16)
-  for kind in (None, "zlib", "lzw"):
+  for kind in (None, "zlib", "lzw", "zstd"):
     tifffile.imwrite(tmp_path / f"{kind}.tif", values, compression=kind)
   monkeypatch.setitem(sys.modules, "imagecodecs", None)
   monkeypatch.setattr(tifffile.tifffile, "imagecodecs", importlib.import_module("tifffile._imagecodecs"))
   monkeypatch.setattr(tifffile.TIFF.DECOMPRESSORS, "_codecs", {1: None})
   for kind in (None, "zlib"):
     assert np.array_equal(tiff.read_image((tmp_path / f"{kind}.tif").read_bytes(), None).values, values)
-  with pytest.raises(ValueError, match=r'its compression needs imagecodecs; allowed: pip install "oes_jax\[tiff\]"$'):
-    tiff.read_image((tmp_path / "lzw.tif").read_bytes(), None)
+  for kind in ("lzw", "zstd"):
+    with pytest.raises(ValueError, match=r'its compression needs imagecodecs; allowed: pip install "oes_jax\[tiff\]"$'):
+      tiff.read_image((tmp_path / f"{kind}.tif").read_bytes(), None)
 
 
 def test_another_fault_is_not_taken_for_a_missing_package():
