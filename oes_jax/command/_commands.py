@@ -19,7 +19,8 @@ class Option(NamedTuple):
 _COMMON = {
     "--truth": Option("data.truth", "FILE"), "--steps": Option("weights.num_steps", "N"),
     "--sigma": Option("fit.sigma", "SIGMA"), "--range": Option("data.range", "LOW,HIGH", True),
-    "--ensemble": Option("ensemble", "N"), "--seed": Option("seed", "N")}
+    "--ensemble": Option("ensemble", "N"), "--seed": Option("seed", "N"),
+    "--method": Option("method", "NAME"), "--budget-s": Option("budget_s", "SECONDS")}
 _OF_IMAGES = {
     **_COMMON, "--noise": Option("noise.model", "MODEL"), "--crop": Option("data.crop", "TOP,LEFT,HEIGHT,WIDTH", True),
     "--max-side": Option("data.max_side", "PIXELS"), "--tile": Option("compute.tile", "PIXELS")}
@@ -42,7 +43,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "denoise": Command("denoise", (
-        "my_frame.tif", "my_frame.tif --steps 1500 --workdir runs/mine", "frames/*.png --workdir runs/frames",
+        "my_frame.tif", "my_frame.tif --method auto --workdir runs/mine", "frames/*.png --workdir runs/frames",
         "my_frame.tif --noise poisson --config.noise.peak=200"), _OF_IMAGES),
     "inpaint": Command("inpaint", ("my_frame.png --mask measured.png", "frame.fits"), {
         "--mask": Option("operator.mask", "FILE"), "--kept": Option("operator.kept", "SHARE"), **_OF_IMAGES}),

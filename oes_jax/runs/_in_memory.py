@@ -12,6 +12,7 @@ from oes_jax import files
 from oes_jax import fitting
 from oes_jax import intensity
 from oes_jax import tiles
+from oes_jax.runs import _auto_in_memory
 from oes_jax.runs import _expected
 from oes_jax.runs import _job
 from oes_jax.runs import _measure
@@ -131,13 +132,25 @@ def _restore_rows(jobs: Sequence[Job], measurements: Sequence[Measurement], plan
   return ended
 
 
+def _restore_alone(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
+  """Restore a job that shares no batch: by the candidates of method auto, or in tiles."""
+  if job.tile is not None:
+    return _restore_tiles(job, measurement, plan)
+  def restore(candidate: Job):
+    ended, = _restore_rows([candidate], [measurement], _plan(candidate, None, plan.progress))
+    return ended.restored, ended.failure
+  mixed = _auto_in_memory.restore_auto(job, measurement, restore, _warn)
+  return _Ended(mixed, _range_ends.fault_of(job, mixed.image))
+
+
 def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
   """Restore the tiles of an image one after another, and blend them; every tile has a mask of its own."""
   overlap, parts, maps = job.settings.compute.tile_overlap, [], []
   places = tiles.cut(measurement.values.shape, job.tile, overlap)
   for number, place in enumerate(places):
     part = _run.tile_job(job, number, measurement, place)
-    ended, = _restore_rows([part], [_measure.measure(part, _warn)], plan)
+    values = _measure.measure(part, _warn)
+    ended = _restore_alone(part, values, plan) if part.is_alone else _restore_rows([part], [values], plan)[0]
     if ended.failure:
       return _Ended(failure=f"tile {number + 1} of {len(places)}: {ended.failure}")
     parts.append(ended.restored)
@@ -192,10 +205,10 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
     measurements = [_measure.measure(jobs[number], _warn) for number in numbers]
     asked = [(_member(jobs[number], member), measurement) for number, measurement in zip(numbers, measurements)
              for member in members]
-    if jobs[numbers[0]].tile is None:
-      ended = _restore_rows(*zip(*asked), plans[key])
+    if jobs[numbers[0]].is_alone:
+      ended = [_restore_alone(*one, plans[key]) for one in asked]
     else:
-      ended = [_restore_tiles(*one, plans[key]) for one in asked]
+      ended = _restore_rows(*zip(*asked), plans[key])
     for place, number in enumerate(numbers):
       mine = ended[place * len(members):(place + 1) * len(members)]
       failures[number] = next((one.failure for one in mine if one.failure), None)

@@ -18,7 +18,6 @@ from oes_jax import random
 from oes_jax.runs._job import Job
 from oes_jax.runs._settings import Settings
 
-
 _MARGIN = 1.0  # how far a truth lies outside of the unit range before that is remarked
 
 
@@ -68,8 +67,9 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
     job: job of an image.
     warn: function that takes the text of a warning.
   """
-  data, asked = job.data, job.settings.noise
-  operator = data.operator
+  if job.measured is not None:
+    return job.measured
+  data, asked, operator = job.data, job.settings.noise, job.data.operator
   for text in data.remarks:
     warn(f"{job.settings.data.source}: {text}")
   truth = None if data.truth is None else fitting.to_image(operator, np.asarray(

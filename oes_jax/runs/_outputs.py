@@ -106,7 +106,7 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
     logging.warning("%s: %s", job.settings.data.source, text)
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
   error = _expected.error_map_of(job, restored, results["expected_psnr"])
-  written += _expected.write_error_map(job.workdir, job, error)
+  written += _expected.write_error_map(job.workdir, job, error) + _expected.write_unseen(job.workdir, restored)
   if job.settings.output.figures:
     files.save_curves(job.workdir / "curves.png", curves, results["guard"] and results["guard"]["step"])
     files.save_mask_figure(job.workdir / "mask.png", [masks.LayerReport(**row) for row in results["mask"]["layers"]])
@@ -146,8 +146,9 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
   if truth is not None:
     quality = {"measurement": quality_of(measurement.estimate, truth),
                job.settings.output.image: quality_of(restored, truth)}
-  seconds = {stage: {name: sum(part["seconds"][stage][name] for part in parts)
-                     for name in times} for stage, times in parts[0]["seconds"].items()}
+  stages = {stage: times for part in reversed(parts) for stage, times in part["seconds"].items()}  # a budget may end before some
+  seconds = {stage: {name: sum(part["seconds"].get(stage, {}).get(name, 0) for part in parts) for name in times}
+             for stage, times in stages.items()}
   for times in seconds.values():
     times["per_step"] /= len(parts)
   weights = {name: sum(part["mask"][name] for part in parts) for name in ("kept", "acting", "size")}

@@ -62,6 +62,8 @@ def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
     told: settings that are given, by their dotted names.
     objects: names of the objects that are given: "operator", "generator", "mask", "weights", "loss".
   """
+  if told.get("method") == "auto":
+    return "quick"
   asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder", "mask.source": "bundled"}
   if {"operator", "generator", "loss"} & set(objects) or any(str(told.get(key)) == value for key, value in asked.items()):
     return "oes"
@@ -69,6 +71,19 @@ def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
   fits = model in recorruption.RECORRUPT and all(
       told.get(f"noise.{name}") is not None for name in noise.NOISE_MODELS[model].reads if model != "gaussian")
   return "quick" if fits else "oes"
+
+
+def check_objects_of_method(told: Mapping[str, Any], objects: Iterable[str]) -> None:
+  """Raise a ValueError where an object of the caller's does not go with the method that settings ask for.
+
+  Args:
+    told: settings that are given, by their dotted names.
+    objects: names of the objects that are given.
+  """
+  wrong = [name for name in objects if name != "operator"]
+  if told.get("method") == "auto" and wrong:
+    raise ValueError(f"{wrong[0]} is an object of your own, and method='auto' tries networks, masks and losses of its own; allowed: "
+                     "method='network', or an operator alone.")
 
 
 def merge_told(by_arguments: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,10 @@ def _result(summary: Mapping[str, Any]) -> Rows:
     rows.append(("guard's step", f"{summary['guard']['step']}{final}"))
   if summary.get("combined"):
     rows.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))
+  for one in summary.get("candidates", ()):
+    scored = f", {one['quality']['psnr']:.2f} dB" if one["quality"] else ""
+    rows.append((one["name"], f"{100 * one['share']:.0f} % of the mix, {one['seconds']:.0f} s{scored}"))
+  rows += [(name, f"left out: {why}") for name, why in summary.get("left_out", {}).items()]
   if "members" in summary:
     rows.append(("members", str(len(summary["members"]))))
     rows.append(("their spread", f"{summary['mean_spread']:.4f} of the range, on average"))

@@ -31,6 +31,13 @@ class ExperimentSettings(settings.Settings):
       1, "Restorations of every measurement, with a seed each (own initial params, network input, gates); their mean "
       "is the result, and their spread the uncertainty map. 1: none.", allowed="a whole number from 1 to 1000",
       test=lambda v: 1 <= v <= 1000)
+  method: str = settings.setting(
+      "network", "What restores: network, the one that the other keys say; or auto: several networks and classical methods "
+      "restore the same measurement, and values that none of them has seen say what share each has in the result.",
+      choices=("network", "auto"))
+  budget_s: float | None = settings.setting(
+      None, "Seconds that method auto may take: what does not fit in is not tried. None: everything is.", kind=float,
+      allowed="a number above 0, or None", test=lambda v: 0 < v < float("inf"))
 
 
 @dataclasses.dataclass(frozen=True)
