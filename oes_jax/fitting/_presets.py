@@ -41,4 +41,7 @@ PAPER: dict[str, Any] = {
     "mask.kl_weight": 1e-9,
     "mask.temperature": 0.2,
     "weights.num_steps": 40_000,
+    # Of ES-WMV, which OES compares with (arXiv 2112.06074), where weights.guard=variance asks for it.
+    "weights.guard_window": 100,
+    "weights.guard_patience": 1000,
 }

@@ -87,7 +87,7 @@ def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWe
     rate = _engine.SCHEDULES[settings.schedule](settings.learning_rate, settings.num_steps)
     optimizer = optax.chain(optimizer, _langevin.langevin_noise(settings.sgld_noise, rate))
   guard = None if settings.guard is None else _early_stopping.GUARDS[settings.guard](
-      window=settings.guard_window, patience=settings.guard_patience)
+      num_steps=settings.num_steps, window=settings.guard_window, patience=settings.guard_patience)
   def evaluate(params, mask, problem, key):
     problem = _recorruption.with_all_seen(problem)
     return _recorruption.restored_image(generator.apply, masks.apply_mask(params, mask), problem, key)
