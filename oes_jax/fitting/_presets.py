@@ -26,6 +26,19 @@ RECORRUPTED: dict[str, Any] = {
     "weights.combine": True,
     "output.image": "combined",
 }
+# What takes the place of the above in a preview: the classical estimate is the picture, so the network is as small as one can be,
+# and nothing is done that takes seconds and leaves the picture as it is.
+PREVIEW: dict[str, Any] = {
+    "generator.num_scales": 1,
+    "generator.channels": (8,),
+    "weights.num_steps": 20,
+    "weights.simulate_error": False,
+    "output.figures": False,
+}
+# The same where nothing is recorrupted, and there is no classical estimate.
+PLAIN_PREVIEW: dict[str, Any] = {"mask.source": "dense", "weights.num_steps": 150, "output.figures": False}
+# What was best in every table (docs/results.md, "An ensemble of four").
+BEST: dict[str, Any] = {"ensemble": 4}
 # What an operator needs other than that. Aliases of k-space look like an image, which a generator that is fed with them copies.
 RECORRUPTED_OPERATOR_PRESETS: dict[str, dict[str, Any]] = {
     "mri": {"weights.num_steps": 1500, "generator.name": "hourglass", "generator.input": "noise", "generator.num_scales": 6},

@@ -152,6 +152,9 @@ class TrainWeights(settings.Settings):
       False, "Whether the guard's choice is also mixed with a classical estimate, a plug-and-play one with sliding cosine "
       "transforms, in the shares that fit the held-out values best: one more output. With objective recorrupted, guard "
       "held_out and a linear operator.")
+  simulate_error: bool = settings.setting(
+      True, "Whether the PSNR that the mix is expected to have, and the map of its error, are found by restoring simulated "
+      "measurements, as combine can. False saves about 5 s at 160 x 160 pixels on 2 CPU cores.")
   optimizer: Any = None
 
   def check(self, prefix: str = "") -> None:

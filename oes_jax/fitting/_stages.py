@@ -93,7 +93,7 @@ def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWe
     return _recorruption.restored_image(generator.apply, masks.apply_mask(params, mask), problem, key)
   def combine(params, mask, problem, key, image):
     mixed = _plug_and_play.combine(generator.apply, masks.apply_mask(params, mask), problem, key, image)
-    return mixed._replace(error=_simulated_error.simulate_error(problem, mixed, key))
+    return mixed._replace(error=_simulated_error.simulate_error(problem, mixed, key)) if settings.simulate_error else mixed
   return _engine.Stage(
       name, _objectives.weight_objective(generator.apply, input_noise=settings.input_noise), optimizer, settings.num_steps,
       generator.image_shape, settings.average_decay, settings.average_from, guard, evaluate if recorrupted else None,
