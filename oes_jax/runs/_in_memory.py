@@ -16,6 +16,7 @@ from oes_jax.runs import _expected
 from oes_jax.runs import _job
 from oes_jax.runs import _measure
 from oes_jax.runs import _memory
+from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _outputs
 from oes_jax.runs import _range_ends
 from oes_jax.runs import _run
@@ -217,7 +218,8 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
           "restore the image; set a larger mask.keep_fraction or a narrower generator.channels.")
   outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
-  for text in [*_range_ends.remark_ends(job, measurement, mean), *_tail.remark_tail(job.settings, summary)]:
+  for text in [*_range_ends.remark_ends(job, measurement, mean), *_nearly_clean.remark_lost_detail(job, measurement, mean),
+               *_tail.remark_tail(job.settings, summary)]:
     _warn(f"{job.settings.data.source}: {text}")
   squeeze = lambda values: values[..., 0] if data.picture.squeezed else np.moveaxis(values, -1, data.picture.channel_axis)
   stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))

@@ -20,6 +20,7 @@ from oes_jax.runs import _expected
 from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
+from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _range_ends
 from oes_jax.runs import _report
 from oes_jax.runs import _tail
@@ -103,8 +104,8 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   """
   curves = files.read_metrics(job.workdir / "metrics.jsonl")
   results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
-  ends = _range_ends.remark_ends(job, measurement, image_of(job, restored))
-  for text in () if _range_ends.is_later_member(job) else [*ends, *_tail.remark_tail(job.settings, results)]:
+  remarks = [one(job, measurement, image_of(job, restored)) for one in (_range_ends.remark_ends, _nearly_clean.remark_lost_detail)]
+  for text in () if _range_ends.is_later_member(job) else [*sum(remarks, []), *_tail.remark_tail(job.settings, results)]:
     logging.warning("%s: %s", job.settings.data.source, text)
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
   error = _expected.error_map_of(job, restored, results["expected_psnr"])

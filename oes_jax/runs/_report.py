@@ -8,7 +8,7 @@ import numpy as np
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import masks
-from oes_jax import operators
+from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _repeat
 from oes_jax.runs import _tail
 from oes_jax.runs._job import Job
@@ -76,7 +76,8 @@ def _labels(image: str, quality: Mapping[str, Any] | None) -> tuple[str, str]:
 def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> list[str]:
   """Return what was warned of, as far as it is still at hand."""
   level, collapse = measurement.noise_level, summary.get("mask", {}).get("collapse", [])
-  found = [] if level is None else operators.noise_warnings(level._replace(clipped=0.0) if job.data.simulated else level)
+  found = [] if level is None else _nearly_clean.remark_level(
+      job.data.operator, level._replace(clipped=0.0) if job.data.simulated else level)
   return [*job.data.remarks, *found, *_tail.remark_tail(job.settings, summary), *(f"The mask has collapsed: {text}" for text in collapse)]
 
 
