@@ -24,13 +24,7 @@ _ARRAYS = ("operator.mask", "operator.kernel")  # settings that may be arrays
 
 
 def _set(config, key: str, value: Any) -> None:
-  """Set one key of a config by its dotted name; raise a ValueError where there is none, or the value has another type."""
-  section, _, name = key.rpartition(".")
-  there = config.to_dict()
-  there = there.get(section, {}) if section else there
-  if name not in there or isinstance(there[name], dict) or section == "sweep":
-    raise ValueError(f"{key!r} is no key of a restoration; allowed: those that `python -m oes_jax.main --help` lists, "
-                     "such as 'weights.num_steps', without `sweep`.")
+  """Set one key of a config by its dotted name; raise a ValueError where the value has another type."""
   if isinstance(value, list):
     value = tuple(value)
   elif isinstance(value, pathlib.PurePath):
@@ -56,6 +50,7 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], obj
   for key, value in changes.items():
     if key in _ARGUMENTS:
       raise ValueError(f"{key!r} is what the argument {_ARGUMENTS[key]} gives; allowed in settings: every other key.")
+    runs.check_key(key)
     if key in _ARRAYS and isinstance(value, (tuple, list)):
       value = runs.as_array(value, key)
     if not isinstance(value, (tuple, list)) and np.ndim(value) > 0:
@@ -169,7 +164,7 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, pla
 def restore(measurement: Measurement | Sequence[Measurement], *,
             operator: str | Mapping[str, Any] | operators.ForwardOperator | Callable[[Any], Any] = "identity",
             truth: np.ndarray | Sequence[np.ndarray] | None = None, ensemble: int | None = None,
-            seed: int | None = None,
+            seed: int | None = None, method: str | None = None,
             generator: generators.Generator | None = None, mask: Any = "auto",
             weights: fitting.TrainWeights | None = None, loss: noise.Noise | Callable[[Any, Any], Any] | None = None,
             settings: Mapping[str, Any] | None = None, workdir: str | None = None,
@@ -190,6 +185,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     truth: clean image, or a list of them; only ever scored.
     ensemble: number of restorations of every measurement; their mean is the image, their spread the uncertainty. None: 1.
     seed: seed of all draws. None: 0.
+    method: "network", or "auto": several networks and classical methods, mixed as held-out values say; settings={"budget_s":
+      60.0} bounds what is tried. None: "network".
     generator: network of your own, of `generators.from_apply`, for images of the measurement's shape.
     mask: "auto", what the settings say (a learned mask, or dense where that serves the operator better); or a
       LearnMask; or a tree of 0 and 1 like the params; or None, which keeps every weight.
@@ -231,8 +228,10 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   places = [f"[{number}]" if several else "" for number in range(len(arrays))]
   objects = _objects(operator, generator, mask, weights, loss)
   _check_settings({} if settings is None else settings, objects)
-  numbers = {name: value for name, value in (("ensemble", ensemble), ("seed", seed)) if value is not None}
+  given = {"ensemble": ensemble, "seed": seed, "method": method}
+  numbers = {name: value for name, value in given.items() if value is not None}
   told = runs.merge_told(numbers, settings or {})
+  runs.check_objects_of_method(told, objects)
   if workdir is None:
     restored = _restore_in_memory(
         arrays, truths, "identity" if "operator" in objects else operator, told, objects, places, progress)

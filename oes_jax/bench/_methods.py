@@ -21,10 +21,7 @@ DENSE_NETS = (DENSE, _NARROW, DECODER)
 # Sees the ground truth: a control, which no ranking may count.
 ORACLE = "iterative magnitude pruning on the clean image (oracle)"
 # The default with a learned mask, of a tenth of the kernels.
-RECORRUPTED_MASK: dict[str, Any] = {
-    **fitting.RECORRUPTED, "mask.source": "learn", "mask.prune": "kernels", "mask.keep_fraction": 0.1, "mask.num_steps": 150,
-    "mask.learning_rate": 0.3, "mask.schedule": "cosine", "mask.kl_weight": 1e-7, "mask.temperature": 0.5,
-    "weights.num_steps": 400}
+RECORRUPTED_MASK: dict[str, Any] = {**fitting.RECORRUPTED, **fitting.RECORRUPTED_MASK, "weights.num_steps": 400}
 
 
 class Ensemble(NamedTuple):

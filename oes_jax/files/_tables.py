@@ -56,6 +56,10 @@ def closing_table(summary: dict[str, Any]) -> str:
     lines.append(("guard's step", f"{summary['guard']['step']}{final}"))
   if summary.get("combined"):
     lines.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))
+  for one in summary.get("candidates", ()):
+    scored = f", {one['quality']['psnr']:.2f} dB" if one["quality"] else ""
+    lines.append((one["name"], f"{100 * one['share']:.0f} % of the mix, {one['seconds']:.0f} s{scored}"))
+  lines += [(name, f"left out: {why}") for name, why in summary.get("left_out", {}).items()]
   mask = summary["mask"]
   lines.append(("weights kept / can act / all",
                 f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))

@@ -1,5 +1,12 @@
 """Objectives, the engine, early stopping, the two stages of OES, and what they need of a mask."""
 
+from oes_jax.fitting._classical import bm3d
+from oes_jax.fitting._classical import classical_restorations
+from oes_jax.fitting._classical import non_local_means
+from oes_jax.fitting._classical import plugged_non_local_means
+from oes_jax.fitting._classical import PLUGS
+from oes_jax.fitting._classical import total_variation
+from oes_jax.fitting._classical import TV_WEIGHTS
 from oes_jax.fitting._early_stopping import Choice
 from oes_jax.fitting._early_stopping import Guard
 from oes_jax.fitting._early_stopping import GUARDS
@@ -36,6 +43,7 @@ from oes_jax.fitting._presets import PAPER
 from oes_jax.fitting._presets import PLAIN_PREVIEW
 from oes_jax.fitting._presets import PREVIEW
 from oes_jax.fitting._presets import RECORRUPTED
+from oes_jax.fitting._presets import RECORRUPTED_MASK
 from oes_jax.fitting._presets import RECORRUPTED_OPERATOR_PRESETS
 from oes_jax.fitting._presets import RECORRUPTED_OPERATORS
 from oes_jax.fitting._program import advice
@@ -46,6 +54,7 @@ from oes_jax.fitting._program import lower_stage
 from oes_jax.fitting._program import Program
 from oes_jax.fitting._recorruption import network_input
 from oes_jax.fitting._recorruption import Recorruption
+from oes_jax.fitting._recorruption import with_all_seen
 from oes_jax.fitting._restore_problems import Diverged
 from oes_jax.fitting._restore_problems import Plan
 from oes_jax.fitting._restore_problems import restore_problems
@@ -56,6 +65,8 @@ from oes_jax.fitting._simulated_error import expected_error
 from oes_jax.fitting._simulated_error import expected_psnr
 from oes_jax.fitting._simulated_error import simulate_error
 from oes_jax.fitting._simulated_error import SimulatedError
+from oes_jax.fitting._stacking import misfit
+from oes_jax.fitting._stacking import stack
 from oes_jax.fitting._stages import draws_by_shape
 from oes_jax.fitting._stages import learn_mask
 from oes_jax.fitting._stages import mask_stage

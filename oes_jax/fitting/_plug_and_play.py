@@ -25,11 +25,13 @@ class Combination(NamedTuple):
     estimate: [H, W, C], of `plug_and_play`.
     share: in [0, 1], of the generator's image.
     error: SimulatedError of the output, or None.
+    unseen: [H, W, C], the same mix where both were made without the held-out values, which score it.
   """
   output: Any
   estimate: Any
   share: Any
   error: Any = None
+  unseen: Any = None
 
 
 def noise_level(problem):
@@ -44,6 +46,12 @@ def noise_level(problem):
 def of_values(parts, measurement):
   """Return parts [..., 1] in a shape that goes with the measured values: complex values have none for their parts."""
   return parts[..., 0] if jnp.iscomplexobj(measurement) else parts
+
+
+def transposed(problem, image_shape: tuple[int, int, int]):
+  """Return the adjoint of a linear problem's `forward`, of complex values as of pairs: values -> image."""
+  transpose = jax.linear_transpose(problem.forward, jax.ShapeDtypeStruct(image_shape, jnp.result_type(float)))
+  return lambda values: transpose(jnp.conj(values))[0]
 
 
 def plug_and_play(problem, image_shape: tuple[int, int, int]):
@@ -62,8 +70,7 @@ def plug_and_play(problem, image_shape: tuple[int, int, int]):
   seen = _recorruption.seen_parts(problem)
   weights = 1 if seen is None else of_values(seen, problem.measurement)
   like = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
-  transposed = jax.linear_transpose(problem.forward, like)
-  back = lambda values: transposed(jnp.conj(values))[0]
+  back = transposed(problem, image_shape)
   level, (prior, last) = noise_level(problem), problem.plug_and_play
   fitted = back(weights * problem.measurement)
   image = jnp.full(image_shape, 0.5, like.dtype)
@@ -95,10 +102,11 @@ def combine(apply, params, problem, key, image) -> Combination:
     image: the generator's image of all values, [H, W, C].
   """
   held = of_values(problem.held_out.pixels, problem.measurement)
-  network = problem.forward(_recorruption.restored_image(apply, params, problem, key))
-  classical = problem.forward(plug_and_play(problem, image.shape))
+  without = _recorruption.restored_image(apply, params, problem, key), plug_and_play(problem, image.shape)
+  network, classical = map(problem.forward, without)
   difference, error = held * (network - classical), held * (problem.measurement - classical)
   ridge = (noise_level(problem) * problem.unit / _SPREAD) ** 2
   share = ((jnp.vdot(difference, error).real + ridge / 2) / (jnp.vdot(difference, difference).real + ridge)).clip(0, 1)
   estimate = plug_and_play(_recorruption.with_all_seen(problem), image.shape)
-  return Combination(share * image + (1 - share) * estimate, estimate, share)
+  mix = lambda image, estimate: share * image + (1 - share) * estimate
+  return Combination(mix(image, estimate), estimate, share, unseen=mix(*without))

@@ -39,6 +39,10 @@ PREVIEW: dict[str, Any] = {
 PLAIN_PREVIEW: dict[str, Any] = {"mask.source": "dense", "weights.num_steps": 150, "output.figures": False}
 # What was best in every table (docs/results.md, "An ensemble of four").
 BEST: dict[str, Any] = {"ensemble": 4}
+# What a mask that is learned under it changes: a tenth of the kernels, in a short stage.
+RECORRUPTED_MASK: dict[str, Any] = {
+    "mask.source": "learn", "mask.prune": "kernels", "mask.keep_fraction": 0.1, "mask.num_steps": 150,
+    "mask.learning_rate": 0.3, "mask.schedule": "cosine", "mask.kl_weight": 1e-7, "mask.temperature": 0.5}
 # What an operator needs other than that. Aliases of k-space look like an image, which a generator that is fed with them copies.
 RECORRUPTED_OPERATOR_PRESETS: dict[str, dict[str, Any]] = {
     "mri": {"weights.num_steps": 1500, "generator.name": "hourglass", "generator.input": "noise", "generator.num_scales": 6},

@@ -7,6 +7,7 @@ from oes_jax.runs._batch import Outcome
 from oes_jax.runs._batch import restore_batch
 from oes_jax.runs._check import check_config
 from oes_jax.runs._data import remark_channels
+from oes_jax.runs._errors import Failed
 from oes_jax.runs._expected import mean_of_maps
 from oes_jax.runs._expected import mean_of_parts
 from oes_jax.runs._expected import read_error_map
@@ -42,10 +43,15 @@ from oes_jax.runs._outputs import output_of
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
 from oes_jax.runs._presets import allowed_values
+from oes_jax.runs._presets import check_key
+from oes_jax.runs._presets import check_objects_of_method
+from oes_jax.runs._presets import choices_of
+from oes_jax.runs._presets import describe_key
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
 from oes_jax.runs._presets import merge_told
 from oes_jax.runs._presets import preset_of
+from oes_jax.runs._presets import PRESETS
 from oes_jax.runs._processes import Busy
 from oes_jax.runs._processes import drop_output_that_nobody_takes
 from oes_jax.runs._processes import end_at_once_by_ctrl_c
@@ -53,7 +59,6 @@ from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock
 from oes_jax.runs._processes import Signals
 from oes_jax.runs._report import write_report
-from oes_jax.runs._run import Failed
 from oes_jax.runs._run import restore_job
 from oes_jax.runs._run import run
 from oes_jax.runs._run import run_job

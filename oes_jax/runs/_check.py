@@ -32,6 +32,20 @@ def _check_objective(fit: fitting.FitSettings) -> None:
       raise ValueError(f"fit.{key}={value} is not used by fit.objective='plain'; allowed: fit.objective='recorrupted', or {default}.")
 
 
+def _check_method(settings: _settings.Settings) -> None:
+  """Raise a ValueError where a setting does not go with the method: method auto tries masks and networks of its own."""
+  if settings.experiment.method != "auto":
+    if settings.experiment.budget_s is not None:
+      raise ValueError(f"budget_s={settings.experiment.budget_s:g} is not used by method='network'; allowed: None, or method='auto'.")
+    return
+  found = {"fit.objective": (settings.fit.objective, "recorrupted"), "weights.combine": (settings.weights.combine, True),
+           "mask.source": (settings.mask.source, "dense"), "output.image": (settings.output.image, "combined")}
+  for key, (value, allowed) in found.items():
+    if value != allowed:
+      raise ValueError(f"{key}={value!r} does not go with method='auto', which tries networks and masks of its own; allowed: "
+                       f"{key}={allowed!r}, as the preset `:quick` has it, or method='network'.")
+
+
 def check_config(config, **given: Any) -> _settings.Settings:
   """Return the settings of a config; every value is checked, alone and beside the others.
 
@@ -65,6 +79,7 @@ def check_config(config, **given: Any) -> _settings.Settings:
     raise ValueError("generator.input='measurement' has the pixels of the image, which generator.name='deep_decoder' does not "
                      "take; allowed: generator.input='noise', or generator.name='skip_hourglass'.")
   _check_operator(settings)
+  _check_method(settings)
   if settings.mask.source in ("learn", "imp", "imp_oracle") and settings.learn.keep_fraction == 1:
     raise ValueError("mask.keep_fraction=1.0 leaves nothing to learn or prune; allowed: mask.source='dense', "
                      "or a fraction below 1.")

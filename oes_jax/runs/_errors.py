@@ -1,4 +1,4 @@
-"""Messages of the library name its arguments; here they come to name the keys of a config."""
+"""What a run fails with. Messages of the library name its arguments; here they come to name the keys of a config."""
 
 import contextlib
 import re
@@ -6,6 +6,10 @@ from typing import Mapping
 
 from oes_jax import settings
 from oes_jax.runs import _settings
+
+
+class Failed(Exception):
+  """The restoration cannot go on; what was computed is kept."""
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from oes_jax import files
 from oes_jax import fitting
 from oes_jax.runs._job import Job
 
-ERROR_MAP = "error_map.npy"
+ERROR_MAP, UNSEEN = "error_map.npy", "unseen.npy"
 
 
 def expected_psnr_of(job: Job, restored: fitting.Restoration) -> dict[str, Any] | None:
@@ -62,6 +62,14 @@ def write_error_map(folder: pathlib.Path, job: Job, error: np.ndarray | None) ->
   if job.settings.output.figures:
     files.save_error_map(folder / "error_map.png", error)
   return [ERROR_MAP]
+
+
+def write_unseen(folder: pathlib.Path, restored: fitting.Restoration) -> list[str]:
+  """Write the combined image as it is without the held-out values, which score it, if there is one; return its name."""
+  if restored.combined is None or restored.combined.unseen is None:
+    return []
+  files.write_array(folder / UNSEEN, np.asarray(restored.combined.unseen, np.float32))
+  return [UNSEEN]
 
 
 def read_error_map(folder: pathlib.Path) -> Any:

@@ -12,15 +12,15 @@ from oes_jax import files
 from oes_jax import fitting
 from oes_jax import intensity
 from oes_jax import tiles
+from oes_jax.runs import _auto_in_memory
 from oes_jax.runs import _expected
 from oes_jax.runs import _job
 from oes_jax.runs import _measure
 from oes_jax.runs import _memory
-from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _outputs
 from oes_jax.runs import _range_ends
+from oes_jax.runs import _remarks
 from oes_jax.runs import _run
-from oes_jax.runs import _tail
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
@@ -133,13 +133,25 @@ def _restore_rows(jobs: Sequence[Job], measurements: Sequence[Measurement], plan
   return ended
 
 
+def _restore_alone(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
+  """Restore a job that shares no batch: by the candidates of method auto, or in tiles."""
+  if job.tile is not None:
+    return _restore_tiles(job, measurement, plan)
+  def restore(candidate: Job):
+    ended, = _restore_rows([candidate], [measurement], _plan(candidate, None, plan.progress))
+    return ended.restored, ended.failure
+  mixed = _auto_in_memory.restore_auto(job, measurement, restore, _warn)
+  return _Ended(mixed, _range_ends.fault_of(job, mixed.image))
+
+
 def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _Ended:
   """Restore the tiles of an image one after another, and blend them; every tile has a mask of its own."""
   overlap, parts, maps = job.settings.compute.tile_overlap, [], []
   places = tiles.cut(measurement.values.shape, job.tile, overlap)
   for number, place in enumerate(places):
     part = _run.tile_job(job, number, measurement, place)
-    ended, = _restore_rows([part], [_measure.measure(part, _warn)], plan)
+    values = _measure.measure(part, _warn)
+    ended = _restore_alone(part, values, plan) if part.is_alone else _restore_rows([part], [values], plan)[0]
     if ended.failure:
       return _Ended(failure=f"tile {number + 1} of {len(places)}: {ended.failure}")
     parts.append(ended.restored)
@@ -173,13 +185,15 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
     progress: whether progress bars are drawn.
 
   Returns:
-    One Restoration a job, in the layout, type and range of its measurement. Values that are clipped and masks that have
-    collapsed are warned of.
+    One Restoration a job, in the layout, type and range of its measurement. What is doubtful of it is warned of.
 
   Raises:
     ValueError: the mask does not go with the generator.
     fitting.Diverged: the loss of an image became NaN or infinite; the exception carries what the other jobs gave.
   """
+  if jobs[0].generator.graph is None and (mask is not None or jobs[0].settings.mask.source != "dense"):
+    _warn("the generator has no graph of its channels: nothing is compacted, so that a step takes as long as a dense one; every "
+          "weight that is kept counts as one that can act; and a mask that has collapsed is found by its image alone")
   groups: dict[Any, list[int]] = {}
   for number, job in enumerate(jobs):
     groups.setdefault(_alike(job), []).append(number)
@@ -191,10 +205,10 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
     measurements = [_measure.measure(jobs[number], _warn) for number in numbers]
     asked = [(_member(jobs[number], member), measurement) for number, measurement in zip(numbers, measurements)
              for member in members]
-    if jobs[numbers[0]].tile is None:
-      ended = _restore_rows(*zip(*asked), plans[key])
+    if jobs[numbers[0]].is_alone:
+      ended = [_restore_alone(*one, plans[key]) for one in asked]
     else:
-      ended = [_restore_tiles(*one, plans[key]) for one in asked]
+      ended = _restore_rows(*zip(*asked), plans[key])
     for place, number in enumerate(numbers):
       mine = ended[place * len(members):(place + 1) * len(members)]
       failures[number] = next((one.failure for one in mine if one.failure), None)
@@ -214,12 +228,10 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
   view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
   findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
   if findings:
-    _warn(f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not "
-          "restore the image; set a larger mask.keep_fraction or a narrower generator.channels.")
+    _warn(_remarks.remark_collapse(job, findings))
   outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
-  for text in [*_range_ends.remark_ends(job, measurement, mean), *_nearly_clean.remark_lost_detail(job, measurement, mean),
-               *_tail.remark_tail(job.settings, summary)]:
+  for text in _remarks.remark_result(job, measurement, mean, summary):
     _warn(f"{job.settings.data.source}: {text}")
   squeeze = lambda values: values[..., 0] if data.picture.squeezed else np.moveaxis(values, -1, data.picture.channel_axis)
   stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
@@ -232,8 +244,7 @@ def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Rest
           for member in members]
   summary["expected_psnr"] = _expected.mean_of_parts([member.summary["expected_psnr"] for member in members])
   guarded = first.guarded and first.guarded._replace(output=stored(first.guarded.output))
-  combined = first.combined and first.combined._replace(
-      output=stored(first.combined.output), estimate=stored(first.combined.estimate), share=float(first.combined.share),
-      error=None)
+  combined = first.combined and first.combined._replace(share=float(first.combined.share), error=None, **{
+      name: stored(getattr(first.combined, name)) for name in ("output", "estimate")})
   return first._replace(image=stored(mean), last=stored(first.last), guarded=guarded, combined=combined, spread=spread,
                         error=_expected.mean_of_maps(maps), summary=summary)

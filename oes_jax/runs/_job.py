@@ -51,6 +51,7 @@ class Job:
     density: number of weights that the mask keeps, or that are to act.
     given_mask: mask that is taken over, or None.
     chunk_steps: steps of a chunk.
+    measured: Measurement of it where that is known already, or None.
   """
   settings: Settings
   workdir: pathlib.Path | None
@@ -64,6 +65,12 @@ class Job:
   density: fitting.Density
   given_mask: Any
   chunk_steps: int
+  measured: Any = None
+
+  @property
+  def is_alone(self) -> bool:
+    """Whether it is restored on its own and not in a batch: it has tiles or candidates, one after another."""
+    return self.tile is not None or self.settings.experiment.method == "auto"
 
   @property
   def conv(self) -> str:
@@ -157,11 +164,11 @@ def frame_generator(job: Job, frame: tuple[int, int, int]) -> generators.Generat
 def group_key(job: Job) -> str:
   """Return what must be alike in all images of a batch: everything static, as text."""
   static = _folder.without(job.identity["config"], _PER_IMAGE)
-  tiled = str(job.workdir) if job.tile is not None else None  # tiles fill the memory alone
+  alone = str(job.workdir) if job.is_alone else None
   fed = job.settings.fit.objective == "recorrupted" or job.settings.generator.input == "measurement"
   # No frame around it then: it would change what is drawn and what lies beyond the edges.
   shape = None if job.data.operator.tileable and not fed else job.shape
   shape = (shape, job.data.scan.values.shape) if job.data.scan else shape
-  return json.dumps([static, job.generator.spec, job.generator.net_input_shape, tiled, shape,
+  return json.dumps([static, job.generator.spec, job.generator.net_input_shape, alone, shape,
                      job.identity["inputs"]["operator"], job.data.truth is not None, list(stage_steps(job.settings)),
                      job.settings.mask.source == "imp_oracle"], sort_keys=True)

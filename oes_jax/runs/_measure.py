@@ -68,8 +68,9 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
     job: job of an image.
     warn: function that takes the text of a warning.
   """
-  data, asked = job.data, job.settings.noise
-  operator = data.operator
+  if job.measured is not None:
+    return job.measured
+  data, asked, operator = job.data, job.settings.noise, job.data.operator
   for text in data.remarks:
     warn(f"{job.settings.data.source}: {text}")
   truth = None if data.truth is None else fitting.to_image(operator, np.asarray(
@@ -89,9 +90,8 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
   seen = operator.seen(op_params)
   values = np.asarray(values if seen is None else values * seen)
   level = _noise_level(job, op_params, values)
-  if level is not None:  # what was clipped here was said, or is simulated
-    for text in _nearly_clean.remark_level(operator, level._replace(clipped=0.0) if clipped or data.simulated else level):
-      warn(f"{job.settings.data.source}: {text}")
+  for text in _nearly_clean.remark_level(operator, level, clipped or data.simulated):
+    warn(f"{job.settings.data.source}: {text}")
   measurement = Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level)
   if truth is not None and not data.simulated:
     for text in _doubt_truth(truth, measurement.estimate):

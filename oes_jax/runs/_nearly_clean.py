@@ -20,9 +20,17 @@ def spare_texture(operator: operators.ForwardOperator, level: operators.NoiseLev
   return level._replace(sigma=_TAKEN * level.sigma, bound=level.sigma) if hidden else level
 
 
-def remark_level(operator: operators.ForwardOperator, level: operators.NoiseLevel) -> list[str]:
-  """Return lines that say what in a noise level makes a restoration worse, or gains little."""
-  found = operators.noise_warnings(level)
+def remark_level(operator: operators.ForwardOperator, level: operators.NoiseLevel | None, said: bool = False) -> list[str]:
+  """Return lines that say what in a noise level makes a restoration worse, or gains little; [] where none was estimated.
+
+  Args:
+    operator: forward operator.
+    level: level of the noise, or None.
+    said: whether what is clipped was said already, or is simulated.
+  """
+  if level is None:
+    return []
+  found = operators.noise_warnings(level._replace(clipped=0.0) if said else level)
   if level.bound is not None:
     found.append(f"fine texture hides the noise, which is at most {100 * level.bound:.2g} % of the range: a third of that is taken "
                  "off, so that no detail is lost; set fit.sigma where it is known")

@@ -20,10 +20,9 @@ from oes_jax.runs import _expected
 from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
-from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _range_ends
+from oes_jax.runs import _remarks
 from oes_jax.runs import _report
-from oes_jax.runs import _tail
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
@@ -104,12 +103,12 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   """
   curves = files.read_metrics(job.workdir / "metrics.jsonl")
   results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
-  remarks = [one(job, measurement, image_of(job, restored)) for one in (_range_ends.remark_ends, _nearly_clean.remark_lost_detail)]
-  for text in () if _range_ends.is_later_member(job) else [*sum(remarks, []), *_tail.remark_tail(job.settings, results)]:
+  remarks = () if _range_ends.is_later_member(job) else _remarks.remark_result(job, measurement, image_of(job, restored), results)
+  for text in remarks:
     logging.warning("%s: %s", job.settings.data.source, text)
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
   error = _expected.error_map_of(job, restored, results["expected_psnr"])
-  written += _expected.write_error_map(job.workdir, job, error)
+  written += _expected.write_error_map(job.workdir, job, error) + _expected.write_unseen(job.workdir, restored)
   if job.settings.output.figures:
     files.save_curves(job.workdir / "curves.png", curves, results["guard"] and results["guard"]["step"])
     files.save_mask_figure(job.workdir / "mask.png", [masks.LayerReport(**row) for row in results["mask"]["layers"]])
@@ -149,8 +148,9 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
   if truth is not None:
     quality = {"measurement": quality_of(measurement.estimate, truth),
                job.settings.output.image: quality_of(restored, truth)}
-  seconds = {stage: {name: sum(part["seconds"][stage][name] for part in parts)
-                     for name in times} for stage, times in parts[0]["seconds"].items()}
+  stages = {stage: times for part in reversed(parts) for stage, times in part["seconds"].items()}  # a budget may end before some
+  seconds = {stage: {name: sum(part["seconds"].get(stage, {}).get(name, 0) for part in parts) for name in times}
+             for stage, times in stages.items()}
   for times in seconds.values():
     times["per_step"] /= len(parts)
   weights = {name: sum(part["mask"][name] for part in parts) for name in ("kept", "acting", "size")}

@@ -67,6 +67,8 @@ def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
     told: settings that are given, by their dotted names.
     objects: names of the objects that are given: "operator", "generator", "mask", "weights", "loss".
   """
+  if told.get("method") == "auto":
+    return "quick"
   asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder", "mask.source": "bundled"}
   if {"operator", "generator", "loss"} & set(objects) or any(str(told.get(key)) == value for key, value in asked.items()):
     return "oes"
@@ -74,6 +76,19 @@ def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
   fits = model in recorruption.RECORRUPT and all(
       told.get(f"noise.{name}") is not None for name in noise.NOISE_MODELS[model].reads if model != "gaussian")
   return "quick" if fits else "oes"
+
+
+def check_objects_of_method(told: Mapping[str, Any], objects: Iterable[str]) -> None:
+  """Raise a ValueError where an object of the caller's does not go with the method that settings ask for.
+
+  Args:
+    told: settings that are given, by their dotted names.
+    objects: names of the objects that are given.
+  """
+  wrong = [name for name in objects if name != "operator"]
+  if told.get("method") == "auto" and wrong:
+    raise ValueError(f"{wrong[0]} is an object of your own, and method='auto' tries networks, masks and losses of its own; allowed: "
+                     "method='network', or an operator alone.")
 
 
 def merge_told(by_arguments: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,6 +109,37 @@ def allowed_values(key: str) -> str | None:
   section, _, name = key.rpartition(".")
   found = [settings.allowed(kind, name) for kind in _settings.SECTIONS.get(section, ())]
   return next((words for words in found if words is not None), None)
+
+
+def _field_of(key: str) -> dataclasses.Field:
+  section, _, name = key.rpartition(".")
+  return next(field for kind in _settings.SECTIONS[section] for field in settings.fields_of(kind) if field.name == name)
+
+
+def check_key(key: str) -> None:
+  """Check that one restoration has a key, which those of sweeps are not.
+
+  Raises:
+    ValueError: it has no such key; the message names the nearest.
+  """
+  known = [f"{section}.{field.name}".lstrip(".") for section, kinds in _settings.SECTIONS.items() if section != "sweep"
+           for kind in kinds for field in settings.fields_of(kind)]
+  if key not in known:
+    raise ValueError(f"{key!r} is no key of a restoration{settings.nearest(key, known)}; allowed: those that `python -m "
+                     "oes_jax.main --help` lists, such as 'weights.num_steps', without `sweep`.")
+
+
+def choices_of(key: str) -> tuple[str, ...] | None:
+  """Return the names that a key of a config, such as "noise.model", allows; None where its values are no names."""
+  choices = _field_of(key).metadata["choices"]
+  return None if choices is None else tuple(choices() if callable(choices) else choices)
+
+
+def describe_key(key: str, config) -> str:
+  """Return the meaning of a key, such as "mask.num_steps", and its value in a config, which is its default there."""
+  section, _, name = key.rpartition(".")
+  value = (config[section] if section else config)[name]
+  return f"{_field_of(key).metadata['text']} (default {value})"
 
 
 def describe_keys(prefix: str = "", width: int = 120) -> str:

@@ -76,8 +76,7 @@ def _labels(image: str, quality: Mapping[str, Any] | None) -> tuple[str, str]:
 def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> list[str]:
   """Return what was warned of, as far as it is still at hand."""
   level, collapse = measurement.noise_level, summary.get("mask", {}).get("collapse", [])
-  found = [] if level is None else _nearly_clean.remark_level(
-      job.data.operator, level._replace(clipped=0.0) if job.data.simulated else level)
+  found = _nearly_clean.remark_level(job.data.operator, level, job.data.simulated)
   return [*job.data.remarks, *found, *_tail.remark_tail(job.settings, summary), *(f"The mask has collapsed: {text}" for text in collapse)]
 
 
@@ -91,6 +90,10 @@ def _result(summary: Mapping[str, Any]) -> Rows:
     rows.append(("guard's step", f"{summary['guard']['step']}{final}"))
   if summary.get("combined"):
     rows.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))
+  for one in summary.get("candidates", ()):
+    scored = f", {one['quality']['psnr']:.2f} dB" if one["quality"] else ""
+    rows.append((one["name"], f"{100 * one['share']:.0f} % of the mix, {one['seconds']:.0f} s{scored}"))
+  rows += [(name, f"left out: {why}") for name, why in summary.get("left_out", {}).items()]
   if "members" in summary:
     rows.append(("members", str(len(summary["members"]))))
     rows.append(("their spread", f"{summary['mean_spread']:.4f} of the range, on average"))

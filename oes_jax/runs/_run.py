@@ -14,6 +14,7 @@ from oes_jax import files
 from oes_jax import operators
 from oes_jax import parallel
 from oes_jax import tiles
+from oes_jax.runs import _auto_run
 from oes_jax.runs import _batch
 from oes_jax.runs import _expected
 from oes_jax.runs import _finished
@@ -21,11 +22,8 @@ from oes_jax.runs import _inspect
 from oes_jax.runs import _measure
 from oes_jax.runs import _outputs
 from oes_jax.runs import _processes
+from oes_jax.runs._errors import Failed
 from oes_jax.runs._job import Job
-
-
-class Failed(Exception):
-  """The restoration cannot go on; what was computed is kept."""
 
 
 def run(config, workdir: str | None = None) -> dict[str, Any]:
@@ -97,7 +95,14 @@ def restore_job(job: Job, signals: _processes.Signals, label: str = "") -> dict[
   Raises:
     As `run_job`.
   """
-  return (_restore_whole if job.tile is None else _restore_tiles)(job, signals, label)
+  return (_restore_part if job.tile is None else _restore_tiles)(job, signals, label)
+
+
+def _restore_part(job: Job, signals, label) -> dict[str, Any]:
+  """Restore an image or a tile, by the network that the settings name or by all candidates."""
+  if job.settings.experiment.method == "auto":
+    return _auto_run.restore_auto(job, signals, label, _restore_whole)
+  return _restore_whole(job, signals, label)
 
 
 def _restore_whole(job: Job, signals, label) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
       summaries.append(summary)
     else:
       part.workdir.mkdir(parents=True, exist_ok=True)
-      summaries.append(_restore_whole(part, signals, label))
+      summaries.append(_restore_part(part, signals, label))
       seconds.append(time.perf_counter() - began)
       left = sum(seconds) / len(seconds) * (len(places) - number - 1)
       print(f"tiles left: {len(places) - number - 1}, about {tqdm.tqdm.format_interval(left)}",
@@ -151,6 +156,9 @@ def tile_job(job: Job, number: int, measurement: _measure.Measurement, place) ->
   settings = job.settings
   if measurement.noise_level is not None:
     settings = settings._replace(fit=dataclasses.replace(settings.fit, sigma=measurement.noise_level.sigma))
+  if settings.experiment.budget_s is not None:
+    count = len(tiles.cut(measurement.values.shape, job.tile, settings.compute.tile_overlap))
+    settings = settings._replace(experiment=dataclasses.replace(settings.experiment, budget_s=settings.experiment.budget_s / count))
   folder = job.workdir and job.workdir / "tiles" / f"{number:03d}"
   return dataclasses.replace(job, settings=settings, workdir=folder, data=data, tile=None)
 

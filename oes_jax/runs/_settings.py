@@ -1,7 +1,6 @@
 """The sections of a config, with what a run needs beyond the settings of the library."""
 
 import dataclasses
-import difflib
 import numbers
 import re
 from typing import NamedTuple
@@ -32,6 +31,13 @@ class ExperimentSettings(settings.Settings):
       1, "Restorations of every measurement, with a seed each (own initial params, network input, gates); their mean "
       "is the result, and their spread the uncertainty map. 1: none.", allowed="a whole number from 1 to 1000",
       test=lambda v: 1 <= v <= 1000)
+  method: str = settings.setting(
+      "network", "What restores: network, the one that the other keys say; or auto: several networks and classical methods "
+      "restore the same measurement, and values that none of them has seen say what share each has in the result.",
+      choices=("network", "auto"))
+  budget_s: float | None = settings.setting(
+      None, "Seconds that method auto may take: what does not fit in is not tried. None: everything is.", kind=float,
+      allowed="a number above 0, or None", test=lambda v: 0 < v < float("inf"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,8 +220,7 @@ def _check_keys(config) -> None:
       dotted = f"{section}.{key}".lstrip(".")
       if key in keys:
         raise ValueError(f"the config has no {dotted}; allowed: every key, as oes_jax.runs.make_config makes them.")
-      near = difflib.get_close_matches(key, keys, 1, 0.75)
-      raise ValueError(f"{dotted!r} is no key of a config{f'; did you mean {near[0]!r}?' if near else '.'} --help lists every key.")
+      raise ValueError(f"{dotted!r} is no key of a config{settings.nearest(key, keys)}. --help lists every key.")
 
 
 def _brief(value: object) -> str:

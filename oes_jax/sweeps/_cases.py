@@ -35,6 +35,7 @@ class Case:
     padded: (H, W) at which the generator runs.
     need: bytes of memory at the peak: (once, for every image that is restored at a time).
     tile: side in pixels of the tiles that the image is cut into, 0 for none.
+    alone: whether it is restored in no batch: in tiles, or by several candidates.
   """
   config: Any
   ensemble: int
@@ -47,6 +48,7 @@ class Case:
   padded: tuple[int, int] | None = None
   need: tuple[int, int] | None = None
   tile: int | None = None
+  alone: bool | None = None
 
   @property
   def asked(self) -> dict[str, Any]:

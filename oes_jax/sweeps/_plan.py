@@ -15,7 +15,7 @@ from oes_jax.sweeps import _cases
 
 FAILURE = "failure.json"  # in the folder of a case that could not be restored
 # What a process tells the others of a case that it has planned.
-_TOLD = ("name", "error", "done", "group", "shape", "padded", "need", "tile")
+_TOLD = ("name", "error", "done", "group", "shape", "padded", "need", "tile", "alone")
 
 
 class Cut(NamedTuple):
@@ -83,7 +83,7 @@ def plan_case(case: _cases.Case, parent: pathlib.Path) -> _cases.Case:
     return dataclasses.replace(case, name=unread_name(case), error=str(error), done=False)
   return dataclasses.replace(
       case, name=job.workdir.name, done=has_ended(job.workdir, warn=True), group=runs.group_key(job), shape=job.shape,
-      padded=job.generator.padded_shape, need=job.need, tile=job.tile or 0)
+      padded=job.generator.padded_shape, need=job.need, tile=job.tile or 0, alone=job.is_alone)
 
 
 def make_plan(listed: Sequence[_cases.Case], parent: pathlib.Path) -> list[_cases.Case]:
@@ -133,7 +133,7 @@ def images_at_once(cases: Sequence[_cases.Case], free: int) -> int:
 
 def cut_batches(plan: Sequence[_cases.Case], *, images_per_device: int | None, free: int,
                 devices: int) -> Iterator[Cut]:
-  """Yield every batch of a plan; tiled cases are alone in theirs.
+  """Yield every batch of a plan; cases that are restored alone are so in theirs.
 
   Batches follow from the plan, whatever is finished already, so that a restart finds the same ones.
   A group is cut into batches as equal as possible, since rows that fill up cost as much as others.

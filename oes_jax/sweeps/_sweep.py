@@ -99,12 +99,12 @@ def _restore_batch(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], labe
       _batch_folders.remove(batch)
 
 
-def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
-  """Restore a case that is cut into tiles, and put it on record; runs.Busy: another process has it."""
+def _restore_alone(sweep: _Sweep, case: _cases.Case, label: str) -> None:
+  """Restore a case that is in no batch, and put it on record; runs.Busy: another process has it."""
   if jax.process_count() > 1:
     if jax.process_index() == 0:
-      _results.record_failure(sweep.folder, case, "it needs tiles, which one program over several processes does "
-                              "not restore: use --shard")
+      _results.record_failure(sweep.folder, case, "it needs tiles or has candidates (method=auto), which one program over several "
+                              "processes does not restore: use --shard")
     return
   job = _results.read_or_fail(sweep.folder, case)
   if job is None:
@@ -122,12 +122,12 @@ def _restore_tiled(sweep: _Sweep, case: _cases.Case, label: str) -> None:
 
 
 def _restore_cut(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label: str) -> None:
-  """Restore a batch or a tiled case, unless another process has it or a signal came before."""
+  """Restore a batch or a case alone, unless another process has it or a signal came before."""
   if sweep.signals.received and jax.process_count() == 1:
     raise runs.Interrupted(sweep.signals.received)
   try:
-    if cut.cases[0].tile:
-      _restore_tiled(sweep, cut.cases[0], label)
+    if cut.cases[0].alone:
+      _restore_alone(sweep, cut.cases[0], label)
     else:
       _restore_batch(sweep, cut, programs, label)
   except runs.Busy as error:

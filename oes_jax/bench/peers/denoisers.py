@@ -12,13 +12,8 @@ from skimage import restoration
 
 import oes_jax
 from oes_jax.bench.peers import zs_n2n
+from oes_jax import fitting
 from oes_jax import sliding_dct
-
-
-def _non_local_means(measurement, sigma):
-  return restoration.denoise_nl_means(
-      measurement, h=0.8 * sigma, sigma=sigma, patch_size=5, patch_distance=6, fast_mode=True,
-      channel_axis=-1)
 
 
 def _total_variation(measurement, sigma):
@@ -29,11 +24,6 @@ def _wavelets(measurement, sigma):
   return restoration.denoise_wavelet(
       measurement, sigma=sigma, method="BayesShrink", mode="soft", rescale_sigma=True,
       convert2ycbcr=measurement.shape[-1] == 3, channel_axis=-1)
-
-
-def _bm3d(measurement, sigma):
-  import bm3d  # an extra: its licence is not ours  # pylint: disable=g-import-not-at-top
-  return (bm3d.bm3d_rgb if measurement.shape[-1] == 3 else bm3d.bm3d)(measurement, sigma)
 
 
 def _sliding_dct(measurement, sigma):
@@ -71,9 +61,9 @@ def denoise(name: str, measurement: np.ndarray, sigma: float) -> np.ndarray:
   return np.clip(np.reshape(image, measurement.shape), 0, 1).astype(np.float32)
 
 
-DENOISERS = {"non-local means, told sigma": _non_local_means,
+DENOISERS = {"non-local means, told sigma": fitting.non_local_means,
              "total variation, weight sigma": _total_variation,
              "wavelets (BayesShrink), told sigma": _wavelets,
-             "BM3D, told sigma": _bm3d,
+             "BM3D, told sigma": fitting.bm3d,
              "sliding DCT, told sigma": _sliding_dct,
              "ZS-N2N": lambda measurement, sigma: zs_n2n.denoise(measurement)}

@@ -12,18 +12,6 @@ from oes_jax import fitting
 from oes_jax import noise
 from oes_jax import operators
 
-# Weight of total variation, in units of the noise in the image that the adjoint gives: of 1/4, 1/2, 1, 2 and 4 the
-# best on a crop of chelsea (mri, tomography: of camera), which are not among the problems' images.
-_TV_WEIGHTS = {"inpainting": 0.5, "super_resolution": 2.0, "deblurring": 1.0, "mri": 0.5, "tomography": 2.0}
-_TV_ITERATIONS = 100
-# Of plug-and-play: (iterations, lambda, the last noise level in units of the measurement's), on such crops (chelsea from
-# row 90, column 130, camera from 100, 200; 96 x 96) the best of 8 and 24; 0.015, 0.03, 0.06, 0.12, 0.23 and 0.46; 1/8, 1/4,
-# 1/2, 1 and 2. As published for DPIR: 8 to 40; 0.23; 1.
-_PLUGS = {"inpainting": (24, 0.06, 0.5), "super_resolution": (8, 0.015, 1.0), "deblurring": (8, 0.06, 0.125),
-          "mri": (24, 0.23, 0.125), "tomography": (8, 0.12, 0.125)}
-# The first noise level, of DPIR, and steps of conjugate gradients in every iteration.
-_FIRST_LEVEL, _GRADIENTS = 49 / 255, 30
-
 
 class Given(NamedTuple):
   """What a classical method knows.
@@ -73,78 +61,32 @@ def _sart(given: Given):
   return np.stack(planes, -1)
 
 
+def posed(given: Given) -> fitting.Problem:
+  """Return the Problem of what a classical method knows."""
+  return fitting.pose(given.operator, given.op_params, given.values, noise.Noise("gaussian"), None,
+                      seen=given.operator.seen(given.op_params),
+                      recorruption=fitting.Recorruption(noise.gaussian(given.sigma)))
+
+
 def total_variation(given: Given, weight: float):
-  """Minimise |A x - y|^2 / 2 + weight' TV(x) by FISTA (Beck and Teboulle 2009, SIAM J. Imaging Sci. 2:183).
-
-  weight' is the weight times the standard deviation of the noise that A's adjoint carries into a pixel.
-
-  Args:
-    given: what is known of the measurement.
-    weight: the weight of TV, in units of that standard deviation.
-
-  Returns:
-    The image, [H, W, C]; values may leave [0, 1].
-  """
-  forward = jax.jit(lambda image: given.operator.apply(given.op_params, image))
-  back = jax.jit(lambda values: operators.adjoint(given.operator.apply, given.op_params, values, given.shape))
-  vector = np.random.default_rng(0).choice([-1.0, 1.0], given.shape).astype(np.float32)
-  column = float(np.sqrt(np.sum(np.square(forward(vector))) / vector.size))  # mean norm of A's columns
-  for _ in range(30):  # the largest eigenvalue of A^T A
-    vector = back(forward(vector))
-    norm = float(np.linalg.norm(vector))
-    vector = vector / norm
-  tv = weight * given.sigma * given.operator.unit * column
-  image = point = np.clip(given.operator.estimate(given.op_params, given.values), 0, 1)
-  momentum = 1.0
-  for _ in range(_TV_ITERATIONS):
-    gradient = np.asarray(back(forward(point) - given.values), np.float64)
-    new = restoration.denoise_tv_chambolle(
-        np.asarray(point, np.float64) - gradient / norm, weight=tv / norm, max_num_iter=50, channel_axis=-1)
-    following = (1 + np.sqrt(1 + 4 * momentum ** 2)) / 2
-    point = np.float32(new + (momentum - 1) / following * (new - image))
-    image, momentum = new, following
-  return image
+  """Restore by `fitting.total_variation`, from the first estimate; values may leave [0, 1]."""
+  return fitting.total_variation(posed(given), given.operator.estimate(given.op_params, given.values), weight)
 
 
 def plug_and_play(given: Given, iterations: int, prior: float, last: float):
-  """Minimise |A x - y|^2 / 2 with a denoiser in the place of a prior: half-quadratic splitting in turns.
-
-  Plug-and-play priors (Venkatakrishnan et al. 2013, GlobalSIP) with the falling noise levels of DPIR (Zhang et al. 2021,
-  arXiv 2008.13751), and non-local means, which takes all channels of a pixel together, for their network.
-
-  Args:
-    given: what is known of the measurement.
-    iterations: the number of noise levels.
-    prior: DPIR's lambda, the weight of the denoised image.
-    last: the noise level that is taken off last, in units of the measurement's.
-
-  Returns:
-    The image, [H, W, C] in [0, 1].
-  """
-  forward = lambda image: given.operator.apply(given.op_params, image)
-  back = lambda values: operators.adjoint(given.operator.apply, given.op_params, values, given.shape)
-  @jax.jit
-  def fit(image, weight):  # the minimum of |A x - y|^2 + weight |x - image|^2
-    return jax.scipy.sparse.linalg.cg(lambda x: back(forward(x)) + weight * x, back(given.values) + weight * image,
-                                      x0=image, maxiter=_GRADIENTS)[0]
-  image = np.clip(given.operator.estimate(given.op_params, given.values), 0, 1)
-  for level in np.geomspace(_FIRST_LEVEL, last * given.sigma, iterations):
-    image = fit(image, np.float32(prior * (given.sigma * given.operator.unit / level) ** 2))
-    image = denoisers.denoise("non-local means, told sigma", np.asarray(image), level)
-  return image
+  """Restore by `fitting.plugged_non_local_means`, from the first estimate."""
+  return fitting.plugged_non_local_means(
+      posed(given), given.operator.estimate(given.op_params, given.values), iterations, prior, last)
 
 
 def _sliding_dct(given: Given):
   """Return the estimate that `weights.combine` mixes in."""
-  problem = fitting.pose(given.operator, given.op_params, given.values, noise.Noise("gaussian"), None,
-                         seen=given.operator.seen(given.op_params),
-                         recorruption=fitting.Recorruption(noise.gaussian(given.sigma)))
-  return jax.jit(lambda problem: fitting.plug_and_play(problem, given.shape))(problem)
+  return jax.jit(lambda problem: fitting.plug_and_play(problem, given.shape))(posed(given))
 
 
 def _told(name: str):
-  return {"total variation, told sigma": lambda given: total_variation(given, _TV_WEIGHTS[name]),
-          "plug-and-play, non-local means": lambda given: plug_and_play(given, *_PLUGS[name]),
+  return {"total variation, told sigma": lambda given: total_variation(given, fitting.TV_WEIGHTS[name]),
+          "plug-and-play, non-local means": lambda given: plug_and_play(given, *fitting.PLUGS[name]),
           "plug-and-play, sliding DCT": _sliding_dct}
 
 

@@ -1,0 +1,194 @@
+"""Method auto in a folder: candidates one after another, each in a folder of its own, within a budget of seconds."""
+
+import json
+import logging
+import pathlib
+import signal
+import time
+from typing import Any, Callable, Mapping
+
+import numpy as np
+
+from oes_jax import files
+from oes_jax.runs import _auto
+from oes_jax.runs import _candidates
+from oes_jax.runs import _expected
+from oes_jax.runs import _finished
+from oes_jax.runs import _job
+from oes_jax.runs import _measure
+from oes_jax.runs import _outputs
+from oes_jax.runs import _preview
+from oes_jax.runs import _processes
+from oes_jax.runs import _range_ends
+from oes_jax.runs import _report
+from oes_jax.runs._candidates import Candidate
+from oes_jax.runs._errors import Failed
+from oes_jax.runs._job import Job
+
+_RECORD = "candidates.json"
+# What it says, and its types: seconds that were spent so far, and of every candidate that is left out, why.
+_KIND = {"seconds": (int, float), "left_out": {str: str}}
+
+
+class _Budget:
+  """Seconds that candidates may take. It stands in for the signals of a run, and ends one that would not end in time."""
+
+  def __init__(self, signals: _processes.Signals, seconds: float | None, spent: float):
+    self._signals, self._until = signals, np.inf if seconds is None else time.monotonic() + seconds - spent
+    self._chunks = self._polled = 0
+    self._began = None
+    self.over = False
+
+  def begin(self, chunks: int) -> None:
+    """Begin a candidate of so many chunks."""
+    self._chunks, self._polled = chunks, 0
+
+  @property
+  def is_spent(self) -> bool:
+    """Whether no second is left."""
+    return time.monotonic() >= self._until
+
+  @property
+  def received(self) -> int | None:
+    """The signal that was received, or SIGTERM where the candidate is to end; a run looks between its chunks."""
+    if self._signals.received:
+      return self._signals.received
+    now, self._polled = time.monotonic(), self._polled + 1
+    if self._polled == 1:
+      self._began = now
+    expected = (now - self._began) / max(1, self._polled - 1) * (self._chunks - self._polled)
+    self.over = now >= self._until or self._polled > 2 and now + expected > self._until
+    return signal.SIGTERM if self.over else None
+
+
+def restore_auto(job: Job, signals: _processes.Signals, label: str, restore: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+  """Restore a job by all candidates, mix them and write the result; what is finished of them is not run again.
+
+  Args:
+    job: job with method auto; its folder is claimed and locked.
+    signals: signals, served between chunks.
+    label: text before the progress bars.
+    restore: function (job, signals, label) -> summary that restores a network's job in its folder.
+
+  Raises:
+    As `run_job`.
+  """
+  measurement = _measure.measure(job)
+  problem, record = _auto.problem_of(job, measurement), _read_record(job.workdir)
+  budget, found, began = _Budget(signals, job.settings.experiment.budget_s, record["seconds"]), {}, time.perf_counter()
+  spent = record["seconds"]
+
+  def note(name: str | None = None, why: str = "") -> None:
+    if name is not None:
+      record["left_out"][name] = why
+      logging.warning("%s%s is left out: %s", label, name, why)
+    record["seconds"] = spent + time.perf_counter() - began
+    files.write_atomically(job.workdir / _RECORD, json.dumps(record).encode())
+
+  for name, make in _auto.classical(job, problem):
+    if name in record["left_out"]:
+      continue
+    if found and budget.is_spent and not _is_kept(job, name):
+      note(name, _auto.OUT_OF_TIME)
+      continue
+    found[name] = _classical(job, name, make)
+    note()
+    _draw(job, problem, found)
+  for name, candidate in _candidates.candidate_jobs(job, measurement):
+    if name in record["left_out"]:
+      continue
+    one = _network(candidate, name, budget, signals, label, restore)
+    if isinstance(one, str):
+      note(name, one)
+      continue
+    found[name] = one
+    note()
+    _draw(job, problem, found)
+  return _write(job, measurement, problem, found, record["left_out"])
+
+
+def _read_record(folder: pathlib.Path) -> dict[str, Any]:
+  """Return what an earlier start has decided, which stands: a restart tries the same candidates."""
+  path = folder / _RECORD
+  if path.is_file():
+    record = files.read_json(path)
+    if _finished.matches(record, _KIND):
+      return record
+    logging.warning("%s is no record of this program: all candidates are tried", path)
+  return {"seconds": 0.0, "left_out": {}}
+
+
+def _folder_of(job: Job, name: str) -> pathlib.Path:
+  return job.workdir / "candidates" / _candidates.folder_name(name)
+
+
+def _is_kept(job: Job, name: str) -> bool:
+  """Whether the folder of a classical candidate holds what it made, whole."""
+  folder = _folder_of(job, name)
+  return (folder / files.MANIFEST).is_file() and files.find_damage(folder) is None
+
+
+def _classical(job: Job, name: str, make: Callable[[], Candidate]) -> Candidate:
+  """Return what a classical candidate makes, or made at an earlier start."""
+  folder = _folder_of(job, name)
+  if not _is_kept(job, name):
+    folder.mkdir(parents=True, exist_ok=True)
+    one = make()
+    files.write_array(folder / "output.npy", one.image)
+    files.write_array(folder / _expected.UNSEEN, one.unseen)
+    files.write_atomically(folder / "seconds.json", json.dumps(one.seconds).encode())
+    files.write_manifest(folder, ["output.npy", _expected.UNSEEN, "seconds.json"])
+    print(f"{name}: {one.seconds:.1f} s", flush=True)
+  return _read(job, folder, files.read_json(folder / "seconds.json"))
+
+
+def _read(job: Job, folder: pathlib.Path, seconds: float, summary: dict[str, Any] | None = None) -> Candidate:
+  """Return what a candidate has left in its folder; a network that is fed with noise has seen no value that is held out."""
+  unseen = _expected.UNSEEN if (folder / _expected.UNSEEN).is_file() else "output.npy"
+  return Candidate(*(_finished.read_output(folder, name, job.shape) for name in ("output.npy", unseen)), seconds, summary)
+
+
+def _network(job: Job, name: str, budget: _Budget, signals: _processes.Signals, label: str, restore) -> Candidate | str:
+  """Return what a network makes, or made at an earlier start, or why it is left out."""
+  summary = _finished.read_finished(job.workdir)
+  if summary is None:
+    if budget.is_spent:
+      return _auto.OUT_OF_TIME
+    job.workdir.mkdir(parents=True, exist_ok=True)
+    steps = _job.stage_steps(job.settings).values()
+    budget.begin(sum(-(-count // job.chunk_steps) + 1 for count in steps))
+    try:
+      summary = restore(job, budget, f"{label}{name}: ")
+    except Failed as error:
+      return str(error)
+    except _processes.Interrupted:
+      if signals.received or not budget.over:
+        raise
+      return "it would not end within budget_s"
+  return _read(job, job.workdir, sum(times["total"] for times in summary["seconds"].values()), summary)
+
+
+def _draw(job: Job, problem, found: Mapping[str, Candidate]) -> None:
+  """Draw the mix so far as the preview."""
+  if job.settings.output.figures:
+    image = _auto.mix(job, problem, found, expects=False).restored.image
+    files.save_preview(job.workdir / _preview.PREVIEW, _report.viewed(job, image))
+
+
+def _write(job: Job, measurement: _measure.Measurement, problem, found: Mapping[str, Candidate],
+           left_out: Mapping[str, str]) -> dict[str, Any]:
+  mixed = _auto.mix(job, problem, found)
+  image, results = mixed.restored.image, _auto.describe(job, measurement, found, mixed, left_out)
+  fault = _range_ends.fault_of(job, image)
+  if fault:
+    raise Failed(f"{job.workdir}: {fault}")
+  for text in () if _range_ends.is_later_member(job) else _range_ends.remark_ends(job, measurement, image):
+    logging.warning("%s: %s", job.settings.data.source, text)
+  written = _outputs.write_images(job.workdir, job, measurement, image, results["quality"])
+  written += _expected.write_error_map(job.workdir, job, _expected.error_map_of(job, mixed.restored, results["expected_psnr"]))
+  summary = _outputs.summary_of(job, {"output": written[0], **results})
+  if job.settings.output.figures:
+    (job.workdir / _preview.PREVIEW).unlink(missing_ok=True)
+    _report.write_report(job.workdir, job, measurement, image, summary)
+  _finished.finish(job.workdir, summary, written)
+  return summary

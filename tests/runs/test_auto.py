@@ -1,0 +1,133 @@
+"""Method auto: candidates, and their mix."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+import oes_jax
+from oes_jax import runs
+from oes_jax.runs import _auto_run
+from oes_jax.runs import _candidates
+from oes_jax.runs import _run as runs_of_one
+from runs import tiny_run
+
+_AUTO = {**tiny_run.TINY_MEASURED, **tiny_run.RECORRUPTED, "mask.source": "dense", "weights.num_steps": 6, "method": "auto",
+         "compute.chunk_steps": 3, "noise.sigma": 0.1, "checkpoint.every_steps": 3}
+_CLASSICAL = ["plug-and-play", "non-local means", "total variation"]
+
+
+def _leave_two_networks(patch):
+  """Leave two networks, one of each objective, and no BM3D, whose last bits differ from run to run."""
+  patch.setattr(importlib.util, "find_spec", lambda name, of_all=importlib.util.find_spec: None if name == "bm3d" else of_all(name))
+  of_all = _candidates.networks
+  patch.setattr(_candidates, "networks", lambda settings: {
+      name: changes for name, changes in of_all(settings).items() if name in (_candidates.RECORRUPTED, _candidates.GUARDED)})
+
+
+@pytest.fixture(autouse=True)
+def _two_networks(monkeypatch):
+  _leave_two_networks(monkeypatch)
+
+
+@pytest.fixture(scope="module", name="whole")
+def fixture_whole(tmp_path_factory):
+  """An uninterrupted run, (folder, summary); no test changes it."""
+  with pytest.MonkeyPatch.context() as patch:
+    _leave_two_networks(patch)
+    folder = tmp_path_factory.mktemp("auto") / "run"
+    return folder, tiny_run.restore(folder, _AUTO)
+
+
+def test_the_result_is_the_mix_that_the_summary_says(whole):
+  folder, summary = whole
+  shares = {one["name"]: one["share"] for one in summary["candidates"]}
+  assert {_candidates.RECORRUPTED, _candidates.GUARDED} <= set(shares) and sum(shares.values()) == pytest.approx(1)
+  mixed = sum(share * np.load(folder / "candidates" / _candidates.folder_name(name) / "output.npy")
+              for name, share in shares.items())
+  np.testing.assert_allclose(np.load(folder / "output.npy"), mixed, atol=1e-5)
+  assert summary["quality"].keys() == {"measurement", "combined"} and summary["expected_psnr"]["of"] == "image"
+  assert runs.read_finished(folder) == json.loads((folder / "summary.json").read_text())
+
+
+def test_candidates_restore_one_measurement_and_see_no_value_that_is_held_out(whole):
+  folder, summary = whole
+  listed = {path.name for path in (folder / "candidates").iterdir()}
+  assert {_candidates.folder_name(name) for name in _CLASSICAL} < listed
+  parts = [json.loads((folder / "candidates" / _candidates.folder_name(name) / "summary.json").read_text())
+           for name in (_candidates.RECORRUPTED, _candidates.GUARDED)]
+  for part in parts:
+    assert part["quality"]["measurement"] == summary["quality"]["measurement"] and part["config"]["method"] == "network"
+  assert [part["config"]["fit"]["objective"] for part in parts] == ["recorrupted", "plain"]
+
+
+def test_a_run_that_was_stopped_and_damaged_ends_in_the_same_image(whole, tmp_path, monkeypatch):
+  folder, _ = whole
+  stop = iter((None,) * 4 + (15,) * 99)  # within the first network
+  with monkeypatch.context() as patch, pytest.raises(runs.Interrupted):
+    patch.setattr(runs.Signals, "received", property(lambda self: next(stop), lambda self, value: None), raising=False)
+    tiny_run.restore(tmp_path / "run", _AUTO)
+  place = tmp_path / "run" / "candidates"
+  assert not (tmp_path / "run" / "summary.json").exists() and (place / "recorrupted-dense" / "checkpoints").is_dir()
+  (place / "non-local-means" / "output.npy").write_bytes(b"damaged")
+  tiny_run.restore(tmp_path / "run", _AUTO)
+  assert (tmp_path / "run" / "output.npy").read_bytes() == (folder / "output.npy").read_bytes()
+
+
+def test_a_budget_leaves_out_what_does_not_fit_in_and_a_restart_keeps_to_it(tmp_path):
+  summary = tiny_run.restore(tmp_path / "run", _AUTO, budget_s=1e-6)
+  assert [one["name"] for one in summary["candidates"]] == ["plug-and-play"]
+  assert set(summary["left_out"]) >= {"non-local means", "total variation", _candidates.RECORRUPTED, _candidates.GUARDED}
+  assert all("budget_s" in why for why in summary["left_out"].values())
+  (tmp_path / "run" / "summary.json").unlink()
+  again = tiny_run.restore(tmp_path / "run", _AUTO, budget_s=1e-6)
+  assert again["left_out"] == summary["left_out"] and again["candidates"] == summary["candidates"]
+
+
+def test_a_candidate_that_would_not_end_in_time_is_ended(monkeypatch):
+  now = iter((0.0, 1.0, 2.0, 4.0, 6.0, 8.0))
+  monkeypatch.setattr(_auto_run.time, "monotonic", lambda: next(now))
+  budget = _auto_run._Budget(runs.Signals(), 20.0, 5.0)  # until 15
+  budget.begin(4)
+  assert [budget.received for _ in range(3)] == [None, None, None]  # a chunk takes 1.5 s: it would end at 5.5
+  budget.begin(40)
+  assert budget.received is None and budget.received is None and not budget.over
+
+
+def test_a_candidate_that_fails_is_left_out(tmp_path, monkeypatch):
+  def fail(job, signals, label):
+    raise runs.Failed(f"{label}the loss is not finite")
+  monkeypatch.setattr(runs_of_one, "_restore_whole", fail)
+  summary = tiny_run.restore(tmp_path / "run", _AUTO)
+  assert summary["left_out"] == {name: f"{name}: the loss is not finite" for name in (_candidates.RECORRUPTED, _candidates.GUARDED)}
+  assert {one["name"] for one in summary["candidates"]} <= set(_CLASSICAL)
+
+
+def test_the_call_mixes_in_memory(recwarn):
+  clean = np.float32(tiny_run.phantom() / 120)
+  told = {key: value for key, value in _AUTO.items() if not key.startswith(("data.", "noise.", "output.", "method", "checkpoint"))}
+  measured = np.clip(clean + 0.1 * np.random.default_rng(0).standard_normal(clean.shape), 0, 1).astype(np.float32)
+  restored = oes_jax.restore(measured, truth=clean, method="auto", settings={**told, "data.range": (0.0, 1.0), "budget_s": 1e-6},
+                             progress=False)
+  assert [one["name"] for one in restored.summary["candidates"]] == ["plug-and-play"]
+  assert sum("is left out" in str(one.message) for one in recwarn) == len(restored.summary["left_out"]) > 3
+  assert restored.image.shape == clean.shape and restored.error.shape == clean.shape
+  assert restored.summary["quality"]["combined"]["psnr"] > restored.summary["quality"]["measurement"]["psnr"]
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"budget_s": 5.0, "method": "network"}, "budget_s=5 is not used by method='network'"),
+    ({"mask.source": "learn"}, "mask.source='learn' does not go with method='auto'"),
+    ({"fit.objective": "plain", "fit.flips": False, "generator.input": "noise", "weights.combine": False, "output.image": "average"},
+     "fit.objective='plain' does not go with method='auto'")])
+def test_what_does_not_go_with_a_method_is_refused(changes, words):
+  made = tiny_run.config(_AUTO)
+  made.update_from_flattened_dict(changes)
+  with pytest.raises(ValueError, match=words):
+    runs.check_config(made)
+
+
+def test_objects_of_ones_own_do_not_go_with_it():
+  with pytest.raises(ValueError, match="mask is an object of your own, and method='auto'"):
+    oes_jax.restore(np.zeros((16, 16)), method="auto", mask=None)
