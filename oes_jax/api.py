@@ -24,13 +24,7 @@ _ARRAYS = ("operator.mask", "operator.kernel")  # settings that may be arrays
 
 
 def _set(config, key: str, value: Any) -> None:
-  """Set one key of a config by its dotted name; raise a ValueError where there is none, or the value has another type."""
-  section, _, name = key.rpartition(".")
-  there = config.to_dict()
-  there = there.get(section, {}) if section else there
-  if name not in there or isinstance(there[name], dict) or section == "sweep":
-    raise ValueError(f"{key!r} is no key of a restoration; allowed: those that `python -m oes_jax.main --help` lists, "
-                     "such as 'weights.num_steps', without `sweep`.")
+  """Set one key of a config by its dotted name; raise a ValueError where the value has another type."""
   if isinstance(value, list):
     value = tuple(value)
   elif isinstance(value, pathlib.PurePath):
@@ -56,6 +50,7 @@ def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], obj
   for key, value in changes.items():
     if key in _ARGUMENTS:
       raise ValueError(f"{key!r} is what the argument {_ARGUMENTS[key]} gives; allowed in settings: every other key.")
+    runs.check_key(key)
     if key in _ARRAYS and isinstance(value, (tuple, list)):
       value = runs.as_array(value, key)
     if not isinstance(value, (tuple, list)) and np.ndim(value) > 0:

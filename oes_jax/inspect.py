@@ -21,6 +21,7 @@ from oes_jax import files
 from oes_jax import inspection
 from oes_jax import operators
 from oes_jax import runs
+from oes_jax.settings import nearest
 
 # Operators of which a file can be the measurement.
 _OPERATORS = tuple(name for name, family in operators.FAMILIES.items() if family.measures_image or family.read_scan)
@@ -41,7 +42,7 @@ def _settings_of(operator: str | Mapping[str, Any]) -> tuple[operators.OperatorS
   known = [field.name for field in dataclasses.fields(operators.OperatorSettings)]
   for key in chosen:
     if key not in known:
-      raise ValueError(f"operator has {key!r}; allowed: {', '.join(known)}.")
+      raise ValueError(f"operator has {key!r}{nearest(key, known)}; allowed: {', '.join(known)}.")
   plain = {key: value for key, value in chosen.items() if key not in _ARRAYS or isinstance(value, str)}
   settings = operators.OperatorSettings(**plain)
   if settings.name not in _OPERATORS:
@@ -205,13 +206,8 @@ def _run(arguments: argparse.Namespace) -> None:
     print(found.report(source, arguments.mask))
 
 
-def main(argv: list[str] | None = None) -> None:
-  """Print the report of one file.
-
-  Args:
-    argv: arguments; None: those of the command line.
-  """
-  parser = argparse.ArgumentParser(prog="python -m oes_jax.inspect", description=__doc__.partition("\n")[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Add what `main` takes to a parser."""
   parser.add_argument("file", help="an image, a scan, or a bundled image's name; of many (a folder, a stack) the middle one is "
                       "looked at")
   parser.add_argument("--operator", choices=_OPERATORS,
@@ -219,6 +215,17 @@ def main(argv: list[str] | None = None) -> None:
   parser.add_argument("--plot", metavar="PNG", help="write a plot of the noise's variance against brightness")
   parser.add_argument("--mask", metavar="NPY", help="write the mask of pixels without data, dead or hot: 0 where lost")
   parser.add_argument("--json", action="store_true", help="print the numbers as JSON in place of the report")
+
+
+def main(argv: list[str] | None = None, prog: str = "python -m oes_jax.inspect") -> None:
+  """Print the report of one file.
+
+  Args:
+    argv: arguments; None: those of the command line.
+    prog: what the program is called in its help.
+  """
+  parser = argparse.ArgumentParser(prog=prog, description=__doc__.partition("\n")[0])
+  add_arguments(parser)
   arguments = parser.parse_args(argv)
   try:
     _run(arguments)

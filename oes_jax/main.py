@@ -1,5 +1,7 @@
 """Command line: python -m oes_jax.main --config=configs/denoise.py [--workdir=DIR].
 
+Where the current folder has no such file, that which comes with the package is taken, and --config=denoise is short for it.
+
 It ends with 0; with 1 where a restoration failed, or another process works in the folder; with 2 where a flag, the config or a
 file that it names is faulty; with 74 (EX_IOERR) where something can no longer be read or written: a full disk, a folder that
 was deleted or moved meanwhile, missing rights; and with 128 + n by signal n. After 74 and a signal the same command goes on.
@@ -18,6 +20,7 @@ from ml_collections import config_flags
 
 from oes_jax import files
 from oes_jax import runs
+from oes_jax import shipped_configs
 from oes_jax import sweeps
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -37,10 +40,16 @@ _PATHS = ("data.source", "data.truth", "operator.mask", "operator.kernel", "mask
 _HELP = ("help", "helpshort", "helpfull", "?")
 
 
+def describe_flags() -> dict[str, str]:
+  """Return the meaning of every flag of the program by its name."""
+  return {flag.name: flag.help for flag in flags.FLAGS.get_flags_for_module(sys.modules[__name__])}
+
+
 def _fail(message: object, code: int) -> None:
   lines = [line.strip() for line in str(message).splitlines() if line.strip()]
   # A fault inside a config file comes with its traceback: the last line says what is wrong.
-  print(f"error: {lines[-1] if 'Traceback' in str(message) else ' '.join(lines)}", file=sys.stderr)
+  said = lines[-1].removeprefix("ValueError: ") if "Traceback" in str(message) else " ".join(lines)
+  print(f"error: {said}", file=sys.stderr)
   # On a full disk, what still waits to be written would say so again, with tracebacks, when the program says goodbye.
   if code == os.EX_IOERR or jax.distributed.is_initialized() and code < 128:
     sweeps.end_at_once(code)
@@ -50,8 +59,10 @@ def _fail(message: object, code: int) -> None:
 def _parse_flags(argv):
   """Parse the flags; a fault in a flag or a config's keys is one line, not a traceback.
 
-  A flag of absl that asks for help ends the program with the flags; the keys of a config stand before them.
+  A flag of absl that asks for help ends the program with the flags; the keys of a config stand before them. A config that is
+  not here is looked for among the shipped ones.
   """
+  argv = _with_shipped_config(argv)
   if any(argument.lstrip("-") in _HELP for argument in argv[1:] if argument.startswith("-")):
     print("Keys of a config, with their defaults, which a config file may change. None is automatic.\n\n"
           f"{runs.describe_keys('--config.', flags.get_help_width())}\n")
@@ -62,6 +73,19 @@ def _parse_flags(argv):
     place = traceback.extract_tb(error.__cause__.__traceback__)[-1]
     where = f", {place.filename}, line {place.lineno}" if os.path.isfile(place.filename) else ""
     _fail(f"{error} ({type(error.__cause__).__name__}{where})", 2)
+
+
+def _with_shipped_config(argv: list[str]) -> list[str]:
+  """Return the arguments with the path of a shipped config in place of its name, where no file has that; and say so."""
+  argv = list(argv)
+  for place, argument in enumerate(argv):
+    flag, sign, value = argument.partition("=")
+    if flag in ("-config", "--config") and (sign or place + 1 < len(argv)):
+      found, said = shipped_configs.find(value if sign else argv[place + 1])
+      argv[place if sign else place + 1] = f"{flag}={found}" if sign else found
+      if said:
+        print(said, flush=True)
+  return argv
 
 
 def _read_flags(argv):
@@ -76,7 +100,8 @@ def _read_flags(argv):
     _fail(f"unknown config key {said} --help lists every key." if said[:1] in ("'", '"') else f"--config: {said}", 2)
   except OSError as error:
     path = next((argument.partition("=")[2] for argument in argv if argument.startswith("--config=")), "")
-    _fail(f"--config={path!r} cannot be read: {str(error).strip().splitlines()[-1].strip()}", 2)
+    _fail(f"--config={path!r} cannot be read: {str(error).strip().splitlines()[-1].strip()}; allowed: a file, or one "
+          f"of those that are shipped: {', '.join(shipped_configs.names())}.", 2)
   except flags.Error as error:
     _fail(_of_another_type(str(error)) or error, 2)
   except (TypeError, ValueError) as error:
@@ -162,7 +187,17 @@ def main(argv):
     _fail(error, os.EX_IOERR)
 
 
-if __name__ == "__main__":
+def run(argv: list[str]) -> None:
+  """Run the program as a command line does: it ends with sys.exit.
+
+  Args:
+    argv: name of the program, and its arguments.
+  """
+  sys.argv = argv  # where ml_collections looks for the keys of a config that are set
   runs.drop_output_that_nobody_takes()
   runs.end_at_once_by_ctrl_c()
-  app.run(main, flags_parser=_parse_flags)
+  app.run(main, argv, flags_parser=_parse_flags)
+
+
+if __name__ == "__main__":
+  run(sys.argv)

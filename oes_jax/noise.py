@@ -233,7 +233,8 @@ class NoiseSettings(settings.Settings):
       "leave it None for a file that is noisy already, but with rician and poisson_gaussian, whose fit reads it.",
       kind=float, allowed="a number in [0, 1] (of the unit range), or None", test=lambda v: 0 <= v <= 1)
   peak: float | None = settings.setting(
-      None, "Expected counts at the value 1, of poisson and poisson_gaussian. None: 100 where noise is simulated.",
+      None, "Expected counts at the value 1, of poisson and poisson_gaussian; of a measured file `oes-jax inspect FILE` prints "
+      "it. None: 100 where noise is simulated.",
       kind=float, allowed="a number > 0 (counts at the value 1), or None", test=lambda v: 0 < v < float("inf"))
   share: float | None = settings.setting(
       None, "Share of the pixels that become 0 or 1, of salt_and_pepper. None: 0.1 where noise is simulated.",

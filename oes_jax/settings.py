@@ -11,10 +11,11 @@ A program that keeps the same keys in a section of a config reads it with `Stage
 """
 
 import dataclasses
+import difflib
 import math
 import numbers
 import textwrap
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 # Type of a setting: (types whose values it takes, what is allowed where nothing narrower is said).
 _KINDS = {bool: (bool, "True or False"), int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number"),
@@ -42,11 +43,32 @@ def setting(default: Any, text: str, *, allowed: str = "", test: Callable[[Any],
       "text": text, "allowed": allowed or known, "test": test, "choices": choices, "kind": kind, "optional": optional})
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+  """Return " (did you mean ...?)" for a name that is unknown, or "" where no known one is like it.
+
+  Args:
+    name: what was written.
+    known: names, or dotted names, of which the last part alone may have been written.
+  """
+  known = list(known)
+  found = [each for each in known if each.rpartition(".")[2] == name] or difflib.get_close_matches(name, known, 1, 0.75)
+  return f" (did you mean {' or '.join(map(repr, found))}?)" if found else ""
+
+
 class Settings:
   """Base of the settings: checks itself when it is made.
 
   A subclass whose settings depend on each other extends `check`.
   """
+
+  def __new__(cls, *given, **named):
+    """Refuse a name that is no setting with the nearest that is one."""
+    del given
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name in named:
+      if name not in known:
+        raise TypeError(f"{cls.__name__} has no setting {name!r}{nearest(name, known)}; allowed: {', '.join(known)}.")
+    return super().__new__(cls)
 
   def __init_subclass__(cls, **options):
     """Add the meaning of every setting to the docstring."""

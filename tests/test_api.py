@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +58,14 @@ def _assert_same(restored, other):
     if name == "quality" and found and "best" in found:
       assert found.pop("best")["psnr"] == pytest.approx(expected.pop("best")["psnr"], rel=1e-5)
     assert found == expected, name
+
+
+def test_what_is_public_is_listed():
+  assert {"restore", "Problem", "inspect", "masks", "operators", "runs", "__version__"} <= set(dir(oes_jax))
+  for name in ("fitting", "generators", "inspection", "masks", "operators", "runs", "sweeps"):
+    package = getattr(oes_jax, name)
+    listed = [getattr(package, each) for each in dir(package) if not each.startswith("_")]
+    assert listed and not any(isinstance(each, types.ModuleType) for each in listed), name
 
 
 def test_the_import_starts_no_backend_and_reads_no_config():
@@ -293,6 +302,9 @@ INFINITE = np.where(_image((16, 18)) < 100, np.inf, _image((16, 18)))
     ({"operator": np.negative, "settings": {"operator.name": "mri"}}, "operator takes the place of 'operator.name'"),
     ({"settings": {"weights.steps": 3}}, "'weights.steps' is no key"),
     ({"settings": {"weights": {}}}, "'weights' is no key"),
+    ({"settings": {"weights.num_step": 3}}, r"^'weights.num_step' is no key of a restoration \(did you mean 'weights.num_steps'\?\);"),
+    ({"settings": {"num_steps": 3}}, r"\(did you mean 'mask.num_steps' or 'weights.num_steps'\?\)"),
+    ({"operator": {"name": "inpainting", "maks": np.ones((16, 18))}}, r"^'operator.maks' .*\(did you mean 'operator.mask'\?\)"),
     ({"settings": {"sweep.seeds": (0, 1)}}, "'sweep.seeds' is no key"),
     ({"settings": {"data.source": "camera"}}, "'data.source' is what the argument measurement gives"),
     ({"settings": {"data.crop": (0, 0, 16, 16)}}, r"data.crop=\(0, 0, 16, 16\) is for files"),

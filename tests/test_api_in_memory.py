@@ -360,7 +360,8 @@ def test_warnings_come_once_and_name_the_measurement_and_the_callers_line():
   empty = {"first": {"kernel": np.zeros((4, 6))}, "last": {"kernel": np.ones((6, 1))}}
   with pytest.warns(UserWarning) as caught:
     _restore(_image(), mask=empty, settings=FEW, ensemble=2)
-  collapse, = caught
+  graph, collapse = caught
+  assert str(graph.message).startswith("the generator has no graph of its channels: nothing is compacted")
   assert str(collapse.message).startswith("the mask of measurement has COLLAPSED: ") and collapse.filename == __file__
   with pytest.warns(UserWarning) as caught:
     restored = _restore(_image(), generator=None, settings={**TINY, **RANDOM, "mask.keep_fraction": 0.05})

@@ -29,10 +29,10 @@ LEAVES = ("random", "settings", "metrics", "noise", "recorruption", "sliding_dct
 LIBRARY = (*LEAVES, "generators", "operators", "masks", "fitting", "inspection")
 # "" is oes_jax/__init__.py, which loads anything lazily; only what stands right of it takes its names from there.
 RANKS = {**{leaf: 0 for leaf in LEAVES}, **{unit: rank for rank, unit in enumerate(
-    ("generators", "operators", "masks", "fitting", "inspection", "files", "runs", "sweeps", "", "bench", "api", "stacks", "inspect",
-     "main"), start=1)}}
+    ("generators", "operators", "masks", "fitting", "inspection", "shipped_configs", "files", "runs", "sweeps", "", "bench", "api",
+     "stacks", "inspect", "main", "command", "__main__"), start=1)}}
 PLACES = {"flax": ("generators",), "orbax": ("files",), "matplotlib": ("files",), "pydicom": ("files",),
-          "astropy": ("files",), "h5py": ("files",), "jinja2": ("files",),
+          "astropy": ("files",), "h5py": ("files",), "jinja2": ("files",), "tensorflow_datasets": ("files",), "shtab": ("command",),
           "tensorboardX": ("files",), "torch": ("bench",), "ml_collections": ("runs", "main"), "absl": ("main",),
           "tqdm": ("fitting", "runs", "sweeps", "bench")}
 EMPTY_NAMES = {"util", "utils", "utility", "utilities", "helper", "helpers", "manager", "managers", "common", "misc"}
@@ -632,5 +632,7 @@ def test_only_oes_jax_is_installed():
   """A project of the user's may have a configs/ of its own, which ours must neither hide nor be hidden by."""
   read = configparser.ConfigParser()
   read.read(PACKAGE.parent / "setup.cfg")
-  assert read["options.packages.find"]["include"].split() == ["oes_jax*"] and read["options"]["packages"] == "find:"
+  folders = {path.parent.relative_to(PACKAGE.parent).as_posix().replace("/", ".") for path in PACKAGE.rglob("__init__.py")}
+  assert set(read["options"]["packages"].split()) == folders | {"oes_jax.configs"}
+  assert read["options"]["package_dir"].split() == ["oes_jax.configs", "=", "configs"]
   assert "py_modules" not in read["options"]

@@ -1,6 +1,9 @@
 """Settings: ranges, types, choices, optional values, prefixes, and what help and listings say."""
 
+import copy
 import dataclasses
+import inspect
+import pickle
 import re
 
 import pytest
@@ -62,6 +65,17 @@ def test_values_in_range_and_none_where_it_is_optional_pass():
   made = _Stage(steps=4, share=1, rule="fast", guard="even", flag=False, crop=(0, 0), hook=print)
   assert dataclasses.astuple(made) == (4, 1, "fast", "even", False, (0, 0), print)
   assert _Stage() == _Stage(share=None, guard=None, crop=None) and hash(_Stage()) == hash(_Stage())
+
+
+def test_an_unknown_name_comes_with_the_nearest():
+  with pytest.raises(TypeError, match=r"^_Stage has no setting 'step' \(did you mean 'steps'\?\); allowed: steps, share, rule"):
+    _Stage(step=4)
+  with pytest.raises(TypeError, match=r"^_Stage has no setting 'colour'; allowed: steps"):
+    dataclasses.replace(_Stage(), colour=3)
+  assert list(inspect.signature(_Stage).parameters)[0] == "steps"
+  assert copy.deepcopy(_Stage(steps=3)) == pickle.loads(pickle.dumps(_Stage(steps=3))) == _Stage(3)
+  assert settings.nearest("num_steps", ["a.num_steps", "b.num_steps", "b.rate"]) == " (did you mean 'a.num_steps' or 'b.num_steps'?)"
+  assert settings.nearest("weight.num_steps", ["mask.num_steps", "weights.num_steps"]) == " (did you mean 'weights.num_steps'?)"
 
 
 def test_a_section_is_read_and_its_messages_have_the_prefix():

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from oes_jax.bench import _auto
 from oes_jax.bench import _batch
 from oes_jax.bench import _bundle
 from oes_jax.bench import _compare
@@ -28,16 +29,21 @@ from oes_jax import runs
 # In the order of --help.
 _BENCHMARKS = (_steps, _schedule, _shipped_mask, _bundle, _time_to_quality, _compare, _transfer, _sparsity, _limits,
                _inverse, _noise, _density, _overlap, _spectrum, _pages, _batch,
-               _recorrupted_masks, _expected, _device, _pod)
+               _recorrupted_masks, _expected, _auto, _device, _pod)
 
 
-def main() -> None:
-  """Parse the command line and run one benchmark."""
-  parser = argparse.ArgumentParser(prog="python -m oes_jax.bench", description=__doc__)
+def main(argv: list[str] | None = None, prog: str = "python -m oes_jax.bench") -> None:
+  """Parse the command line and run one benchmark.
+
+  Args:
+    argv: arguments; None: those of the command line.
+    prog: what the program is called in its help.
+  """
+  parser = argparse.ArgumentParser(prog=prog, description=__doc__)
   commands = parser.add_subparsers(required=True, metavar="command")
   for benchmark in _BENCHMARKS:
     benchmark.add_command(commands)
-  arguments = parser.parse_args()
+  arguments = parser.parse_args(argv)
   try:
     arguments.function(arguments)
   except (ValueError, OSError, runs.Failed, runs.Busy, runs.Interrupted) as error:

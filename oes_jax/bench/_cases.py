@@ -9,6 +9,7 @@ from typing import Any, Iterator, Sequence
 
 from oes_jax.bench import _methods
 from oes_jax import runs
+from oes_jax import shipped_configs
 from oes_jax import sweeps
 
 # (image, seed).
@@ -24,7 +25,10 @@ def read_config(argument: str):
   Raises:
     ValueError: there is no such file, or what it returns is no benchmark's config.
   """
-  path, _, preset = argument.partition(":")
+  found, said = shipped_configs.find(argument)
+  if said:
+    print(said, flush=True)
+  path, _, preset = found.partition(":")
   if not pathlib.Path(path).is_file():
     raise ValueError(f"--config={argument!r} does not exist; allowed: a file such as configs/benchmark.py, "
                      "with a preset after a colon.")

@@ -11,6 +11,7 @@ import numpy as np
 
 import oes_jax
 from oes_jax.files import _dicom_places
+from oes_jax.files import _extras
 from oes_jax.files import _free_memory
 
 # Slices that come with pydicom, by our name.
@@ -49,11 +50,12 @@ def read_dicom(data: bytes) -> np.ndarray:
   """Return the stored values, [H, W] or [H, W, 3], before rescale and window; colours are RGB.
 
   Raises:
-    ValueError: it holds several frames, or a palette, or inflates to more than the memory holds.
+    ValueError: it holds several frames, or a palette, or inflates to more than the memory holds; or pydicom is missing.
     Exception: whatever pydicom raises where it is no DICOM file, is damaged, cannot be decoded or could not be written
       again; read behind `_boundary.reading`.
   """
-  import pydicom  # pylint: disable=import-outside-toplevel
+  with _extras.needed("DICOM", "dicom"):
+    import pydicom  # pylint: disable=import-outside-toplevel
   _check_inflated_size(data)
   dataset = pydicom.dcmread(io.BytesIO(data))
   if int(getattr(dataset, "NumberOfFrames", 1)) != 1:
@@ -69,7 +71,8 @@ def read_dicom(data: bytes) -> np.ndarray:
 
 def read_slice(name: str) -> bytes:
   """Return the content of the file of one of DICOM_SLICES."""
-  from pydicom import data as pydicom_data  # pylint: disable=import-outside-toplevel
+  with _extras.needed("it comes with pydicom and", "dicom"):
+    from pydicom import data as pydicom_data  # pylint: disable=import-outside-toplevel
   return pathlib.Path(pydicom_data.get_testdata_file(DICOM_SLICES[name], download=False)).read_bytes()
 
 

@@ -13,6 +13,7 @@ import warnings
 
 import numpy as np
 
+from oes_jax.files import _extras
 from oes_jax.files import _fits_header
 from oes_jax.files import _free_memory
 from oes_jax.files import _inflation
@@ -35,10 +36,8 @@ class FitsImage(NamedTuple):
 
 
 def _astropy():
-  try:
+  with _extras.needed("FITS", "fits"):
     from astropy.io import fits  # pylint: disable=import-outside-toplevel
-  except ImportError as error:
-    raise ValueError("FITS needs astropy; allowed: pip install astropy") from error
   return fits
 
 

@@ -12,6 +12,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from oes_jax.files import _entries
+from oes_jax.files import _extras
 from oes_jax.files import _free_memory
 from oes_jax.files import _inflation
 
@@ -23,10 +24,8 @@ _FASTMRI = {"ismrmrd_header", "reconstruction_rss", "reconstruction_esc"}
 
 
 def _library():
-  try:
+  with _extras.needed("HDF5", "hdf5"):
     import h5py  # pylint: disable=import-outside-toplevel
-  except ImportError as error:
-    raise ValueError("HDF5 needs h5py; allowed: pip install h5py") from error
   return h5py
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from oes_jax.files import _atomic
 from oes_jax.files import _boundary
 from oes_jax.files import _events
+from oes_jax.files import _extras
 
 
 class DamagedLog(Exception):
@@ -25,8 +26,8 @@ def _open_events(folder: pathlib.Path, first_step: int):
   except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] != "tensorboardX":
       raise
-    logging.warning("tensorboardX is not installed: no TensorBoard events are written; metrics.jsonl holds every step. For them: "
-                    "pip install tensorboardX")
+    logging.warning("tensorboardX is not installed: tensorboard/ is not written; metrics.jsonl holds every step. For it: %s",
+                    _extras.how_to_install("tensorboard"))
     return None
 
 

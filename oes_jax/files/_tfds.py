@@ -9,6 +9,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from oes_jax.files import _boundary
+from oes_jax.files import _extras
 
 _SOURCE = re.compile(r"tfds:(?P<name>[^#@,]+)(#(?P<split>[^#@,]+))?(@(?P<index>\d+))?")
 # Keys of a class name in a description of features, older ones included, and of a description inside a string.
@@ -80,8 +81,9 @@ def _data_source(name: str, split: str):
   set's own code, which may need TensorFlow.
   """
   # pylint: disable=import-outside-toplevel
-  import tensorflow_datasets as tfds  # half a second
-  from tensorflow_datasets.core import read_only_builder
+  with _extras.needed("a data set", "tfds"):
+    import tensorflow_datasets as tfds  # half a second
+    from tensorflow_datasets.core import read_only_builder
   folder = _find_folder(name)
   _check_classes(folder)
   builder = read_only_builder.builder_from_directory(folder, file_format="array_record")

@@ -1,7 +1,9 @@
 """TIFF files in: their images, upright and in stored values, and what is said of how they were read."""
 
+import contextlib
 import io
 import math
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image as PillowImage
 import tifffile
 
 from oes_jax.files import _boundary
+from oes_jax.files import _extras
 from oes_jax.files import _free_memory
 from oes_jax.files import _orientation
 from oes_jax.files import _tiff_frames
@@ -65,6 +68,18 @@ def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
     _check_streams(page, data)
 
 
+@contextlib.contextmanager
+def _codecs():
+  """Say which extra is missing where tifffile misses a codec of imagecodecs: it has PackBits, deflate and LZMA itself."""
+  try:
+    yield
+  except (ImportError, ValueError, KeyError, AttributeError) as error:
+    named = isinstance(error, ImportError) or "imagecodecs" in str(error)  # for zstd it looks for a module of Python 3.14
+    if not named or sys.modules.get("imagecodecs") is not None:
+      raise
+    raise ValueError(f"its compression needs imagecodecs; allowed: {_extras.how_to_install('tiff')}") from error
+
+
 def _read_plane(frame: _tiff_frames.Frame) -> np.ndarray:
   """Return an image [H, W] or [H, W, C] of a page that holds several."""
   series = frame.series.levels[0]
@@ -112,7 +127,8 @@ def read_image(data: bytes, number: int | None) -> Image:
       raise ValueError("its OME metadata say that this plane lies in another file of the set; allowed: planes of this file")
     _check_page(page, data, frame.series.nbytes if frame.is_plane else page.nbytes)
     remarks = _tiff_frames.remark(file, frame)
-    values = _read_plane(frame) if frame.is_plane else _read_page(page)
+    with _codecs():
+      values = _read_plane(frame) if frame.is_plane else _read_page(page)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     header, dropped = _tiff_header.read_header(file, frame)
     samples = 3 if page.photometric in (_COLOURS.RGB, _COLOURS.YCBCR) else 1

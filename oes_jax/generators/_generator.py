@@ -85,7 +85,8 @@ def from_apply(init: Callable[[Any], Any], apply: Callable[[Any, Any], Any], gra
   Args:
     init: function key -> params, a tree of floating arrays.
     apply: function (params, net_input) -> image [H, W, C] in (0, 1).
-    graph: channel graph of the network, for compaction and for finding dead layers; None where there is none.
+    graph: channel graph of the network, for compaction and for finding dead layers; None where there is none: the network
+      trains all the same, uncompacted, and `restore` says once what else that turns off.
     net_input_shape: shape of the network input, e.g. (h, w, c).
     name: name of the network, which stored masks carry.
 

@@ -47,11 +47,15 @@ from oes_jax.runs._outputs import write_images
 from oes_jax.runs._page_range import PageRange
 from oes_jax.runs._page_range import range_of_page
 from oes_jax.runs._presets import allowed_values
+from oes_jax.runs._presets import check_key
 from oes_jax.runs._presets import check_objects_of_method
+from oes_jax.runs._presets import choices_of
+from oes_jax.runs._presets import describe_key
 from oes_jax.runs._presets import describe_keys
 from oes_jax.runs._presets import make_config
 from oes_jax.runs._presets import merge_told
 from oes_jax.runs._presets import preset_of
+from oes_jax.runs._presets import PRESETS
 from oes_jax.runs._processes import Busy
 from oes_jax.runs._processes import drop_output_that_nobody_takes
 from oes_jax.runs._processes import end_at_once_by_ctrl_c

@@ -61,8 +61,9 @@ def strength(settings: Settings, simulated: bool) -> noise.Strength:
                             for name, value in values.items()})
   for name in fitted_strength(settings):
     if not getattr(found, name):
-      raise ValueError(f"noise.model={settings.noise.model!r} needs noise.{name}={getattr(found, name)} above 0: its "
-                       "data fit depends on it.")
+      how = "; `oes-jax inspect FILE`, or oes_jax.inspect(array), prints it" if "peak" in model.reads else ""
+      raise ValueError(f"noise.model={settings.noise.model!r} needs noise.{name}={getattr(found, name)} above 0: its data fit "
+                       f"depends on it{how}.")
   return found
 
 

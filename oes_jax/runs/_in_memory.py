@@ -183,13 +183,16 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
     callback: function that takes an Update after every second or two, or None.
 
   Returns:
-    One Restored a job, in the layout, type and range of its measurement. Values that are clipped and masks that have
-    collapsed are warned of.
+    One Restored a job, in the layout, type and range of its measurement. Values that are clipped, masks that have
+    collapsed, and a generator without a graph are warned of.
 
   Raises:
     ValueError: the mask does not go with the generator.
     fitting.Diverged: the loss of an image became NaN or infinite; the exception carries what the other jobs gave.
   """
+  if jobs[0].generator.graph is None and (mask is not None or jobs[0].settings.mask.source != "dense"):
+    _warn("the generator has no graph of its channels: nothing is compacted, so that a step takes as long as a dense one; every "
+          "weight that is kept counts as one that can act; and a mask that has collapsed is found by its image alone")
   groups: dict[Any, list[int]] = {}
   for number, job in enumerate(jobs):
     groups.setdefault(_alike(job), []).append(number)

@@ -125,6 +125,10 @@ def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: S
 def mask_like(mask: Any, job: Job):
   """Return a mask that is given as 0 and 1 in the types of the params of a job's generator.
 
+  Args:
+    mask: tree of 0 and 1.
+    job: job whose generator it is to go with.
+
   Raises:
     ValueError: it has another structure or other shapes, or holds something else.
   """

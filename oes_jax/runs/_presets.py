@@ -106,6 +106,37 @@ def allowed_values(key: str) -> str | None:
   return next((words for words in found if words is not None), None)
 
 
+def _field_of(key: str) -> dataclasses.Field:
+  section, _, name = key.rpartition(".")
+  return next(field for kind in _settings.SECTIONS[section] for field in settings.fields_of(kind) if field.name == name)
+
+
+def check_key(key: str) -> None:
+  """Check that one restoration has a key, which those of sweeps are not.
+
+  Raises:
+    ValueError: it has no such key; the message names the nearest.
+  """
+  known = [f"{section}.{field.name}".lstrip(".") for section, kinds in _settings.SECTIONS.items() if section != "sweep"
+           for kind in kinds for field in settings.fields_of(kind)]
+  if key not in known:
+    raise ValueError(f"{key!r} is no key of a restoration{settings.nearest(key, known)}; allowed: those that `python -m "
+                     "oes_jax.main --help` lists, such as 'weights.num_steps', without `sweep`.")
+
+
+def choices_of(key: str) -> tuple[str, ...] | None:
+  """Return the names that a key of a config, such as "noise.model", allows; None where its values are no names."""
+  choices = _field_of(key).metadata["choices"]
+  return None if choices is None else tuple(choices() if callable(choices) else choices)
+
+
+def describe_key(key: str, config) -> str:
+  """Return the meaning of a key, such as "mask.num_steps", and its value in a config, which is its default there."""
+  section, _, name = key.rpartition(".")
+  value = (config[section] if section else config)[name]
+  return f"{_field_of(key).metadata['text']} (default {value})"
+
+
 def describe_keys(prefix: str = "", width: int = 120) -> str:
   """Return the listing of every key of a config by section, with its meaning, its default, and what preset quick sets.
 

@@ -1,7 +1,6 @@
 """The sections of a config, with what a run needs beyond the settings of the library."""
 
 import dataclasses
-import difflib
 import numbers
 import re
 from typing import NamedTuple
@@ -221,8 +220,7 @@ def _check_keys(config) -> None:
       dotted = f"{section}.{key}".lstrip(".")
       if key in keys:
         raise ValueError(f"the config has no {dotted}; allowed: every key, as oes_jax.runs.make_config makes them.")
-      near = difflib.get_close_matches(key, keys, 1, 0.75)
-      raise ValueError(f"{dotted!r} is no key of a config{f'; did you mean {near[0]!r}?' if near else '.'} --help lists every key.")
+      raise ValueError(f"{dotted!r} is no key of a config{settings.nearest(key, keys)}. --help lists every key.")
 
 
 def _brief(value: object) -> str:

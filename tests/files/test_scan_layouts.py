@@ -208,5 +208,5 @@ def test_other_files_and_a_missing_library_are_said_in_a_line(tmp_path, monkeypa
     _read(str(tmp_path / "old.mat"))
   path = scan_files.fastmri(tmp_path / "scan.h5")
   monkeypatch.setitem(sys.modules, "h5py", None)
-  with pytest.raises(ValueError, match="scan.h5' cannot be read as a scan: HDF5 needs h5py; allowed: pip install h5py"):
+  with pytest.raises(ValueError, match=r'as a scan: HDF5 needs h5py; allowed: pip install "oes_jax\[hdf5\]"\.'):
     _read(path)

@@ -179,6 +179,7 @@ def test_faults_are_one_line(tmp_path, monkeypatch, capsys, arguments, said):
     (dict(measurement=np.ones((20, 20)), operator="ct"), "name='ct' is unknown"),
     (dict(measurement=np.ones((20, 20)), operator=3), "operator is a int; allowed: a name"),
     (dict(measurement=np.ones((20, 20)), operator={"name": "inpainting", "holes": 3}), "operator has 'holes'; allowed: name"),
+    (dict(measurement=np.ones((20, 20)), operator={"name": "inpainting", "maks": 3}), r"'maks' \(did you mean 'mask'\?\); allowed"),
     (dict(measurement=np.ones((20, 20)), operator={"name": "inpainting", "mask": np.ones((3, 3))}), r"mask has shape \(3, 3\)"),
     (dict(measurement={"space": np.ones((8, 8))}), r"'space'; allowed: kspace \(mri\) or sinogram, angles, shape \(tomography\)"),
     (dict(measurement={"kspace": np.ones((8, 8))}, operator="identity"), "allowed: an image")])

@@ -28,6 +28,8 @@ BAD_MEASUREMENTS = [
     ({"operator.name": "tomography", "noise.model": "poisson"}, "noise.model='poisson' is for images"),
     ({"operator.name": "deblurring", "compute.tile": 64}, "compute.tile=64"),
     ({"noise.model": "rician", "noise.sigma": 0.0, "operator.simulate": False}, "needs noise.sigma=0.0 above 0"),
+    ({"noise.model": "poisson_gaussian", "operator.simulate": False},
+     "needs noise.peak=None above 0: its data fit depends on it; `oes-jax inspect FILE`, or oes_jax.inspect.array., prints it"),
     ({"noise.model": "sand"}, "noise.model='sand' is unknown"),
     ({"operator.kept": 0.0}, "operator.kept=0.0"), ({"noise.peak": 0.0}, "noise.peak=0.0")]
 

@@ -55,7 +55,7 @@ def _with(**values):
     (_without("mask"), "^the config has no mask; allowed"), (_without("sweep.seeds"), "^the config has no sweep.seeds; allowed"),
     (_without("seed"), "^the config has no seed; allowed"), (_with(data=3), "^data is a int; allowed: a ConfigDict"),
     (_with(sweep=None), "^sweep is None; allowed: a ConfigDict"),
-    (lambda made: made.weights.update(num_step=3), "^'weights.num_step' is no key of a config; did you mean 'num_steps'"),
+    (lambda made: made.weights.update(num_step=3), "^'weights.num_step' is no key of a config .did you mean 'num_steps'."),
     (lambda made: made.update(more=3), "^'more' is no key of a config.*--help"), (_with(ensemble="2"), "^ensemble='2' is not allowed"),
     (_with(seed=lambda: 3), "^seed=<function .* is not allowed")])
 def test_a_config_that_lacks_a_key_or_has_another_is_named(change, said):

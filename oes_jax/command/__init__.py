@@ -1,0 +1,3 @@
+"""The command oes-jax."""
+
+from oes_jax.command._program import main
