@@ -90,6 +90,7 @@ def get_config(preset: str = "quick"):
   shared = {"tuned": "quick", **dict.fromkeys(_OF_INVERSE, "default")}  # what one has run serves the other
   config.experiment = f"benchmark-{shared.get(preset, preset)}"
   config.weights.guard = "variance"  # one more output; changes nothing else
+  config.weights.guard_window, config.weights.guard_patience = 100, 1000  # ES-WMV as published
   config.checkpoint.every_steps = 5000
   config.output.figures = False  # of every case; the benchmark's own are drawn
   config.compute.tile = 0  # an image that does not fit the memory is refused

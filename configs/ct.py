@@ -8,7 +8,7 @@ from oes_jax import runs
 
 
 def get_config(preset: str = "quick"):
-  """Return the config of a preset, quick, oes or paper; operator.angles lie evenly over 180 degrees."""
+  """Return the config of a preset, preview, quick, best, oes or paper; operator.angles lie evenly over 180 degrees."""
   config = runs.make_config("tomography", preset)
   config.experiment = f"ct-{preset}"
   config.data.source = "ct_slice"

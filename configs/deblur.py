@@ -8,7 +8,7 @@ from oes_jax import runs
 
 
 def get_config(preset: str = "quick"):
-  """Return the config of a preset, quick, oes or paper; operator.kernel is gaussian, motion, or a file."""
+  """Return the config of a preset, preview, quick, best, oes or paper; operator.kernel is gaussian, motion, or a file."""
   config = runs.make_config("deblurring", preset)
   config.experiment = f"deblur-{preset}"
   config.data.source = "astronaut_face_128"

@@ -1,5 +1,5 @@
-"""Denoise one image. Presets: `:quick` (default), `:oes` (Optimal Eye Surgeon with a short schedule) and `:paper` (the
-whole 512 x 512 photograph, the authors' constants).
+"""Denoise one image. Presets: `:preview` (a picture within seconds), `:quick` (default), `:best` (the mean of four of these),
+`:oes` (Optimal Eye Surgeon with a short schedule) and `:paper` (the whole 512 x 512 photograph, the authors' constants).
 
   python -m oes_jax.main --config=configs/denoise.py
   python -m oes_jax.main --config=configs/denoise.py:paper --config.data.source=astronaut

@@ -10,7 +10,7 @@ from oes_jax import runs
 
 
 def get_config(preset: str = "quick"):
-  """Return the config of a preset, quick, oes or paper; pixels are lost where the image operator.mask is 0."""
+  """Return the config of a preset, preview, quick, best, oes or paper; pixels are lost where the image operator.mask is 0."""
   config = runs.make_config("inpainting", preset)
   config.experiment = f"inpaint-{preset}"
   config.data.source = "astronaut_face_128"

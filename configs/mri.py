@@ -9,7 +9,7 @@ from oes_jax import runs
 
 
 def get_config(preset: str = "quick"):
-  """Return the config of a preset, quick, oes or paper; operator.acceleration, centre and coils say what is measured."""
+  """Return the config of a preset, preview, quick, best, oes or paper; operator.acceleration, centre and coils say what is measured."""
   config = runs.make_config("mri", preset)
   config.experiment = f"mri-{preset}"
   config.data.source = "mr_slice"

@@ -8,7 +8,7 @@ from oes_jax import runs
 
 
 def get_config(preset: str = "quick"):
-  """Return the config of a preset, quick, oes or paper.
+  """Return the config of a preset, preview, quick, best, oes or paper.
 
   operator.factor and operator.downsampling say how a measured pixel is made.
   """

@@ -53,7 +53,7 @@ def closing_table(summary: dict[str, Any]) -> str:
     expected = summary["expected_psnr"]
     lines.append(("expected without a truth", f"{expected['psnr']:.1f} ± {expected['spread']:.1f} dB of the {expected['of']}"))
   if summary.get("guard"):
-    final = "" if summary["guard"]["stopped"] else ", patience not run out"
+    final = "" if summary["guard"]["stopped"] else ", still the best at the end"
     lines.append(("guard's step", f"{summary['guard']['step']}{final}"))
   if summary.get("combined"):
     lines.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))

@@ -41,8 +41,11 @@ from oes_jax.fitting._posing import scan_estimate
 from oes_jax.fitting._posing import scan_to_unit
 from oes_jax.fitting._posing import to_image
 from oes_jax.fitting._posing import view_of
+from oes_jax.fitting._presets import BEST
 from oes_jax.fitting._presets import OPERATOR_PRESETS
 from oes_jax.fitting._presets import PAPER
+from oes_jax.fitting._presets import PLAIN_PREVIEW
+from oes_jax.fitting._presets import PREVIEW
 from oes_jax.fitting._presets import RECORRUPTED
 from oes_jax.fitting._presets import RECORRUPTED_MASK
 from oes_jax.fitting._presets import RECORRUPTED_OPERATOR_PRESETS

@@ -7,8 +7,8 @@ OPERATOR_PRESETS: dict[str, dict[str, Any]] = {
     # A coarse image says nothing of how a fine one varies between its pixels. The hourglass fills that with noise, and
     # a sparse one most of all; the deep decoder, which only interpolates and mixes channels, cannot.
     "super_resolution": {"generator.name": "deep_decoder", "mask.source": "dense"},
-    # Scans have little noise, of about 3 %: there the few weights that a mask leaves miss detail (README, "Through an
-    # operator").
+    # Scans have little noise, of about 3 %: there the few weights that a mask leaves miss detail (docs/results.md,
+    # "Inverse problems").
     "mri": {"mask.source": "dense", "noise.sigma": 0.03},
     "tomography": {"mask.source": "dense", "noise.sigma": 0.03},
 }
@@ -26,6 +26,19 @@ RECORRUPTED: dict[str, Any] = {
     "weights.combine": True,
     "output.image": "combined",
 }
+# What takes the place of the above in a preview: the classical estimate is the picture, so the network is as small as one can be,
+# and nothing is done that takes seconds and leaves the picture as it is.
+PREVIEW: dict[str, Any] = {
+    "generator.num_scales": 1,
+    "generator.channels": (8,),
+    "weights.num_steps": 20,
+    "weights.simulate_error": False,
+    "output.figures": False,
+}
+# The same where nothing is recorrupted, and there is no classical estimate.
+PLAIN_PREVIEW: dict[str, Any] = {"mask.source": "dense", "weights.num_steps": 150, "output.figures": False}
+# What was best in every table (docs/results.md, "An ensemble of four").
+BEST: dict[str, Any] = {"ensemble": 4}
 # What a mask that is learned under it changes: a tenth of the kernels, in a short stage.
 RECORRUPTED_MASK: dict[str, Any] = {
     "mask.source": "learn", "mask.prune": "kernels", "mask.keep_fraction": 0.1, "mask.num_steps": 150,
@@ -45,4 +58,7 @@ PAPER: dict[str, Any] = {
     "mask.kl_weight": 1e-9,
     "mask.temperature": 0.2,
     "weights.num_steps": 40_000,
+    # Of ES-WMV, which OES compares with (arXiv 2112.06074), where weights.guard=variance asks for it.
+    "weights.guard_window": 100,
+    "weights.guard_patience": 1000,
 }

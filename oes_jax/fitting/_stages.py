@@ -1,6 +1,6 @@
 """The two stages of OES on one image, as pure functions: learn a mask, train the weights that it keeps."""
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
 import jax
 import jax.numpy as jnp
@@ -48,13 +48,13 @@ def weight_stage(generator, settings: _settings.TrainWeights = _settings.TrainWe
     rate = _engine.SCHEDULES[settings.schedule](settings.learning_rate, settings.num_steps)
     optimizer = optax.chain(optimizer, _langevin.langevin_noise(settings.sgld_noise, rate))
   guard = None if settings.guard is None else _early_stopping.GUARDS[settings.guard](
-      window=settings.guard_window, patience=settings.guard_patience)
+      num_steps=settings.num_steps, window=settings.guard_window, patience=settings.guard_patience)
   def evaluate(params, mask, problem, key):
     problem = _recorruption.with_all_seen(problem)
     return _recorruption.restored_image(generator.apply, masks.apply_mask(params, mask), problem, key)
   def combine(params, mask, problem, key, image):
     mixed = _plug_and_play.combine(generator.apply, masks.apply_mask(params, mask), problem, key, image)
-    return mixed._replace(error=_simulated_error.simulate_error(problem, mixed, key))
+    return mixed._replace(error=_simulated_error.simulate_error(problem, mixed, key)) if settings.simulate_error else mixed
   return _engine.Stage(
       name, _objectives.weight_objective(generator.apply, input_noise=settings.input_noise), optimizer, settings.num_steps,
       generator.image_shape, settings.average_decay, settings.average_from, guard, evaluate if recorrupted else None,

@@ -45,10 +45,12 @@ class NoiseLevel(NamedTuple):
     correlation: correlation of the noise of neighbouring pixels, along rows or columns, the larger one; about 0 for
       white noise. None where it cannot be told: no image was measured, or few pixels, or texture is all over.
     clipped: share of the measured values that are 0 or 1 exactly, of measurements that are images; else 0.
+    bound: the largest that it may be, where it cannot be told and `sigma` is a guess below that; or None.
   """
   sigma: float
   correlation: float | None
   clipped: float
+  bound: float | None = None
 
 
 class Details(NamedTuple):

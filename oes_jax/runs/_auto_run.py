@@ -20,6 +20,7 @@ from oes_jax.runs import _outputs
 from oes_jax.runs import _preview
 from oes_jax.runs import _processes
 from oes_jax.runs import _range_ends
+from oes_jax.runs import _remarks
 from oes_jax.runs import _report
 from oes_jax.runs import _saying
 from oes_jax.runs._candidates import Candidate
@@ -183,7 +184,7 @@ def _write(job: Job, measurement: _measure.Measurement, problem, found: Mapping[
   fault = _range_ends.fault_of(job, image)
   if fault:
     raise Failed(f"{job.workdir}: {fault}")
-  for text in () if _range_ends.is_later_member(job) else _range_ends.remark_ends(job, measurement, image):
+  for text in () if _range_ends.is_later_member(job) else _remarks.remark_result(job, measurement, image, results):
     logging.warning("%s: %s", job.settings.data.source, text)
   written = _outputs.write_images(job.workdir, job, measurement, image, results["quality"])
   written += _expected.write_error_map(job.workdir, job, _expected.error_map_of(job, mixed.restored, results["expected_psnr"]))

@@ -183,8 +183,8 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
     callback: function that takes an Update after every second or two, or None.
 
   Returns:
-    One Restored a job, in the layout, type and range of its measurement. Values that are clipped, masks that have
-    collapsed, and a generator without a graph are warned of.
+    One Restored a job, in the layout, type and range of its measurement. What is doubtful of it, and a generator without a graph,
+    is warned of.
 
   Raises:
     ValueError: the mask does not go with the generator.

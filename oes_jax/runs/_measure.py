@@ -15,6 +15,7 @@ from oes_jax import intensity
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax import random
+from oes_jax.runs import _nearly_clean
 from oes_jax.runs._job import Job
 from oes_jax.runs._settings import Settings
 
@@ -89,9 +90,8 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
   seen = operator.seen(op_params)
   values = np.asarray(values if seen is None else values * seen)
   level = _noise_level(job, op_params, values)
-  if level is not None:  # what was clipped here was said, or is simulated
-    for text in operators.noise_warnings(level._replace(clipped=0.0) if clipped or data.simulated else level):
-      warn(f"{job.settings.data.source}: {text}")
+  for text in _nearly_clean.remark_level(operator, level, clipped or data.simulated):
+    warn(f"{job.settings.data.source}: {text}")
   measurement = Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level)
   if truth is not None and not data.simulated:
     for text in _doubt_truth(truth, measurement.estimate):
@@ -122,7 +122,7 @@ def _noise_level(job: Job, op_params, values) -> operators.NoiseLevel | None:
   if not _needs_noise_level(settings):
     return None
   try:
-    level = operators.estimate_noise_level(job.data.operator, op_params, values)
+    level = _nearly_clean.spare_texture(job.data.operator, operators.estimate_noise_level(job.data.operator, op_params, values))
   except ValueError as error:
     raise ValueError(f"{_called(job)}: fit.objective='recorrupted' with fit.sigma=None: {error}") from error
   if not 0 < level.sigma < np.inf:

@@ -22,6 +22,7 @@ from oes_jax.runs import _finished
 from oes_jax.runs import _masks
 from oes_jax.runs import _measure
 from oes_jax.runs import _range_ends
+from oes_jax.runs import _remarks
 from oes_jax.runs import _report
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
@@ -105,7 +106,8 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   """
   curves = files.read_metrics(job.workdir / "metrics.jsonl")
   results = describe(job, measurement, mask, collapse, restored, curves["weights"].get("psnr"))
-  for text in () if _range_ends.is_later_member(job) else _range_ends.remark_ends(job, measurement, image_of(job, restored)):
+  remarks = () if _range_ends.is_later_member(job) else _remarks.remark_result(job, measurement, image_of(job, restored), results)
+  for text in remarks:
     logging.warning("%s: %s", job.settings.data.source, text)
   written = write_images(job.workdir, job, measurement, image_of(job, restored), results["quality"])
   error = _expected.error_map_of(job, restored, results["expected_psnr"])

@@ -8,9 +8,10 @@ import numpy as np
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import masks
-from oes_jax import operators
 from oes_jax.runs import _comparison
+from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _repeat
+from oes_jax.runs import _tail
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
@@ -76,8 +77,8 @@ def _labels(job: Job, image: str, quality: Mapping[str, Any] | None) -> tuple[st
 def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> list[str]:
   """Return what was warned of, as far as it is still at hand."""
   level, collapse = measurement.noise_level, summary.get("mask", {}).get("collapse", [])
-  found = [] if level is None else operators.noise_warnings(level._replace(clipped=0.0) if job.data.simulated else level)
-  return [*job.data.remarks, *found, *(f"The mask has collapsed: {text}" for text in collapse)]
+  found = _nearly_clean.remark_level(job.data.operator, level, job.data.simulated)
+  return [*job.data.remarks, *found, *_tail.remark_tail(job.settings, summary), *(f"The mask has collapsed: {text}" for text in collapse)]
 
 
 def _result(summary: Mapping[str, Any]) -> Rows:
@@ -86,7 +87,7 @@ def _result(summary: Mapping[str, Any]) -> Rows:
     spread = expected.get("spread")
     rows.append((f"expected PSNR of the {expected.get('of', 'image')}", f"{expected['psnr']:.2f}{'' if spread is None else f' ± {spread:.2f}'} dB, told without a truth"))
   if summary.get("guard"):
-    final = "" if summary["guard"]["stopped"] else ", patience not run out"
+    final = "" if summary["guard"]["stopped"] else ", still the best at the end"
     rows.append(("guard's step", f"{summary['guard']['step']}{final}"))
   if summary.get("combined"):
     rows.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))

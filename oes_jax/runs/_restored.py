@@ -9,7 +9,7 @@ from oes_jax import fitting
 from oes_jax import intensity
 from oes_jax.runs import _expected
 from oes_jax.runs import _outputs
-from oes_jax.runs import _range_ends
+from oes_jax.runs import _remarks
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
@@ -77,11 +77,10 @@ def as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Resto
   view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
   findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
   if findings:
-    warn(f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not "
-         "restore the image; set a larger mask.keep_fraction or a narrower generator.channels.")
+    warn(_remarks.remark_collapse(job, findings))
   outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
   mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
-  for text in _range_ends.remark_ends(job, measurement, mean):
+  for text in _remarks.remark_result(job, measurement, mean, summary):
     warn(f"{job.settings.data.source}: {text}")
   squeeze = lambda values: values[..., 0] if data.picture.squeezed else np.moveaxis(values, -1, data.picture.channel_axis)
   stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
@@ -96,7 +95,7 @@ def as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Resto
   guarded = first.guarded and first.guarded._replace(output=stored(first.guarded.output))
   combined = first.combined and first.combined._replace(
       output=stored(first.combined.output), estimate=stored(first.combined.estimate), share=float(first.combined.share),
-      error=None)
+      error=None, unseen=None)
   return Restored(*first._replace(
       image=stored(mean), last=stored(first.last), guarded=guarded, combined=combined, spread=spread,
       error=_expected.mean_of_maps(maps), summary=summary, before=stored(measurement.estimate)))

@@ -94,7 +94,7 @@ def restore_job(job: Job, signals: _processes.Signals, label: str = "") -> dict[
   """Restore the image of a job, in tiles if need be; its folder is claimed and locked.
 
   Raises:
-    As `run_job`.
+    Failed, Busy, Interrupted: as `run_job` has them.
   """
   return (_restore_part if job.tile is None else _restore_tiles)(job, signals, label)
 

@@ -67,7 +67,6 @@ def fit_memory(settings: Settings, shape, stored: int | None, operator: operator
     ValueError: the memory does not suffice.
   """
   free, compute, options = _memory.available_memory(), settings.compute, _generator_options(settings, shape, operator)
-  remembered = settings.weights.guard_window if settings.weights.guard == "variance" else 0
   sides = (compute.tile,) if compute.tile is not None else ((0, *_TILE_SIDES) if operator.tileable else (0,))
   if stored is not None and stored not in (0 if side >= max(shape[:2]) else side for side in sides):
     raise ValueError(f"config.json of the folder says choices.tile={stored}, which compute.tile={compute.tile} does not "
@@ -76,7 +75,7 @@ def fit_memory(settings: Settings, shape, stored: int | None, operator: operator
     rows, columns = tiles.cut(shape, side or max(shape[:2]), compute.tile_overlap)[0]
     part = (rows.stop, columns.stop, shape[2])
     generator = _make_generator(part, options)
-    need = _estimate_need(part, tuple(shape), options, remembered)
+    need = _estimate_need(part, tuple(shape), options, settings.weights.remembered_outputs)
     need = need._replace(per_image=need.per_image + operator.num_bytes)
     needed = need.once + need.per_image
     if stored is not None and needed > free:
@@ -92,6 +91,5 @@ def fit_memory(settings: Settings, shape, stored: int | None, operator: operator
 def need_of(generator: generators.Generator, shape, settings: Settings,
             operator: operators.ForwardOperator) -> _memory.Need:
   """Return the bytes that a run of a generator needs for a whole image (H, W, C)."""
-  remembered = settings.weights.guard_window if settings.weights.guard == "variance" else 0
-  need = _memory.estimate_memory(generator, shape, shape, _dtype_of(settings), remembered)
+  need = _memory.estimate_memory(generator, shape, shape, _dtype_of(settings), settings.weights.remembered_outputs)
   return need._replace(per_image=need.per_image + operator.num_bytes)

@@ -71,7 +71,7 @@ def test_fewer_steps_than_the_length_leave_zeros_in_the_record():
 
 
 def test_a_guard_follows_every_output():
-  guard = _early_stopping.windowed_variance(window=2, patience=100)
+  guard = _early_stopping.windowed_variance(num_steps=5, window=2)
   state, _ = quadratic.run(quadratic.make_stage(guard=guard))
   assert int(state.guard.step) >= 2 and np.isfinite(state.guard.score) and state.guard.output.shape == quadratic.SHAPE
   assert quadratic.run(quadratic.make_stage())[0].guard == ()

@@ -26,7 +26,7 @@ WEIGHTS = [
     ({"sgld_noise": -1.0}, "^sgld_noise=-1.0 .*in learning rates"),
     ({"input_noise": -1.0}, "^input_noise=-1.0 "),
     ({"guard": "truth"}, r"^guard='truth' is unknown; allowed: variance, held_out, or None\.$"),
-    ({"guard": "variance", "num_steps": 99}, "^guard='variance' needs num_steps=99 to be at least guard_window=100"),
+    ({"guard": "variance", "num_steps": 99, "guard_window": 100}, "^guard='variance' needs num_steps=99 to be at least guard_window=100"),
     ({"guard_window": 1}, "^guard_window=1 .*from 2 to 1000"),
     ({"guard_patience": 0}, "^guard_patience=0 .*1 or more"),
     ({"held_out": 0.6}, r"^held_out=0.6 .*\(0, 0.5\]"),

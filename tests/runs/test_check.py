@@ -92,7 +92,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
     ({"operator.kernel": "motion"}, "operator.kernel='motion' is not used by .*allowed: operator.name=deblurring"),
     ({"data.source": " "}, "data.source=' ' is not allowed"),
     ({"mask.path": "a"}, "mask.path='a' is not used by mask.source='learn'"),
-    ({"weights.guard": "variance"},
+    ({"weights.guard": "variance", "weights.guard_window": 100},
      "weights.guard='variance' needs weights.num_steps=30 to be at least weights.guard_window"),
     ({"weights.average_from": 30},
      "weights.average_from=30 leaves nothing to average; allowed: less than weights.num_steps"),

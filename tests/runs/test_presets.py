@@ -67,7 +67,10 @@ def test_an_operators_preset_is_that_of_the_library_and_may_be_changed(operator)
   if operator in fitting.RECORRUPTED_OPERATORS:
     quick = {**oes, **fitting.RECORRUPTED, **fitting.RECORRUPTED_OPERATOR_PRESETS.get(operator, {})}
   defaults = {key: value for key, (_, value) in _flat(runs.make_config(preset="oes")).items()}
-  for preset, changed in (("oes", oes), ("quick", quick)):
+  recorrupted = operator in fitting.RECORRUPTED_OPERATORS
+  preview, best = {**quick, **(fitting.PREVIEW if recorrupted else fitting.PLAIN_PREVIEW)}, {**quick, **fitting.BEST}
+  for preset, changed in (("oes", oes), ("quick", quick), ("preview", preview), ("best", best)):
+    changed = json.loads(json.dumps(changed))  # tuples are lists there
     config = runs.make_config(operator, preset)
     assert {key: value for key, (_, value) in _flat(config).items()} == {**defaults, **changed, "operator.name": operator}
     runs.check_config(config)
@@ -89,14 +92,14 @@ def test_the_first_configs_are_quick_and_the_papers():
   assert files.read_picture(quick.data.source).values.shape == (160, 160, 3)
   for config in (quick, paper):
     runs.check_config(config)
-  with pytest.raises(ValueError, match="quick, oes, paper"):
+  with pytest.raises(ValueError, match="preview, quick, best, oes, paper"):
     denoise.get_config("papr")
 
 
 def test_faults_are_named():
   with pytest.raises(ValueError, match="^operator.name='radar' is unknown; allowed: identity, inpainting"):
     runs.make_config("radar")
-  with pytest.raises(ValueError, match="^preset 'papr' is unknown; allowed: quick, oes, paper"):
+  with pytest.raises(ValueError, match="^preset 'papr' is unknown; allowed: preview, quick, best, oes, paper"):
     runs.make_config(preset="papr")
   with pytest.raises(KeyError, match="num_step"):
     runs.make_config(**{"weights.num_step": 3})

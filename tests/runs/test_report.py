@@ -133,7 +133,7 @@ def test_a_dense_mask_has_no_section_and_a_collapsed_one_a_remark(written):
 
 def test_without_a_truth_nothing_is_scored_and_the_guard_and_the_mix_are_told(written):
   page = written[1](quality=None, guard={"step": 12, "stopped": False}, combined={"share": 0.25})
-  assert all(said in page.text for said in ("nothing is scored", "12, patience not run out", "25 % of the mix"))
+  assert all(said in page.text for said in ("nothing is scored", "12, still the best at the end", "25 % of the mix"))
   assert "dB" not in page.text
 
 

@@ -1,0 +1,64 @@
+"""Images with hardly any noise: what is taken off, what is said, and that lost detail is noticed without a truth."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from oes_jax import fitting
+from oes_jax import noise
+from oes_jax import operators
+from oes_jax import runs
+from oes_jax.runs import _nearly_clean
+
+HIDDEN, TOLD = operators.NoiseLevel(0.006, None, 0.0), operators.NoiseLevel(0.006, 0.1, 0.0)
+SUMS = operators.make_operator(operators.OperatorSettings(name="deblurring"), (32, 32, 1))
+
+
+@pytest.mark.parametrize("operator, level, sigma", [
+    (operators.identity(), HIDDEN, 0.002), (operators.identity(), TOLD, 0.006),
+    (operators.identity(), HIDDEN._replace(sigma=0.02), 0.02),
+    (SUMS, HIDDEN, 0.006)])
+def test_a_third_is_taken_off_where_texture_hides_weak_noise(operator, level, sigma):
+  told = _nearly_clean.spare_texture(operator, level)
+  assert told.sigma == pytest.approx(sigma) and told.bound == (level.sigma if sigma < level.sigma else None)
+
+
+def test_what_is_nearly_clean_is_said_with_the_key():
+  image = operators.identity()
+  hidden, = _nearly_clean.remark_level(image, _nearly_clean.spare_texture(image, HIDDEN))
+  assert "at most 0.6 % of the range" in hidden and "set fit.sigma" in hidden
+  told, = _nearly_clean.remark_level(image, TOLD)
+  assert "nearly clean, its noise about 0.6 % of the range" in told and "fit.sigma" in told
+  assert not _nearly_clean.remark_level(image, TOLD._replace(sigma=0.02))
+  assert not _nearly_clean.remark_level(SUMS, TOLD)
+
+
+@pytest.mark.parametrize("sigma, blur, lost", [(0.1, 0, False), (0.02, 0, False), (0.02, 2, True), (0.1, 0.7, False)])
+def test_a_result_that_is_worse_than_the_measurement_is_noticed(sigma, blur, lost):
+  config = runs.make_config(preset="oes", **{
+      "data.source": "coffee", "data.crop": (100, 250, 48, 48), "noise.sigma": sigma, "generator.num_scales": 1})
+  job = runs.inspect(config)
+  measured = runs.measure(job)
+  restored = ndimage.gaussian_filter(measured.truth, (blur, blur, 0))
+  worse = np.mean((restored - measured.truth) ** 2) > np.mean((measured.values - measured.truth) ** 2)
+  lines = _nearly_clean.remark_lost_detail(job, measured, restored)
+  assert bool(lines) == worse == lost
+  assert not lost or "it has lost detail" in lines[0] and "mask.keep_fraction" in lines[0]
+
+
+@pytest.mark.slow
+def test_grass_with_hardly_any_noise_keeps_its_detail():
+  """Its texture is taken for noise of 2 % of the range, 1 % at half of its contrast."""
+  job = runs.inspect(runs.make_config(**{
+      "data.source": "grass", "data.crop": (100, 100, 64, 64), "data.range": (-256.0, 512.0), "noise.sigma": 0.002,
+      "generator.num_scales": 1}))
+  measured = runs.measure(job, lambda text: None)
+  psnr = lambda image: -10 * np.log10(np.mean((np.asarray(image) - measured.truth) ** 2))
+  def estimate(sigma):
+    strength = noise.Strength(np.float32(sigma), np.float32(0), np.float32(0))
+    known = fitting.Recorruption(noise.Noise("gaussian", strength), np.float32(0.5), np.float32(1), (), False)
+    problem = fitting.pose(job.data.operator, measured.op_params, measured.values, noise.gaussian(), None, recorruption=known)
+    return psnr(fitting.plug_and_play(problem, measured.truth.shape))
+  level = measured.noise_level
+  assert level.bound > 2 * 0.002 and estimate(level.bound) < psnr(measured.values) - 1
+  assert estimate(level.sigma) > psnr(measured.values) - 0.1
