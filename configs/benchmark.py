@@ -6,15 +6,15 @@ Presets: `:answer` (3 images of 64 x 64 pixels, 3 seeds), `:small` (1 image, 1 s
 1,000 weight steps in place of 1,500), `:tuned` (quick, whose runs it takes over, and a second table with the learning
 rate tuned per method), `:full` (512 x 512, the published schedule; for a GPU). Of `inverse` alone: `:default` (the default
 against classical methods, no other network), `:mask` (with a learned mask), `:ensemble` (four of the default) and
-`:operators` (`:oes` and the dense net). Of `expected`: `:expected`. Inverse problems have images of their own, 64 to 128 pixels wide, and three seeds in
-every preset.
+`:operators` (`:oes` and the dense net). Of `expected`: `:expected`; of `auto`: `:auto`. Inverse problems have images of their
+own, 64 to 128 pixels wide, and three seeds in every preset.
 """
 
 from ml_collections import config_dict
 
 from oes_jax import runs
 
-PRESETS = ("quick", "answer", "small", "tuned", "full", "default", "mask", "ensemble", "operators", "expected")
+PRESETS = ("quick", "answer", "small", "tuned", "full", "default", "mask", "ensemble", "operators", "expected", "auto")
 # (top, left, height, width) of bundled images that no default of this project was chosen on: a photograph, a
 # microscope's field and a fundus photograph. 64 pixels make thousands of steps affordable.
 CROPS = (("rocket", (100, 280, 64, 64)), ("immunohistochemistry", (200, 200, 64, 64)),
@@ -41,6 +41,8 @@ OPERATORS = (
     ("tomography, 60 angles, noise 0.03", (("ct_slice", (0, 0, 128, 128)), *GREY),
      (("operator.name", "tomography"), ("noise.sigma", 0.03))))
 PROBLEMS = (*DENOISING, *OPERATORS)
+# Method auto: those of `compare` and of `inverse`.
+AUTO = (("64 x 64, noise 0.1", CROPS, (("operator.name", "identity"), ("noise.sigma", 0.1))), *PROBLEMS)
 # What is expected of a result: also stronger noise, and grey images.
 EXPECTED = (*((name, (*COLOUR, *GREY), changes) for name, _, changes in DENOISING),
             ("noise 0.2", (*COLOUR, *GREY), (("operator.name", "identity"), ("noise.sigma", 0.2))), *OPERATORS)
@@ -129,6 +131,8 @@ def get_config(preset: str = "quick"):
   benchmark.inverse_record = preset if preset in _OF_INVERSE else "inverse"
   if preset == "expected":
     benchmark.problems, benchmark.seeds = EXPECTED, (0, 1)
+  if preset == "auto":
+    benchmark.problems = AUTO
   if preset == "full":
     benchmark.update(FULL)
   return config.lock()

@@ -7,11 +7,11 @@ __version__ = "0.1.0"
 
 # Public name: the module that holds it, loaded where it is used: the import of the package starts no JAX.
 _PUBLIC = {
-    "restore": "api", "learn_mask": "fitting", "train_weights": "fitting", "Problem": "fitting", "LearnMask": "fitting",
-    "TrainWeights": "fitting", "Restoration": "fitting",
+    "restore": "api", "restore_stack": "stacks", "learn_mask": "fitting", "train_weights": "fitting", "Problem": "fitting",
+    "LearnMask": "fitting", "TrainWeights": "fitting", "Restoration": "fitting",
 }
 _MODULES = ("fitting", "generators", "inspect", "inspection", "intensity", "masks", "metrics", "noise", "operators", "parallel",
-            "random", "recorruption", "runs", "sliding_dct", "sweeps", "tiles")
+            "random", "recorruption", "runs", "sliding_dct", "stacks", "sweeps", "tiles")
 
 
 def __getattr__(name: str) -> Any:

@@ -120,8 +120,8 @@ def _objects(operator: Any, generator: Any, mask: Any, weights: Any, loss: Any) 
                   if value is not None}
 
 
-def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], places: Sequence[str], progress: bool):
-  """Restore a list of measurements in memory; `named` is the operator that has a name."""
+def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], places: Sequence[str], **shown):
+  """Restore a list of measurements in memory; `named` is the operator that has a name, `shown` is progress and callback."""
   for key in ("data.crop", "data.max_side"):
     if told.get(key) is not None:
       raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, a part of the measurement.")
@@ -140,7 +140,7 @@ def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], 
     own = _own_operator(objects["operator"], array, place) if "operator" in objects else None
     jobs.append(runs.job_of_arrays(settings, runs.Given(
         array, clean, given, own, objects.get("generator"), objects.get("loss"), place)))
-  return runs.restore_in_memory(jobs, mask=None if isinstance(mask, fitting.LearnMask) else mask, progress=progress)
+  return runs.restore_in_memory(jobs, mask=None if isinstance(mask, fitting.LearnMask) else mask, **shown)
 
 
 def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, places: Sequence[str]):
@@ -164,11 +164,11 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, pla
 def restore(measurement: Measurement | Sequence[Measurement], *,
             operator: str | Mapping[str, Any] | operators.ForwardOperator | Callable[[Any], Any] = "identity",
             truth: np.ndarray | Sequence[np.ndarray] | None = None, ensemble: int | None = None,
-            seed: int | None = None, method: str | None = None,
-            generator: generators.Generator | None = None, mask: Any = "auto",
+            seed: int | None = None, method: str | None = None, generator: generators.Generator | None = None, mask: Any = "auto",
             weights: fitting.TrainWeights | None = None, loss: noise.Noise | Callable[[Any, Any], Any] | None = None,
             settings: Mapping[str, Any] | None = None, workdir: str | None = None,
-            progress: bool = True) -> fitting.Restoration | list[fitting.Restoration]:
+            progress: bool = True, callback: Callable[[runs.Update], Any] | None = None,
+            ) -> fitting.Restoration | list[fitting.Restoration]:
   """Restore one measurement, or a list of them, each from itself alone.
 
   Without a workdir all happens in memory: nothing is written, no setting of JAX is changed, no signal is handled.
@@ -191,15 +191,15 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     mask: "auto", what the settings say (a learned mask, or dense where that serves the operator better); or a
       LearnMask; or a tree of 0 and 1 like the params; or None, which keeps every weight.
     weights: settings of the weight stage, with any optax optimiser; None: TrainWeights().
-    loss: noise.Noise, or a function (predicted, measured) -> loss of every value; None: the squared error, or what
-      settings={"noise.model": ...} says.
+    loss: noise.Noise, or a function (predicted, measured) -> loss of every value; None: what settings={"noise.model": ...} says.
     settings: settings by their dotted names, such as {"weights.num_steps": 3000}, that differ from the operator's
       preset; `python -m oes_jax.main --help` lists them. Nothing is simulated unless {"operator.simulate": True} asks.
       An object of your own takes the place of its settings, which are then refused. The preset is quick, which fits the
       clean image, or oes with an operator, a generator or a loss of your own, or noise that cannot be drawn anew.
     workdir: folder to work in and to keep, with checkpoints, figures and logs: the same call goes on there after an
       interruption. It takes names, not objects of your own. None: in memory.
-    progress: whether progress bars are drawn in memory.
+    progress: whether a bar is drawn, in a notebook a picture so far, and lines are printed in a workdir. False: only warnings.
+    callback: function that takes a runs.Update every second or two: the image so far, the PSNR that is expected of it.
 
   Returns:
     A Restoration, or a list of them; images have the layout, type and range of their measurements (of an operator of
@@ -229,17 +229,17 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
   objects = _objects(operator, generator, mask, weights, loss)
   _check_settings({} if settings is None else settings, objects)
   given = {"ensemble": ensemble, "seed": seed, "method": method}
-  numbers = {name: value for name, value in given.items() if value is not None}
-  told = runs.merge_told(numbers, settings or {})
+  told = runs.merge_told({name: value for name, value in given.items() if value is not None}, settings or {})
   runs.check_objects_of_method(told, objects)
   if workdir is None:
-    restored = _restore_in_memory(
-        arrays, truths, "identity" if "operator" in objects else operator, told, objects, places, progress)
+    named = "identity" if "operator" in objects else operator
+    restored = _restore_in_memory(arrays, truths, named, told, objects, places, progress=progress, callback=callback)
   else:
-    if objects:
-      raise ValueError(f"{next(iter(objects))} is an object of your own, which a workdir cannot keep; allowed: "
+    if objects or callback is not None:
+      raise ValueError(f"{next(iter(objects), 'callback')} is an object of your own, which a workdir cannot keep; allowed: "
                        "workdir=None, or names and settings.")
     if not isinstance(workdir, (str, pathlib.PurePath)):
       raise ValueError(f"workdir is a {type(workdir).__name__}; allowed: the path of a folder, or None.")
-    restored = _restore_in_folder(arrays, truths, operator, told, pathlib.Path(workdir).expanduser(), places)
+    with runs.quietly(not progress):
+      restored = _restore_in_folder(arrays, truths, operator, told, pathlib.Path(workdir).expanduser(), places)
   return restored if several else restored[0]

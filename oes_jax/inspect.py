@@ -6,13 +6,14 @@ written.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import sys
 import types
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -49,13 +50,30 @@ def _settings_of(operator: str | Mapping[str, Any]) -> tuple[operators.OperatorS
   return settings, {key: value for key, value in chosen.items() if key != "name"}
 
 
-def inspect(measurement: np.ndarray | Mapping[str, np.ndarray], *, operator: str | Mapping[str, Any] | None = None,
+def _is_stack(measurement: Any) -> bool:
+  """Whether an argument is an array [pages, H, W, C] or a list of images; a nested list of numbers is one image."""
+  if isinstance(measurement, (list, tuple)):
+    return bool(measurement) and all(hasattr(image, "ndim") and image.ndim in (2, 3) for image in measurement)
+  return getattr(measurement, "ndim", 0) == 4
+
+
+def _inspect_stack(images: Sequence[np.ndarray], operator: str | Mapping[str, Any] | None) -> inspection.Findings:
+  """Return what is found of the middle one of several images, with what some of them say together."""
+  name = "measurement[{}]".format
+  middle, count = len(images) // 2, len(images)
+  looked_at = {name(number): inspect(images[number], operator=operator)
+               for number in inspection.some_pages(count, np.size(images[middle]))}
+  return inspection.with_pages(looked_at[name(middle)], looked_at, count, f"{count} images were given")
+
+
+def inspect(measurement: np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray], *, operator: str | Mapping[str, Any] | None = None,
             ) -> inspection.Findings:
   """Look at one measurement before it is restored: its values, defects, noise and conventions, from itself alone.
 
   Args:
     measurement: [H, W] or [H, W, C], of any real type, NaN where a pixel is lost; or a dictionary of the arrays of a scan
-      (kspace, and perhaps coil_maps and sampling; or sinogram, angles and shape).
+      (kspace, and perhaps coil_maps and sampling; or sinogram, angles and shape). Or a stack [pages, H, W, C], or a list of
+      images: the middle one is looked at, and how far the noise of some of them is apart.
     operator: what was measured: the name of an operator, or its settings such as {"name": "inpainting", "mask": array}, as
       oes_jax.restore takes them; None: all of an image, or what the arrays of a scan are of.
 
@@ -82,15 +100,15 @@ def inspect(measurement: np.ndarray | Mapping[str, np.ndarray], *, operator: str
   if settings is not None and not operators.FAMILIES[settings.name].measures_image:
     raise ValueError(f"operator={settings.name!r} measures no image, and measurement is an array; allowed: a dictionary of "
                      "arrays.")
+  if _is_stack(measurement):
+    return _inspect_stack(list(measurement), operator)
   values = runs.as_array(measurement, "measurement")
   if values.ndim not in (2, 3):
-    raise ValueError(f"measurement has shape {values.shape}; allowed: [H, W] or [H, W, C].")
+    raise ValueError(f"measurement has shape {values.shape}; allowed: [H, W], [H, W, C] or [pages, H, W, C].")
   values = values[..., None] if values.ndim == 2 else values
-  mask = told.get("mask")
-  if mask is not None:
-    mask = runs.as_array(mask, "operator.mask")
-    if mask.shape != values.shape[:2]:
-      raise ValueError(f"operator.mask has shape {mask.shape}; allowed: {values.shape[:2]}, that of the measurement.")
+  mask = None if told.get("mask") is None else runs.as_array(told["mask"], "operator.mask")
+  if mask is not None and mask.shape != values.shape[:2]:
+    raise ValueError(f"operator.mask has shape {mask.shape}; allowed: {values.shape[:2]}, that of the measurement.")
   return inspection.inspect_image(values, operator=settings.name if settings else "identity", mask=mask, told={
       f"operator.{key}": value for key, value in told.items() if key not in _ARRAYS})
 
@@ -154,16 +172,17 @@ def _save_plot(path: str, found: inspection.Findings) -> None:
   files.save_noise(pathlib.Path(path), line.values, line.variances, (line.gain, line.intercept))
 
 
-def _of_many(found: inspection.Findings) -> inspection.Recommendation | None:
-  """Return what is recommended for many images by one of them: strengths in its unit range need that range for all."""
-  told = found.recommendation
-  strengths = told and {"noise.peak", "noise.sigma", "fit.sigma"} & told.settings.keys()
-  if not strengths or "data.range" in told.settings or found.values is None:
-    return told
-  low, high = (float(f"{end:.6g}") for end in found.values.limits)
-  limits = (0.0 if "noise.peak" in told.settings else low, high)  # photons are counted from 0
-  return told._replace(settings={**told.settings, "data.range": limits}, reasons=(
-      *told.reasons, f"{', '.join(sorted(strengths))} is of the range {limits[0]:g} to {limits[1]:g}, which has to be that of all"))
+def _look_at_others(images: Sequence[str], one: str, found: inspection.Findings, operator: str | None,
+                    ) -> dict[str, inspection.Findings]:
+  """Return what is found of some other pages of a stack; {} of images that are files of their own, and of scans."""
+  if len({files.split_page(image)[0] for image in images}) > 1 or found.values is None:
+    return {}
+  others = {}
+  for number in inspection.some_pages(len(images), int(np.prod(found.values.shape))):
+    if images[number] != one:
+      with contextlib.suppress(ValueError):  # a page that cannot be read; a run says why
+        others[images[number]] = _look_at(images[number], operator)
+  return others
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -172,8 +191,8 @@ def _run(arguments: argparse.Namespace) -> None:
   one = images[len(images) // 2]
   found = _look_at(one, arguments.operator)
   if len(images) > 1:
-    said = f"{source} holds {len(images)} images, of which {one} is looked at; what is recommended is by this one"
-    found = dataclasses.replace(found, remarks=(said, *found.remarks), recommendation=_of_many(found))
+    found = inspection.with_pages(found, {one: found, **_look_at_others(images, one, found, arguments.operator)}, len(images),
+                                  f"{source} holds {len(images)} images")
   if arguments.mask is not None and found.mask is None:
     raise ValueError(f"--mask={arguments.mask}: no pixel is lost; allowed: no --mask.")
   if arguments.mask is not None:

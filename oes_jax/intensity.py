@@ -1,11 +1,14 @@
 """The map of an image's stored values to the unit range, in which generators live."""
 
+from typing import Sequence
+
 import numpy as np
 from scipy import ndimage
 
 
 # Where a value lies so many times the range of all others away from them, it stands for no data.
 _FAR = 5
+_MARGIN = 0.05  # of the extremes' distance, by which a range is wider
 # How many standard deviations of its noise, and which share of the range, an image computed of a scan strays by itself.
 _STRAY, _RINGING = 6, 0.05
 
@@ -102,8 +105,23 @@ def intensity_range(values: np.ndarray, override: tuple[float, float] | None = N
                      "lost pixels, and would stretch the range. Restore with operator.name=inpainting and an operator.mask that "
                      "is 0 there, or set range= if this is meant.")
   low, high = _extremes(values, smooth, computed)
-  margin = 0.05 * (high - low)
+  margin = _MARGIN * (high - low)
   return low - margin, high + margin
+
+
+def range_of_all(limits: Sequence[tuple[float, float]]) -> tuple[float, float]:
+  """Return the range of several images of one kind together, from that of each: their extremes, widened as those of one are.
+
+  Args:
+    limits: (low, high) of each, of `intensity_range`; those of types with a range of their own are all the same.
+  """
+  lows, highs = zip(*limits)
+  if len(set(limits)) == 1 or not any(lows):  # what starts at 0 is not widened there
+    return min(lows), max(highs)
+  share = _MARGIN / (1 + 2 * _MARGIN)
+  low = min(low + share * (high - low) for low, high in limits)
+  high = max(high - share * (high - low) for low, high in limits)
+  return low - _MARGIN * (high - low), high + _MARGIN * (high - low)
 
 
 def to_unit(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -45,6 +45,7 @@ def _assert_same(restored, other):
   assert (restored.error is None) == (other.error is None)
   if other.error is not None:
     np.testing.assert_array_equal(restored.error, other.error)
+  np.testing.assert_array_equal(restored.before, other.before)
   if other.mask is not None:
     jax.tree.map(np.testing.assert_array_equal, restored.mask, other.mask)
   for stage, trace in other.traces.items():

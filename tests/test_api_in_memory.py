@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,10 @@ RANDOM = {"mask.source": "random", "mask.keep_fraction": 0.5}
 FEW = {"weights.num_steps": 4}
 # A small network of the package, for images of several shapes.
 TINY = {**FEW, "generator.name": "deep_decoder", "generator.num_scales": 1, "generator.channels": (4, 5)}
+
+# Both stages are fed with a measurement made anew, and the noise is known.
+RECORRUPTED = {"generator.name": "skip_hourglass", "generator.num_scales": 1, "generator.channels": (4,), "mask.source": "dense",
+               "weights.num_steps": 4, "compute.chunk_steps": 4, "fit.sigma": 0.1}
 
 
 def _network(*image_shape):
@@ -350,7 +355,9 @@ def test_warnings_come_once_and_name_the_measurement_and_the_callers_line():
   hot[7, 7] = 50000
   with pytest.warns(UserWarning) as caught:
     _without_mask([hot, _image()], ensemble=2)
-  assert [str(one.message).partition(" %")[0] for one in caught] == ["measurement[0]: 0.208"]
+  said = [str(one.message) for one in caught]
+  assert [text.partition(" %")[0] for text in said if "lost detail" not in text] == ["measurement[0]: 0.208"]
+  assert [text.partition(":")[0] for text in said if "lost detail" in text] == ["measurement[0]", "measurement[1]"]
   assert caught[0].filename == __file__
   empty = {"first": {"kernel": np.zeros((4, 6))}, "last": {"kernel": np.ones((6, 1))}}
   with pytest.warns(UserWarning) as caught:
@@ -362,3 +369,70 @@ def test_warnings_come_once_and_name_the_measurement_and_the_callers_line():
     restored = _restore(_image(), generator=None, settings={**TINY, **RANDOM, "mask.keep_fraction": 0.05})
   assert len(caught) == 1 and len(restored.summary["mask"]["collapse"]) > 1
   assert "; ".join(restored.summary["mask"]["collapse"]) in str(caught[0].message)
+
+
+def test_a_callback_is_told_how_far_every_measurement_has_come():
+  told = []
+  restored, _ = _restore([_image(), _image(1)], callback=told.append)
+  assert [(one.name, one.stage, one.step, one.share) for one in told] == [
+      (f"measurement[{number}]", "weights", step, step / 4) for step in (0, 4) for number in (0, 1)]
+  np.testing.assert_array_equal(np.uint8(np.rint(255 * told[2].image[..., 0])), restored.image)
+  np.testing.assert_array_equal(np.uint8(np.rint(255 * told[0].image[..., 0])), _image())
+  assert told[0].expected_psnr is None
+
+
+@pytest.mark.slow
+def test_where_the_noise_is_known_a_callback_is_told_what_is_expected():
+  told, images = [], [_image(0), _image(1)]
+  restored = oes_jax.restore(images, settings=RECORRUPTED, callback=told.append, progress=False)
+  assert {one.name for one in told} == {"measurement[0]", "measurement[1]"}
+  assert [one.step for one in told if one.name == "measurement[1]"] == [0, 2, 4]
+  assert told[0].share == 0 and told[-1].share == 1 and all(one.stage == "weights" for one in told)
+  assert all(one.image.shape == (*SHAPE, 1) and np.isfinite(one.expected_psnr) for one in told)
+  for one, same in zip(restored, oes_jax.restore(images, settings=RECORRUPTED, progress=False)):
+    np.testing.assert_array_equal(one.image, same.image)
+
+
+def test_a_restoration_is_a_line_and_a_figure():
+  image = _image()
+  restored = _restore(image, truth=image)
+  assert re.fullmatch(r"Restored\(20x24 uint8, PSNR inf -> [\d.]+ dB, \d+ s, output average\)", repr(restored))
+  np.testing.assert_array_equal(restored.before, image)
+  titles = [axis.get_title().partition("\n")[0] for axis in restored.plot(image).axes if axis.get_title()]
+  assert titles == ["measurement", "restored", "truth", "before \N{MINUS SIGN} after", "absolute error"]
+  with pytest.raises(ValueError, match=r"^truth has shape \(3,\); allowed: that of the image, \(20, 24\)"):
+    restored.plot(np.ones(3))
+  with pytest.raises(ValueError, match="^before is None, and plot draws it"):
+    restored._replace(before=None).plot()
+
+
+def test_one_bar_counts_the_steps_of_all_stages_and_batches(capsys):
+  _restore(_image(), mask=oes_jax.LearnMask(keep_fraction=0.5, num_steps=3), settings=FEW, progress=True)
+  said = capsys.readouterr()
+  assert not said.out and said.err.count("\n") == 1 and "7/7" in said.err and "mask stage" in said.err
+
+
+def test_nothing_is_said_in_a_folder_without_progress(tmp_path, capsys):
+  oes_jax.restore(_image(), settings={**TINY, "mask.source": "dense", "output.figures": False, "compute.compilation_cache": ""},
+                  workdir=str(tmp_path), progress=False)
+  assert capsys.readouterr() == ("", "")
+  with pytest.raises(ValueError, match="^callback is an object of your own, which a workdir cannot keep"):
+    oes_jax.restore(_image(), workdir=str(tmp_path), callback=print)
+
+
+def test_a_stack_is_a_stack_again_in_one_range():
+  dark = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+  stack = np.stack([dark, 5 + 3 * dark])
+  told = {"generator": OWN, "settings": {**RANDOM, **FEW}, "progress": False}
+  restored = oes_jax.restore_stack(stack, truth=stack, **told)
+  assert restored.image.shape == stack.shape and restored.image.dtype == stack.dtype and restored.spread is None
+  ranges = {tuple(page.summary["limits"]) for page in restored.pages}
+  (low, high), = ranges
+  assert -0.5 < low < 0.2 and 7.5 < high < 8.5
+  alone = _restore(stack[1], settings={**RANDOM, **FEW, "data.range": (low, high)}).image
+  np.testing.assert_allclose(restored.image[1], alone, rtol=1e-4)
+  assert repr(restored).startswith("RestoredStack(2 pages; the first one: Restored(20x24 float32")
+  for wrong, said in [({"stack": dark}, r"^stack has shape \(20, 24\); allowed: \[pages, H, W\]"),
+                      ({"stack": stack, "truth": dark}, r"^truth has shape \(20, 24\); allowed: that of the stack, \(2, 20, 24\)")]:
+    with pytest.raises(ValueError, match=said):
+      oes_jax.restore_stack(**wrong, **told)

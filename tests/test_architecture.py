@@ -30,7 +30,7 @@ LIBRARY = (*LEAVES, "generators", "operators", "masks", "fitting", "inspection")
 # "" is oes_jax/__init__.py, which loads anything lazily; only what stands right of it takes its names from there.
 RANKS = {**{leaf: 0 for leaf in LEAVES}, **{unit: rank for rank, unit in enumerate(
     ("generators", "operators", "masks", "fitting", "inspection", "shipped_configs", "files", "runs", "sweeps", "", "bench", "api",
-     "inspect", "main", "command", "__main__"), start=1)}}
+     "stacks", "inspect", "main", "command", "__main__"), start=1)}}
 PLACES = {"flax": ("generators",), "orbax": ("files",), "matplotlib": ("files",), "pydicom": ("files",),
           "astropy": ("files",), "h5py": ("files",), "jinja2": ("files",), "tensorflow_datasets": ("files",), "shtab": ("command",),
           "tensorboardX": ("files",), "torch": ("bench",), "ml_collections": ("runs", "main"), "absl": ("main",),

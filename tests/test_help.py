@@ -21,7 +21,7 @@ def _keys(config, prefix=""):
       yield f"{prefix}{name}"
 
 
-@pytest.mark.parametrize("flag", ["--help", "-helpshort"])
+@pytest.mark.parametrize("flag", ["--help", pytest.param("-helpshort", marks=pytest.mark.slow)])
 def test_help_lists_every_key_then_the_flags(tmp_path, flag):
   done = subprocess.run([sys.executable, "-m", "oes_jax.main", flag], cwd=tmp_path, capture_output=True, text=True,
                         check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -185,3 +185,11 @@ def test_values_beyond_limits_are_found_where_noise_does_not_explain_them():
   share, least = intensity.find_beyond(values[:16], (0.5, 1))
   assert 0.5 < share < 1 and least == values[:16].min()
   assert intensity.find_beyond(values, (0, 6)) is None and intensity.find_beyond(_with_a_bead(0.2), (0, 6)) is None
+
+
+def test_the_range_of_several_images_is_that_of_their_pixels_side_by_side():
+  rng = np.random.default_rng(0)
+  images = [np.repeat(np.repeat(rng.uniform(*ends, (6, 7, 1)), 3, 0), 3, 1) for ends in ((0, 1), (4, 9), (-3, 2))]
+  alone = [intensity.intensity_range(image) for image in images]
+  np.testing.assert_allclose(intensity.range_of_all(alone), intensity.intensity_range(np.concatenate(images)), rtol=0.02)
+  assert intensity.range_of_all([(0.0, 3.0), (0.0, 5.0)]) == (0.0, 5.0) and intensity.range_of_all([(0.0, 255.0)] * 2) == (0.0, 255.0)

@@ -25,7 +25,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 def _command(*arguments, optimised=False, **options):
   environment = {**os.environ, "PYTHONPATH": str(ROOT)}
   if optimised:
-    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
+    for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"):
+      environment.pop(name, None)
   return subprocess.Popen(
       [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/denoise.py'}:oes", *arguments],
       env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
@@ -43,7 +44,7 @@ def test_command_line(tmp_path):
 
 
 @pytest.mark.parametrize("flags, said", [
-    (["--config.data.sorce=x"], 'Did you mean "source"'),
+    pytest.param(["--config.data.sorce=x"], 'Did you mean "source"', marks=pytest.mark.slow),
     pytest.param(["--config.seed=abc"], "--config.seed='abc' is not allowed; allowed: a whole number", marks=pytest.mark.slow),
     pytest.param(["--config.mask.source=learned"], "learn, random, magnitude, snip", marks=pytest.mark.slow),
     (["--config.data.source=missing.png"], "data.source='missing.png' does not exist"),
@@ -56,16 +57,22 @@ def test_command_line_faults_are_one_line(tmp_path, flags, said):
   assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text, said", [
-    ("def get_config():\n  raise RuntimeError('my\\nfault')\n", "cannot be read: my. (RuntimeError, own.py, line 2)"),
-    ("def get_config(:\n", "cannot be read: invalid syntax (own.py, line 1). (SyntaxError)"),
-    ("", "has no attribute 'get_config'"), (None, "--config='own.py' cannot be read: [Errno 2] No such file"),
-    ("def get_config():\n  return 3\n", None)])
-def test_a_faulty_config_file_is_one_line(tmp_path, monkeypatch, capsys, text, said):
+_SOUND = "from configs import default\nget_config = default.get_config\n"
+
+
+@pytest.mark.parametrize("text, said, flag", [
+    (_SOUND, 'Did you mean "source"', "data.sorce=x"),
+    (_SOUND, "--config.seed='abc' is not allowed; allowed: a whole number", "seed=abc"),
+    *((text, said, None) for text, said in (
+        ("def get_config():\n  raise RuntimeError('my\\nfault')\n", "cannot be read: my. (RuntimeError, own.py, line 2)"),
+        ("def get_config(:\n", "cannot be read: invalid syntax (own.py, line 1). (SyntaxError)"),
+        ("", "has no attribute 'get_config'"), (None, "--config='own.py' cannot be read: [Errno 2] No such file"),
+        ("def get_config():\n  return 3\n", None)))])
+def test_a_fault_of_a_config_file_or_a_flag_is_one_line(tmp_path, monkeypatch, capsys, text, said, flag):
   monkeypatch.chdir(tmp_path)
   if text is not None:
     (tmp_path / "own.py").write_text(text)
-  argv = ["main", "--config=own.py"]
+  argv = ["main", "--config=own.py", *([f"--config.{flag}"] if flag else [])]
   monkeypatch.setattr(sys, "argv", argv)
   monkeypatch.delitem(sys.modules, "config_config", raising=False)  # ml_collections loads every config file under this name
   values = flags.FlagValues()

@@ -15,7 +15,7 @@ CASES = (
     (noise.gaussian(0.2), 0.5, 0.2 ** 2 * (1 + 1 / 0.5 ** 2) * np.ones_like(CLEAN)),
     (noise.gaussian(0.05), 0.3, 0.05 ** 2 * (1 + 1 / 0.3 ** 2) * np.ones_like(CLEAN)),
     (noise.poisson(30.0), 0.5, CLEAN / 30 / 0.5),
-    pytest.param(noise.poisson(8.0), 0.2, CLEAN / 8 / 0.2, marks=pytest.mark.slow),
+    pytest.param((noise.poisson(8.0), 0.2, CLEAN / 8 / 0.2), marks=pytest.mark.slow),
     (noise.poisson_gaussian(50.0, 0.05), 0.5, (CLEAN / 50 + 0.05 ** 2) * (1 + 1 / 0.5 ** 2)),
 )
 
@@ -29,9 +29,16 @@ def _draw(model, alpha):
   return jax.vmap(once)(jax.random.split(jax.random.key(0), DRAWS))
 
 
-@pytest.mark.parametrize("model, alpha, variance", CASES)
-def test_input_and_target_have_the_clean_mean_and_uncorrelated_noise(x64, model, alpha, variance):
-  fed, target = _draw(model, alpha)
+@pytest.fixture(name="drawn", params=CASES, scope="module", ids=lambda case: case[0].model)
+def fixture_drawn(request):
+  """(noise model, variance of the target, inputs, targets)."""
+  model, alpha, variance = request.param
+  with jax.enable_x64(True):
+    return model, variance, *_draw(model, alpha)
+
+
+def test_input_and_target_have_the_clean_mean_and_uncorrelated_noise(x64, drawn):
+  _, variance, fed, target = drawn
   for values in (fed, target):
     error = values.std(0) / DRAWS ** 0.5
     assert np.all(np.abs(values.mean(0) - CLEAN) < 5 * error + 1e-3)  # Poisson-Gaussian: what is below 0 counts as 0
@@ -46,9 +53,8 @@ def _shrink(fed):
   return mean + jnp.tanh(3 * (fed - mean)) / 3
 
 
-@pytest.mark.parametrize("model, alpha, variance", CASES)
-def test_the_expected_loss_is_the_true_error_and_a_constant(x64, model, alpha, variance):
-  fed, target = _draw(model, alpha)
+def test_the_expected_loss_is_the_true_error_and_a_constant(x64, drawn):
+  model, variance, fed, target = drawn
   # The noise of Poisson-Gaussian pairs is uncorrelated alone, which is enough for what is linear.
   restored = 0.7 * fed + 0.3 * fed.mean(-2, keepdims=True) if model.model == "poisson_gaussian" else _shrink(fed)
   difference = jnp.square(restored - target) - jnp.square(restored - CLEAN[None])

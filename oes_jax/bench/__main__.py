@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from oes_jax.bench import _auto
 from oes_jax.bench import _batch
 from oes_jax.bench import _bundle
 from oes_jax.bench import _compare
@@ -29,7 +30,7 @@ from oes_jax import runs
 # In the order of --help.
 _BENCHMARKS = (_steps, _schedule, _shipped_mask, _bundle, _time_to_quality, _compare, _transfer, _sparsity, _limits,
                _inverse, _noise, _density, _overlap, _spectrum, _pages, _batch,
-               _recorrupted_masks, _expected, _guards, _device, _pod)
+               _recorrupted_masks, _expected, _auto, _guards, _device, _pod)
 
 
 def main(argv: list[str] | None = None, prog: str = "python -m oes_jax.bench") -> None:

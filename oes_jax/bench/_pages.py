@@ -1,4 +1,4 @@
-"""Tables of records in the README and in the docs."""
+"""Tables of records in the docs."""
 
 import pathlib
 
@@ -17,6 +17,6 @@ def run_readme(arguments) -> None:
 def add_command(commands) -> None:
   """Add the command `readme` and its flags."""
   parser = _flags.add_parser(
-      commands, "readme", run_readme, "put the recorded tables into the README and the docs")
-  parser.add_argument("--file", nargs="+", default=["README.md", "docs/results.md", "docs/many_machines.md"])
+      commands, "readme", run_readme, "put the recorded tables into the docs")
+  parser.add_argument("--file", nargs="+", default=["docs/results.md", "docs/pruning.md", "docs/many_machines.md"])
   parser.add_argument("--records", default="docs/records")

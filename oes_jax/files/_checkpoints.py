@@ -12,12 +12,12 @@ from typing import Any
 import weakref
 
 import jax
-import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from oes_jax.files import _atomic
 from oes_jax.files import _boundary
 from oes_jax.files import _disk
+from oes_jax.files._handlerless_orbax import ocp
+from oes_jax.files._handlerless_orbax import preservation_policy
 from oes_jax import parallel
 
 _KEPT_STEPS = 2  # the newest may be damaged; the one before then serves

@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from oes_jax.files import _atomic
 from oes_jax.files import _authors_masks
 from oes_jax.files import _boundary
 from oes_jax.files import _disk
 from oes_jax.files import _free_memory
+from oes_jax.files._handlerless_orbax import ocp
 from oes_jax import generators
 
 FOLDER = pathlib.Path(__file__).parent / "bundled_masks"

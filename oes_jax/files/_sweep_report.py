@@ -33,7 +33,8 @@ class SweepRow:
   failure: str | None = None
 
 
-def write_sweep_report(folder: pathlib.Path, facts: Sequence[str], columns: Sequence[str], rows: Sequence[SweepRow]) -> None:
+def write_sweep_report(folder: pathlib.Path, facts: Sequence[str], columns: Sequence[str], rows: Sequence[SweepRow], *,
+                       plot: pathlib.Path | None = None) -> None:
   """Write report.html of a sweep.
 
   Args:
@@ -41,9 +42,11 @@ def write_sweep_report(folder: pathlib.Path, facts: Sequence[str], columns: Sequ
     facts: lines that say what it is.
     columns: heads of the cells.
     rows: cases and ensembles; those beyond the first EMBEDDED thumbnails have a link in place of one.
+    plot: PNG file in the folder that is shown above the table and linked, or None.
   """
+  drawn = plot and {"name": plot.name, "url": _page.as_url(plot.read_bytes())}
   _page.write_page(folder / _page.REPORT, "sweep.html", {
-      "title": folder.name, "facts": facts, "columns": list(columns), "rows": _as_values(rows),
+      "title": folder.name, "facts": facts, "columns": list(columns), "rows": _as_values(rows), "plot": drawn,
       "failure": ["failure"] if any(row.failure for row in rows) else []})
 
 

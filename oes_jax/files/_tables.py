@@ -43,7 +43,8 @@ def closing_table(summary: dict[str, Any]) -> str:
   if summary["truth"] is not None:
     quality = summary["quality"]
     lines = [("", "PSNR, SSIM (data range 1)")]
-    lines += [(name, f"{quality[name]['psnr']:.2f} dB  {quality[name]['ssim']:.3f}")
+    names = {"measurement": summary.get("compared_with", "measurement")}
+    lines += [(names.get(name, name), f"{quality[name]['psnr']:.2f} dB  {quality[name]['ssim']:.3f}")
               for name in ("measurement", "average", "last", "guarded", "estimate", "combined") if name in quality]
     if "best" in quality:  # tiles have no common step
       best = quality["best"]

@@ -14,6 +14,9 @@ from oes_jax.fitting._engine import LoopState
 from oes_jax.fitting._engine import run_stage
 from oes_jax.fitting._engine import SCHEDULES
 from oes_jax.fitting._engine import Stage
+from oes_jax.fitting._expected_so_far import Classical
+from oes_jax.fitting._expected_so_far import estimate_classically
+from oes_jax.fitting._expected_so_far import expected_so_far
 from oes_jax.fitting._langevin import langevin_noise
 from oes_jax.fitting._mask_sources import choose_density
 from oes_jax.fitting._mask_sources import compact
@@ -55,8 +58,10 @@ from oes_jax.fitting._program import Program
 from oes_jax.fitting._recorruption import network_input
 from oes_jax.fitting._recorruption import Recorruption
 from oes_jax.fitting._recorruption import with_all_seen
+from oes_jax.fitting._restoration import Restoration
 from oes_jax.fitting._restore_problems import Diverged
 from oes_jax.fitting._restore_problems import Plan
+from oes_jax.fitting._restore_problems import Progress
 from oes_jax.fitting._restore_problems import restore_problems
 from oes_jax.fitting._settings import FitSettings
 from oes_jax.fitting._settings import LearnMask
@@ -71,7 +76,6 @@ from oes_jax.fitting._stages import draws_by_shape
 from oes_jax.fitting._stages import learn_mask
 from oes_jax.fitting._stages import mask_stage
 from oes_jax.fitting._stages import mask_start
-from oes_jax.fitting._stages import Restoration
 from oes_jax.fitting._stages import round_settings
 from oes_jax.fitting._stages import train_weights
 from oes_jax.fitting._stages import weight_stage

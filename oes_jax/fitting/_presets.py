@@ -7,8 +7,8 @@ OPERATOR_PRESETS: dict[str, dict[str, Any]] = {
     # A coarse image says nothing of how a fine one varies between its pixels. The hourglass fills that with noise, and
     # a sparse one most of all; the deep decoder, which only interpolates and mixes channels, cannot.
     "super_resolution": {"generator.name": "deep_decoder", "mask.source": "dense"},
-    # Scans have little noise, of about 3 %: there the few weights that a mask leaves miss detail (README, "Through an
-    # operator").
+    # Scans have little noise, of about 3 %: there the few weights that a mask leaves miss detail (docs/results.md,
+    # "Inverse problems").
     "mri": {"mask.source": "dense", "noise.sigma": 0.03},
     "tomography": {"mask.source": "dense", "noise.sigma": 0.03},
 }

@@ -7,7 +7,6 @@ from typing import Any, Callable, NamedTuple, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 from oes_jax import masks
 from oes_jax import parallel
@@ -18,6 +17,7 @@ from oes_jax.fitting import _mask_sources
 from oes_jax.fitting import _objectives
 from oes_jax.fitting import _posing
 from oes_jax.fitting import _program
+from oes_jax.fitting import _restoration
 from oes_jax.fitting import _settings
 from oes_jax.fitting import _stages
 
@@ -33,8 +33,21 @@ class Diverged(ArithmeticError):
     restorations: Restoration of every image, None of those that failed.
     failures: what happened to every image, in words, None of those that were restored.
   """
-  restorations: list[_stages.Restoration | None] = []
+  restorations: list[_restoration.Restoration | None] = []
   failures: list[str | None] = []
+
+
+class Progress(NamedTuple):
+  """How far a batch of images has come.
+
+  Attributes:
+    stage: name of the stage.
+    step: steps of it that are done.
+    averages: averages of its images so far, [images, H, W, C]; None before the first step.
+  """
+  stage: str
+  step: int
+  averages: Any
 
 
 class Plan(NamedTuple):
@@ -50,7 +63,7 @@ class Plan(NamedTuple):
     chunk_steps: steps of a chunk of one image.
     use_scan: whether the steps of a chunk are one compiled loop.
     view: function image -> what is scored of it.
-    progress: whether progress bars are drawn.
+    report: function of the Progress, at the start of every stage and after each of its chunks, or None.
   """
   source: str
   learn: _settings.LearnMask
@@ -61,7 +74,7 @@ class Plan(NamedTuple):
   chunk_steps: int = 100
   use_scan: bool = True
   view: Callable[[Any], Any] = lambda image: image
-  progress: bool = True
+  report: Callable[[Progress], None] | None = None
 
 
 class _Batch:
@@ -73,37 +86,34 @@ class _Batch:
     devices = jax.local_devices()
     self.mesh = parallel.image_mesh(devices if len(problems) % len(devices) == 0 else devices[:1])
     self.params = [jax.device_get(generator.init(random.stream_key(seed, "params"))[0]) for seed in seeds]
-    self.traces = [{} for _ in problems]
-    self.seconds, self.peak_bytes, self.failures = {}, {}, [None] * len(problems)
+    self.traces, self.seconds, self.peak_bytes = [{} for _ in problems], {}, {}
+    self.failures = [None] * len(problems)
 
   def lay_out(self, trees):
     return parallel.put(self.mesh, parallel.stack(trees))
 
   def run(self, stage: _engine.Stage, identity: tuple, trainable, frozen, problems):
-    """Compile a stage, or take it from a call before, and run it with a progress bar; return its last state."""
-    began, plan = time.perf_counter(), self.plan
+    """Compile a stage, or take it from a call before, and run it; return its last state."""
+    report, began = self.plan.report or (lambda progress: None), time.perf_counter()
+    report(Progress(stage.name, 0, None))
     kind = stage.name.partition("_")[0]  # all rounds share one program
     keys = np.stack([jax.random.key_data(random.stream_key(seed, kind)) for seed in self.seeds])
     scored = None if self.truths is None else self.lay_out(self.truths)
     args = (frozen, self.lay_out(problems), scored, parallel.put(self.mesh, keys))
     program = self._compile(stage, (kind, *identity), trainable, args)
-    compiled, done = time.perf_counter(), 0
-    traces = [[] for _ in self.seeds]
-    with tqdm.tqdm(total=stage.num_steps, desc=f"{stage.name} stage", unit="step", mininterval=1, dynamic_ncols=True,
-                   disable=not plan.progress) as bar:
-      for step, state, record, sound in program.iterate(program.init(trainable), args):
-        for row, trace in enumerate(traces):
-          trace.append({name: values[row] for name, values in record.items()})
-          if not sound[row] and self.failures[row] is None:
-            self.failures[row] = (f"the loss is not finite before step {step + 1} of the {stage.name} stage. "
-                                  + _program.advice(not np.isfinite(trace[0]["loss"][0]), "the learning_rate of that stage"))
-        bar.update(step - done)
-        done = step
-        if all(self.failures):
-          return None
+    compiled, traces = time.perf_counter(), [[] for _ in self.seeds]
+    for step, state, record, sound in program.iterate(program.init(trainable), args):
+      for row, trace in enumerate(traces):
+        trace.append({name: values[row] for name, values in record.items()})
+        if not sound[row] and self.failures[row] is None:
+          self.failures[row] = (f"the loss is not finite before step {step + 1} of the {stage.name} stage. "
+                                + _program.advice(not np.isfinite(trace[0]["loss"][0]), "the learning_rate of that stage"))
+      report(Progress(stage.name, step, parallel.rows(state.average)))
+      if all(self.failures):
+        return None
     state = jax.block_until_ready(program.finish(state, *args))
-    for all_stages, trace in zip(self.traces, traces):
-      all_stages[stage.name] = {name: np.concatenate([chunk[name] for chunk in trace]) for name in trace[0]}
+    for whole, trace in zip(self.traces, traces):
+      whole[stage.name] = {name: np.concatenate([chunk[name] for chunk in trace]) for name in trace[0]}
     self.seconds[stage.name] = {"compile": compiled - began, "run": time.perf_counter() - compiled}
     self.peak_bytes[stage.name] = program.cost.peak_bytes / (len(self.seeds) // self.mesh.size)
     return state
@@ -191,7 +201,7 @@ def _train(batch: _Batch, chosen: Sequence[masks.Chosen]):
 def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: Sequence[int],
                      densities: Sequence[_mask_sources.Density], plan: Plan,
                      truths: Sequence[np.ndarray] | None = None, *,
-                     pruned_on: Sequence[_objectives.Problem] | None = None) -> list[_stages.Restoration]:
+                     pruned_on: Sequence[_objectives.Problem] | None = None) -> list[_restoration.Restoration]:
   """Restore images of one shape together: both stages in one compiled batch, in memory.
 
   Args:
@@ -218,7 +228,7 @@ def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: 
     state = parallel.rows(state._replace(guard=state.guard and state.guard._replace(memory=())))
     for row, one in enumerate(chosen):
       if batch.failures[row] is None:
-        restored[row] = _restoration(batch, row, one, jax.tree.map(lambda leaf, row=row: leaf[row], state),
+        restored[row] = _row_of(batch, row, one, jax.tree.map(lambda leaf, row=row: leaf[row], state),
                                      plans and plans[row])
   if any(batch.failures):
     error = Diverged("; ".join(f"image {row}: {text}" for row, text in enumerate(batch.failures) if text) + ".")
@@ -227,15 +237,14 @@ def restore_problems(generator, problems: Sequence[_objectives.Problem], seeds: 
   return restored
 
 
-def _restoration(batch: _Batch, row: int, chosen: masks.Chosen, state, plan: masks.Compaction | None) -> _stages.Restoration:
+def _row_of(batch: _Batch, row: int, chosen: masks.Chosen, state, plan: masks.Compaction | None) -> _restoration.Restoration:
   """Return the restoration of one image; what was removed comes back as zeros."""
   mask, params = jax.device_get(chosen.mask), state.trainable
   if plan is not None:
     zeros = jax.tree.map(np.zeros_like, batch.params[row])
     params = masks.expand(batch.generator.graph, plan, params, zeros)
-  guarded = _early_stopping.Choice(state.guard.output, int(state.guard.step), bool(state.guard.stopped)) if state.guard else None
-  return _stages.Restoration(
+  guarded = state.guard and _early_stopping.Choice(state.guard.output, int(state.guard.step), bool(state.guard.stopped)) or None
+  return _restoration.Restoration(
       state.average, state.output, guarded, state.combined or None, jax.tree.map(np.multiply, params, mask),
-      jax.tree.map(lambda m: m != 0, mask),
-      batch.traces[row], None, {"seconds": batch.seconds, "peak_bytes": batch.peak_bytes, "collapse": chosen.findings,
+      jax.tree.map(lambda m: m != 0, mask), batch.traces[row], None, {"seconds": batch.seconds, "peak_bytes": batch.peak_bytes, "collapse": chosen.findings,
                                 "notes": chosen.notes})

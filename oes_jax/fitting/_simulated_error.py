@@ -34,6 +34,22 @@ class SimulatedError(NamedTuple):
   again: Any
 
 
+def simulate(problem, image, key):
+  """Return a measurement of an image, with noise as strong as that of a Problem with a recorruption."""
+  measured = problem.unit * problem.recorruption.noise.add(key, problem.forward(image) / problem.unit)
+  if jnp.iscomplexobj(measured):
+    return measured
+  return jnp.clip(measured, jnp.min(problem.measurement), jnp.max(problem.measurement))  # what was measured may have been clipped
+
+
+def error_of_measured(problem, image, truth):
+  """Return the mean square of what is measured of an image less what is of the truth, over the values that are fitted."""
+  clean, seen = problem.forward(truth) / problem.unit, _recorruption.seen_parts(problem)
+  parts = jnp.ones(()) if seen is None else _plug_and_play.of_values(seen, clean)
+  parts = jnp.broadcast_to(parts, clean.shape)
+  return jnp.sum(parts * jnp.abs(problem.forward(image) / problem.unit - clean) ** 2) / jnp.sum(parts)
+
+
 def simulate_error(problem, combined: _plug_and_play.Combination, key) -> SimulatedError:
   """Restore measurements that are simulated of a restoration, which stands for the truth: a parametric bootstrap (Efron 1979).
 
@@ -46,17 +62,10 @@ def simulate_error(problem, combined: _plug_and_play.Combination, key) -> Simula
     key: PRNG key of the simulated noise.
   """
   problem = _recorruption.with_all_seen(problem)
-  seen = _recorruption.seen_parts(problem)
 
   def restore(image, key):
-    clean = problem.forward(image) / problem.unit
-    measured = problem.unit * problem.recorruption.noise.add(key, clean)
-    if not jnp.iscomplexobj(measured):  # what was measured may have been clipped
-      measured = jnp.clip(measured, jnp.min(problem.measurement), jnp.max(problem.measurement))
-    found = _plug_and_play.plug_and_play(problem.replace(measurement=measured), image.shape)
-    parts = jnp.ones(()) if seen is None else _plug_and_play.of_values(seen, clean)
-    parts = jnp.broadcast_to(parts, clean.shape)
-    return found, jnp.sum(parts * jnp.abs(problem.forward(found) / problem.unit - clean) ** 2) / jnp.sum(parts)
+    found = _plug_and_play.plug_and_play(problem.replace(measurement=simulate(problem, image, key)), image.shape)
+    return found, error_of_measured(problem, found, image)
 
   def once(image, number):
     first, second = jax.random.split(jax.random.fold_in(key, _FOLDED + number))

@@ -1,6 +1,6 @@
 """The two stages of OES on one image, as pure functions: learn a mask, train the weights that it keeps."""
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
 import jax
 import jax.numpy as jnp
@@ -14,48 +14,9 @@ from oes_jax.fitting import _langevin
 from oes_jax.fitting import _objectives
 from oes_jax.fitting import _plug_and_play
 from oes_jax.fitting import _recorruption
+from oes_jax.fitting import _restoration
 from oes_jax.fitting import _settings
 from oes_jax.fitting import _simulated_error
-
-
-class Restoration(NamedTuple):
-  """A restored image, and what it came from. Of `train_weights` a pytree of arrays, in the unit range.
-
-  Attributes:
-    image: the result, [H, W, C]: the average of the images over the weight stage. Of `restore`: in the layout, type
-      and range of the measurement.
-    last: image of the last step, of the same layout.
-    guarded: Choice of the guard, or None.
-    combined: Combination of the guard's image and a plug-and-play estimate, where `weights.combine` asks for it, or None.
-    params: trained params, 0 where the mask is.
-    mask: tree of the weights that were kept, 1 or 0.
-    traces: {stage: {metric: [steps] array}}.
-    spread: standard deviation of an ensemble's members at every value, in the measurement's range; None without one.
-    summary: what was measured of the restoration (scores, densities, seconds), plain values; of `restore` alone.
-    error: `expected_error`, [H, W] in the measurement's range; of `restore` with `weights.combine` alone, else None.
-
-  Example:
-    >>> import jax
-    >>> import oes_jax
-    >>> from oes_jax import generators
-    >>> generator = generators.deep_decoder((16, 16, 1), num_scales=1, channels=(4, 4))
-    >>> params, _ = generator.init(jax.random.key(0))
-    >>> problem = oes_jax.Problem(jax.random.uniform(jax.random.key(1), (16, 16, 1)))
-    >>> restoration = oes_jax.train_weights(generator, params, None, problem, jax.random.key(2),
-    ...                                     oes_jax.TrainWeights(num_steps=3))
-    >>> restoration.image.shape, restoration.last.shape, sorted(restoration.traces["weights"])
-    ((16, 16, 1), (16, 16, 1), ['loss', 'mse'])
-  """
-  image: Any
-  last: Any
-  guarded: Any = None
-  combined: Any = None
-  params: Any = None
-  mask: Any = None
-  traces: Any = None
-  spread: Any = None
-  summary: dict[str, Any] | None = None
-  error: Any = None
 
 
 def mask_stage(generator, settings: _settings.LearnMask = _settings.LearnMask()) -> _engine.Stage:
@@ -207,7 +168,7 @@ def _check_problem(problem, settings: _settings.TrainWeights) -> None:
 
 def train_weights(generator, params, mask, problem: _objectives.Problem, key,
                   settings: _settings.TrainWeights = _settings.TrainWeights(), *,
-                  score: Callable[[Any], dict[str, Any]] | None = None) -> Restoration:
+                  score: Callable[[Any], dict[str, Any]] | None = None) -> _restoration.Restoration:
   """Train the weights that a mask keeps on the measurement alone: OES, stage 2.
 
   Pure: jit it, vmap it over problems, params, masks and keys. Nothing is compacted, see `masks.plan_compaction`.
@@ -246,5 +207,5 @@ def train_weights(generator, params, mask, problem: _objectives.Problem, key,
   stage = weight_stage(generator, settings, recorrupted=problem.recorruption is not None)
   state, trace = _engine.run_stage(stage, masks.apply_mask(params, mask), mask, problem, key, score)
   guarded = None if stage.guard is None else _early_stopping.Choice(state.guard.output, state.guard.step, state.guard.stopped)
-  return Restoration(state.average, state.output, guarded, state.combined or None, masks.apply_mask(state.trainable, mask),
+  return _restoration.Restoration(state.average, state.output, guarded, state.combined or None, masks.apply_mask(state.trainable, mask),
                      mask, {"weights": trace})

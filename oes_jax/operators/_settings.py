@@ -14,7 +14,7 @@ class OperatorSettings(settings.Settings):
       "identity", "What was measured of the image: identity (all of it), inpainting (some pixels), super_resolution (a "
       "coarser image), deblurring (a blurred one), mri (k-space of several coils), tomography (parallel-beam CT), "
       "fourier_rows or gaussian_rows (compressed sensing). The last two are simulated only; measured data of mri and "
-      "tomography are NPZ, HDF5 or MAT files, see README, \"Through an operator\".", choices=_named.FAMILIES)
+      "tomography are NPZ, HDF5 or MAT files, see docs/files.md, \"Scans\".", choices=_named.FAMILIES)
   simulate: bool | None = settings.setting(
       None, "Whether the measurement is simulated from data.source, a clean image. None: from bundled images, and "
       "where the strength of a noise is given; any other file is the measurement.", kind=bool)

@@ -138,6 +138,9 @@ def _pixel_in_detectors(offset, ray, sine, cosine, samples):
 def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
   """Read sinogram [detectors, angles] or [detectors, angles, C], angles [angles], and shape (H, W).
 
+  There are `num_detectors`, or of a square image as many as pixels along a side (scikit-image's circle=True): the rays beside them
+  miss the circle, and have 0.
+
   Args:
     arrays: {name: array}.
     angle_unit: unit of the angles, "degrees" or "radians".
@@ -152,29 +155,46 @@ def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
                      "angles] or [detectors, angles, C], and [angles]")
   values = sinogram[..., None] if sinogram.ndim == 2 else sinogram
   detectors = num_detectors(height, width)
-  if values.shape[:2] != (detectors, angles.size):
+  in_circle = height == width and values.shape[:2] == (height, angles.size)
+  if values.shape[:2] != (detectors, angles.size) and not in_circle:
+    of_circle = f", or [{height}, {angles.size}], as circle=True does" if height == width else ""
     raise ValueError(f"sinogram is {sinogram.shape}; allowed for an image of {height}x{width}, with {angles.size} "
-                     f"angles: [{detectors}, {angles.size}], as radon(image, angles, circle=False) gives")
-  remarks, most = (), float(np.max(np.abs(angles), initial=0))
-  if angle_unit == "radians":
-    if most > 4 * np.pi:
-      remarks = (f"its angles reach {most:.4g} radians, more than two turns; where they are in degrees, set "
-                 "operator.angle_unit=degrees",)
-    angles = np.degrees(angles)
-  elif angles.size > 1 and 0 < np.ptp(angles) <= 2 * np.pi:
-    remarks = (f"{angles.size} angles lie within {np.ptp(angles):.3g} degrees; where they are in radians, set "
-               "operator.angle_unit=radians",)
+                     f"angles: [{detectors}, {angles.size}], as radon(image, angles, circle=False) gives{of_circle}")
+  angles, remarks = _in_degrees(angles, angle_unit)
   sides = _count_sides(angles)
   if sides == 1 < angles.size or 3 * sides < angles.size:  # of a whole turn each comes twice
     remarks += (f"its {angles.size} angles show the image from {sides} side{'s' if sides > 1 else ''} alone: modulo half a turn the "
                 "others are the same",)
-  if detectors == angles.size and _looks_transposed(values):
+  if values.shape[0] == angles.size and _looks_transposed(values):
     remarks += ("its sum over detectors differs from angle to angle more than that over angles from detector to detector, while an "
                 "object's is the same from everywhere; where it is [angles, detectors], transpose it",)
   if _looks_like_counts(values):
     remarks += ("it is positive, and larger at the ends of the detector, where rays miss the object, than in its middle, as "
                 "counts of rays are; where it holds counts I, and I0 without the object, pass -numpy.log(I / I0)",)
+  if in_circle:
+    values = _widen(values, detectors)
+    remarks += (f"its {height} detectors are as many as pixels along a side, as radon(image, angles, circle=True) gives: the image is "
+                "taken to be 0 outside of the circle that fits in it",)
   return _scan.Scan(values.astype(np.float32), (height, width, values.shape[-1]), {"angles": angles}, remarks)
+
+
+def _in_degrees(angles: np.ndarray, angle_unit: str) -> tuple[np.ndarray, tuple[str, ...]]:
+  """Return (angles in degrees, remarks on their unit)."""
+  most = float(np.max(np.abs(angles), initial=0))
+  if angle_unit == "radians":
+    return np.degrees(angles), () if most <= 4 * np.pi else (
+        f"its angles reach {most:.4g} radians, more than two turns; where they are in degrees, set operator.angle_unit=degrees",)
+  return angles, () if angles.size < 2 or not 0 < np.ptp(angles) <= 2 * np.pi else (
+      f"{angles.size} angles lie within {np.ptp(angles):.3g} degrees; where they are in radians, set operator.angle_unit=radians",)
+
+
+def _widen(values: np.ndarray, detectors: int) -> np.ndarray:
+  """Return a sinogram of the circle in a square [side, angles, C] with the rays that miss it: as scikit-image's iradon does."""
+  side = values.shape[0]
+  first = _layout(side, side)[1][0]
+  widened = np.zeros((detectors, *values.shape[1:]), np.float32)
+  widened[first:first + side] = values
+  return widened
 
 
 def _count_sides(degrees: np.ndarray) -> int:

@@ -22,6 +22,7 @@ from oes_jax.runs._folder import digest_of
 from oes_jax.runs._folder import find_workdir
 from oes_jax.runs._folder import plain
 from oes_jax.runs._folder import without
+from oes_jax.runs._following import Update
 from oes_jax.runs._given import as_array
 from oes_jax.runs._given import Given
 from oes_jax.runs._in_memory import restore_in_memory
@@ -38,10 +39,13 @@ from oes_jax.runs._job import stage_steps
 from oes_jax.runs._measure import make_row
 from oes_jax.runs._measure import measure
 from oes_jax.runs._memory import available_memory
+from oes_jax.runs._outputs import FIRST_IMAGE
 from oes_jax.runs._outputs import noise_level_of
 from oes_jax.runs._outputs import output_of
 from oes_jax.runs._outputs import quality_of
 from oes_jax.runs._outputs import write_images
+from oes_jax.runs._page_range import PageRange
+from oes_jax.runs._page_range import range_of_page
 from oes_jax.runs._presets import allowed_values
 from oes_jax.runs._presets import check_key
 from oes_jax.runs._presets import check_objects_of_method
@@ -59,10 +63,13 @@ from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock
 from oes_jax.runs._processes import Signals
 from oes_jax.runs._report import write_report
+from oes_jax.runs._restored import Restored
 from oes_jax.runs._run import restore_job
 from oes_jax.runs._run import run
 from oes_jax.runs._run import run_job
 from oes_jax.runs._run import use_compilation_cache
+from oes_jax.runs._saying import quietly
+from oes_jax.runs._saying import say
 from oes_jax.runs._settings import MaskSettings
 from oes_jax.runs._settings import read_settings
 from oes_jax.runs._settings import Settings

@@ -20,7 +20,9 @@ from oes_jax.runs import _outputs
 from oes_jax.runs import _preview
 from oes_jax.runs import _processes
 from oes_jax.runs import _range_ends
+from oes_jax.runs import _remarks
 from oes_jax.runs import _report
+from oes_jax.runs import _saying
 from oes_jax.runs._candidates import Candidate
 from oes_jax.runs._errors import Failed
 from oes_jax.runs._job import Job
@@ -138,7 +140,7 @@ def _classical(job: Job, name: str, make: Callable[[], Candidate]) -> Candidate:
     files.write_array(folder / _expected.UNSEEN, one.unseen)
     files.write_atomically(folder / "seconds.json", json.dumps(one.seconds).encode())
     files.write_manifest(folder, ["output.npy", _expected.UNSEEN, "seconds.json"])
-    print(f"{name}: {one.seconds:.1f} s", flush=True)
+    _saying.say(f"{name}: {one.seconds:.1f} s")
   return _read(job, folder, files.read_json(folder / "seconds.json"))
 
 
@@ -182,7 +184,7 @@ def _write(job: Job, measurement: _measure.Measurement, problem, found: Mapping[
   fault = _range_ends.fault_of(job, image)
   if fault:
     raise Failed(f"{job.workdir}: {fault}")
-  for text in () if _range_ends.is_later_member(job) else _range_ends.remark_ends(job, measurement, image):
+  for text in () if _range_ends.is_later_member(job) else _remarks.remark_result(job, measurement, image, results):
     logging.warning("%s: %s", job.settings.data.source, text)
   written = _outputs.write_images(job.workdir, job, measurement, image, results["quality"])
   written += _expected.write_error_map(job.workdir, job, _expected.error_map_of(job, mixed.restored, results["expected_psnr"]))

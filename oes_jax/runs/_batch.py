@@ -24,6 +24,7 @@ from oes_jax.runs import _measure
 from oes_jax.runs import _outputs
 from oes_jax.runs import _processes
 from oes_jax.runs import _range_ends
+from oes_jax.runs import _saying
 from oes_jax.runs import _stage_loop
 
 
@@ -190,8 +191,7 @@ def _train_weights(work: _Work):
 
 def _share_of_seconds(work: _Work) -> dict[str, dict[str, float]]:
   """Return seconds of each stage for one image: the batch's, divided by its images."""
-  count = sum(parallel.gather(sum(not filling for filling in work.batch.filling)))
-  share = {}
+  count, share = sum(parallel.gather(sum(not filling for filling in work.batch.filling))), {}
   for name, steps in work.stages.items():
     run, compilation = (work.seconds[name][part] / count for part in ("run", "compile"))
     share[name] = {"total": run + compilation, "run": run, "compile": compilation, "per_step": run / steps}
@@ -235,8 +235,8 @@ def restore_batch(batch: Batch) -> list[Outcome]:
   """
   work = _Work(batch)
   if work.resume and jax.process_index() == 0:
-    print(f"{batch.label}resuming after step {work.resume[1]} of the {work.resume[0]} stage")
-  with contextlib.ExitStack() as logs:
+    _saying.say(f"{batch.label}resuming after step {work.resume[1]} of the {work.resume[0]} stage")
+  with contextlib.ExitStack() as logs, contextlib.closing(work):
     for row in work.rows:
       if row.alive:
         try:

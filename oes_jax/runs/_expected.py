@@ -17,10 +17,10 @@ def expected_psnr_of(job: Job, restored: fitting.Restoration) -> dict[str, Any] 
   if job.settings.output.image != "combined" or restored.combined is None or restored.combined.error is None:
     return None
   psnr, spread = fitting.expected_psnr(restored.combined.error)
-  return {"psnr": psnr, "spread": spread, "of": "image" if _measures_all(job) else "measured values"}
+  return {"psnr": psnr, "spread": spread, "of": "image" if measures_all(job) else "measured values"}
 
 
-def _measures_all(job: Job) -> bool:
+def measures_all(job: Job) -> bool:
   """Whether every pixel is measured as it is, so that nothing of the image lies outside of what is measured."""
   return job.settings.operator.name == "identity" and job.data.operator.tileable
 

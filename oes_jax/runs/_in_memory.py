@@ -2,24 +2,25 @@
 
 import dataclasses
 import sys
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 import warnings
 
 import jax
 import numpy as np
 
-from oes_jax import files
 from oes_jax import fitting
-from oes_jax import intensity
 from oes_jax import tiles
 from oes_jax.runs import _auto_in_memory
+from oes_jax.runs import _candidates
 from oes_jax.runs import _expected
+from oes_jax.runs import _following
 from oes_jax.runs import _job
+from oes_jax.runs import _masks
 from oes_jax.runs import _measure
 from oes_jax.runs import _memory
 from oes_jax.runs import _outputs
 from oes_jax.runs import _range_ends
-from oes_jax.runs import _remarks
+from oes_jax.runs import _restored
 from oes_jax.runs import _run
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
@@ -50,31 +51,14 @@ def _member(job: Job, number: int) -> Job:
       noise=dataclasses.replace(noise, seed=experiment.seed if noise.seed is None else noise.seed)))
 
 
-def _mask_like(mask: Any, job: Job):
-  """Return a mask that is given as 0 and 1 in the types of the params of a job's generator.
-
-  Raises:
-    ValueError: it has another structure or other shapes, or holds something else.
-  """
-  params = jax.eval_shape(job.generator.init, jax.random.key(0))[0]
-  if jax.tree.structure(mask) != jax.tree.structure(params) or any(
-      np.shape(leaf) != param.shape for leaf, param in zip(jax.tree.leaves(mask), jax.tree.leaves(params))):
-    raise ValueError("mask has another structure or other shapes than the params of the generator; allowed: a tree of "
-                     "0 and 1 like generator.init(key)[0], such as the mask of a Restoration.")
-  mask = jax.tree.map(np.asarray, mask)
-  if any(((leaf != 0) & (leaf != 1)).any() for leaf in jax.tree.leaves(mask)):
-    raise ValueError("mask holds other values than 0 and 1; allowed: 0, 1, or booleans.")
-  return files.masks_like(mask, params)
-
-
-def _plan(job: Job, mask: Any, progress: bool) -> fitting.Plan:
+def _plan(job: Job, mask: Any, follower: _following.Follower) -> fitting.Plan:
   """Return how jobs like one are restored; a mask that is given is taken over."""
-  settings, given = job.settings, job.given_mask if mask is None else _mask_like(mask, job)
+  settings, given = job.settings, job.given_mask if mask is None else _masks.mask_like(mask, job)
   steps = tuple(_job.stage_steps(settings).values())[:-1] if settings.mask.source in ("imp", "imp_oracle") else ()
   source = "file" if given is not None and settings.mask.source != "shuffled" else settings.mask.source
   return fitting.Plan(
       source, settings.learn, settings.weights, given, steps, settings.compute.compaction, job.chunk_steps,
-      not (job.conv == "lax" and jax.default_backend() == "cpu"), fitting.view_of(job.data.operator), progress)
+      not (job.conv == "lax" and jax.default_backend() == "cpu"), fitting.view_of(job.data.operator), follower)
 
 
 def _at_once(job: Job, count: int) -> int:
@@ -109,6 +93,7 @@ def _described(row: _measure.Row, restored: fitting.Restoration, count: int) -> 
 def _restore_batch(rows: Sequence[_measure.Row], plan: fitting.Plan, count: int) -> list[_Ended]:
   """Restore rows of one shape together, of which all after the first `count` only fill up."""
   problems, pruned_on = [row.problem for row in rows], None
+  plan.report.watch(rows[:count])
   if plan.source == "imp_oracle":
     pruned_on = [row.problem.replace(measurement=row.clean) for row in rows]
   try:
@@ -138,7 +123,7 @@ def _restore_alone(job: Job, measurement: Measurement, plan: fitting.Plan) -> _E
   if job.tile is not None:
     return _restore_tiles(job, measurement, plan)
   def restore(candidate: Job):
-    ended, = _restore_rows([candidate], [measurement], _plan(candidate, None, plan.progress))
+    ended, = _restore_rows([candidate], [measurement], _plan(candidate, None, plan.report))
     return ended.restored, ended.failure
   mixed = _auto_in_memory.restore_auto(job, measurement, restore, _warn)
   return _Ended(mixed, _range_ends.fault_of(job, mixed.image))
@@ -176,16 +161,30 @@ def _alike(job: Job):
           data.truth is None, job.generator.apply, job.generator.net_input_shape)
 
 
-def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool = True) -> list[fitting.Restoration]:
+def _count_steps(jobs: Sequence[Job]) -> int:
+  """Return the steps of all stages of all batches of jobs of one shape, with the members of their ensembles."""
+  first, images = jobs[0], len(jobs) * jobs[0].settings.experiment.ensemble
+  steps = sum(sum(_job.stage_steps(one).values()) for one in _candidates.settings_of_networks(first.settings))
+  if first.tile is not None:
+    images *= len(tiles.cut(first.data.picture.values.shape, first.tile, first.settings.compute.tile_overlap))
+  if first.is_alone:
+    return steps * images
+  return steps * -(-images // _at_once(first, images))
+
+
+def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool = True,
+                      callback: Callable[[_following.Update], Any] | None = None) -> list[fitting.Restoration]:
   """Restore jobs of `job_of_arrays` that share settings; those of one shape are one compiled batch.
 
   Args:
     jobs: jobs; an ensemble of each is restored where the settings ask for one.
     mask: tree of 0/1 that is taken over, or None.
-    progress: whether progress bars are drawn.
+    progress: whether a progress bar is drawn, and in a notebook a picture.
+    callback: function that takes an Update after every second or two, or None.
 
   Returns:
-    One Restoration a job, in the layout, type and range of its measurement. What is doubtful of it is warned of.
+    One Restored a job, in the layout, type and range of its measurement. What is doubtful of it, and a generator without a graph,
+    is warned of.
 
   Raises:
     ValueError: the mask does not go with the generator.
@@ -197,7 +196,13 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
   groups: dict[Any, list[int]] = {}
   for number, job in enumerate(jobs):
     groups.setdefault(_alike(job), []).append(number)
-  plans = {key: _plan(jobs[numbers[0]], mask, progress) for key, numbers in groups.items()}
+  num_steps = sum(_count_steps([jobs[number] for number in numbers]) for numbers in groups.values())
+  with _following.Follower(num_steps, progress, callback) as follower:
+    return _restore_groups(jobs, groups, {key: _plan(jobs[numbers[0]], mask, follower) for key, numbers in groups.items()})
+
+
+def _restore_groups(jobs: Sequence[Job], groups: dict[Any, list[int]], plans: dict[Any, fitting.Plan]) -> list[fitting.Restoration]:
+  """Restore jobs whose numbers are given by what they have in common, as are their plans."""
   members = range(jobs[0].settings.experiment.ensemble)
   restored: list[fitting.Restoration | None] = [None] * len(jobs)
   failures: list[str | None] = [None] * len(jobs)
@@ -213,38 +218,10 @@ def restore_in_memory(jobs: Sequence[Job], *, mask: Any = None, progress: bool =
       mine = ended[place * len(members):(place + 1) * len(members)]
       failures[number] = next((one.failure for one in mine if one.failure), None)
       if failures[number] is None:
-        restored[number] = _as_given(jobs[number], measurements[place], [one.restored for one in mine])
+        restored[number] = _restored.as_given(jobs[number], measurements[place], [one.restored for one in mine], _warn)
   if any(failures):
     said = [f"{job.settings.data.source}: {text}" for job, text in zip(jobs, failures) if text]
     error = fitting.Diverged(f"{'; '.join(said)}.")
     error.restorations, error.failures = restored, failures
     raise error
   return restored
-
-
-def _as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Restoration]) -> fitting.Restoration:
-  """Return the mean of an ensemble's members, or the one there is, as the measurement was given."""
-  data, first, asked = job.data, members[0], job.settings.output.image
-  view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
-  findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
-  if findings:
-    _warn(_remarks.remark_collapse(job, findings))
-  outputs = np.stack([np.asarray(_outputs.image_of(job, member)) for member in members])
-  mean = outputs[0] if len(members) == 1 else outputs.astype(np.float64).mean(0)
-  for text in _remarks.remark_result(job, measurement, mean, summary):
-    _warn(f"{job.settings.data.source}: {text}")
-  squeeze = lambda values: values[..., 0] if data.picture.squeezed else np.moveaxis(values, -1, data.picture.channel_axis)
-  stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
-  if len(members) > 1:
-    shown = np.stack([view(output) for output in outputs.astype(np.float64)])
-    spread = squeeze((shown.std(0, ddof=1) * (data.limits[1] - data.limits[0])).astype(np.float32))
-    if summary["quality"] is not None:
-      summary["quality"] = {**summary["quality"], asked: _outputs.quality_of(view(mean), view(measurement.truth))}
-  maps = [_expected.error_map_of(job, member, member.summary["expected_psnr"]) if member.error is None else member.error
-          for member in members]
-  summary["expected_psnr"] = _expected.mean_of_parts([member.summary["expected_psnr"] for member in members])
-  guarded = first.guarded and first.guarded._replace(output=stored(first.guarded.output))
-  combined = first.combined and first.combined._replace(share=float(first.combined.share), error=None, **{
-      name: stored(getattr(first.combined, name)) for name in ("output", "estimate")})
-  return first._replace(image=stored(mean), last=stored(first.last), guarded=guarded, combined=combined, spread=spread,
-                        error=_expected.mean_of_maps(maps), summary=summary)

@@ -15,6 +15,7 @@ from oes_jax import generators
 from oes_jax import masks
 from oes_jax import parallel
 from oes_jax.runs import _finished
+from oes_jax.runs import _saying
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Row
 
@@ -56,7 +57,7 @@ def _make_mask(generator: generators.Generator, row: Row, scores, share: float) 
     if "collapses" in note:
       logging.warning("%s", note)
     else:
-      print(note)
+      _saying.say(note)
   row.mask, row.collapse = chosen.mask, chosen.findings
   return {"generator": job.generator.spec, "seed": seed, "source": source,
           "density": masks.density(row.mask), "collapse": row.collapse, "version": oes_jax.__version__,
@@ -119,3 +120,24 @@ def obtain_masks(generator: generators.Generator, rows: Sequence[Row], scores: S
     if jax.process_index() == 0:
       files.save_mask(pathlib.Path(folder), _from_text(text, rows[0].params), metadata)
   parallel.gather(None)  # all are stored
+
+
+def mask_like(mask: Any, job: Job):
+  """Return a mask that is given as 0 and 1 in the types of the params of a job's generator.
+
+  Args:
+    mask: tree of 0 and 1.
+    job: job whose generator it is to go with.
+
+  Raises:
+    ValueError: it has another structure or other shapes, or holds something else.
+  """
+  params = jax.eval_shape(job.generator.init, jax.random.key(0))[0]
+  if jax.tree.structure(mask) != jax.tree.structure(params) or any(
+      np.shape(leaf) != param.shape for leaf, param in zip(jax.tree.leaves(mask), jax.tree.leaves(params))):
+    raise ValueError("mask has another structure or other shapes than the params of the generator; allowed: a tree of "
+                     "0 and 1 like generator.init(key)[0], such as the mask of a Restoration.")
+  mask = jax.tree.map(np.asarray, mask)
+  if any(((leaf != 0) & (leaf != 1)).any() for leaf in jax.tree.leaves(mask)):
+    raise ValueError("mask holds other values than 0 and 1; allowed: 0, 1, or booleans.")
+  return files.masks_like(mask, params)

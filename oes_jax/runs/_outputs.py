@@ -16,6 +16,7 @@ from oes_jax import intensity
 from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import operators
+from oes_jax.runs import _comparison
 from oes_jax.runs import _expected
 from oes_jax.runs import _finished
 from oes_jax.runs import _masks
@@ -25,6 +26,8 @@ from oes_jax.runs import _remarks
 from oes_jax.runs import _report
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
+
+FIRST_IMAGE = "first_image.npy"
 
 
 def quality_of(image, truth) -> dict[str, float]:
@@ -110,7 +113,8 @@ def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str],
   error = _expected.error_map_of(job, restored, results["expected_psnr"])
   written += _expected.write_error_map(job.workdir, job, error) + _expected.write_unseen(job.workdir, restored)
   if job.settings.output.figures:
-    files.save_curves(job.workdir / "curves.png", curves, results["guard"] and results["guard"]["step"])
+    files.save_curves(job.workdir / "curves.png", curves, results["guard"] and results["guard"]["step"],
+                      _comparison.noise_floor_of(job, measurement))
     files.save_mask_figure(job.workdir / "mask.png", [masks.LayerReport(**row) for row in results["mask"]["layers"]])
   summary = summary_of(job, {"output": written[0], **results, "seconds": seconds, "peak_bytes": memory})
   return _finish(job, measurement, image_of(job, restored), summary, written)
@@ -190,23 +194,14 @@ def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, rest
                                        _origin_of(job, "written as it was fitted")).name)
   else:
     files.write_array(workdir / "measurement.npy", measurement.values)
-    written.append("measurement.npy")
+    first = intensity.from_unit(view(measurement.estimate), data.limits, dtype)
+    files.write_array(workdir / FIRST_IMAGE, first[..., 0] if data.picture.squeezed else first)
+    written += ["measurement.npy", FIRST_IMAGE]
+    if job.settings.output.figures:
+      files.save_preview(workdir / FIRST_IMAGE.replace(".npy", ".png"), _report.viewed(job, measurement.estimate))
   if job.settings.output.figures:
-    truth = measurement.truth
-    _save_comparison(workdir / "before_after.png", job, view(measurement.estimate), restored,
-                     None if truth is None else view(truth), quality)
+    _comparison.save_comparison(workdir / "before_after.png", job, measurement, restored, quality)
   return list(dict.fromkeys(written))  # a picture of suffix .npy is the array
-
-
-def _save_comparison(path: pathlib.Path, job: Job, measured, restored, truth, quality) -> None:
-  titles = {"measurement": "measurement", "restored": "restored"}
-  if quality is not None:
-    for title, entry in (("measurement", "measurement"), ("restored", job.settings.output.image)):
-      titles[title] = f"{title}\n{quality[entry]['psnr']:.2f} dB, SSIM {quality[entry]['ssim']:.3f}"
-  panels = [(titles["measurement"], measured), (titles["restored"], restored)]
-  panels += [] if truth is None else [("truth", truth)]
-  negative = job.data.picture.is_negative  # the file's 0 is white
-  files.save_comparison(path, [(title, 1 - image if negative else image) for title, image in panels])
 
 
 def _origin_of(job: Job, description: str) -> files.Origin:
@@ -233,7 +228,7 @@ def summary_of(job: Job, results: dict[str, Any]) -> dict[str, Any]:
   """Return results with what summary.json says of the job itself."""
   data = job.data
   return {
-      **results, "output_image": job.settings.output.image, "truth": _truth_name(job),
+      **results, "output_image": job.settings.output.image, "compared_with": _comparison.name_of_estimate(job), "truth": _truth_name(job),
       "limits": data.limits, "sigma": data.sigma, "noise": data.strength._asdict(), "generator": job.generator.spec,
       "conv": job.conv, "chunk_steps": job.chunk_steps, "tile": job.tile,
       "device": f"{jax.devices()[0].device_kind} ({jax.default_backend()})",

@@ -8,6 +8,7 @@ import numpy as np
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import masks
+from oes_jax.runs import _comparison
 from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _repeat
 from oes_jax.runs import _tail
@@ -42,8 +43,8 @@ def write_report(folder: pathlib.Path, job: Job, measurement: Measurement, resto
   image = job.settings.output.image
   mask = summary.get("mask", {})
   files.write_report(folder, files.Report(
-      title=_title(job), facts=_facts(job), before=before, after=after, labels=_labels(image, summary["quality"]),
-      remarks=_remarks(job, measurement, summary), result=_result(summary), quality=_quality(summary["quality"]),
+      title=_title(job), facts=_facts(job), before=before, after=after, labels=_labels(job, image, summary["quality"]),
+      remarks=_remarks(job, measurement, summary), result=_result(summary), quality=_quality(job, summary["quality"]),
       quality_result=image, figures=_figures(folder), noise=_noise(job, summary), mask=_mask(mask), layers=_layers(mask),
       seconds=_seconds(summary), machine=_machine(summary), command=_repeat.command_of(asked), parts=parts,
       settings=[(key, repr(value), repr(default)) for key, value, default in _repeat.changed_settings(asked)]))
@@ -68,9 +69,9 @@ def _facts(job: Job) -> list[str]:
           f"{job.data.picture.values.dtype}; values {low:g} to {high:g} map to 0 to 1"]
 
 
-def _labels(image: str, quality: Mapping[str, Any] | None) -> tuple[str, str]:
+def _labels(job: Job, image: str, quality: Mapping[str, Any] | None) -> tuple[str, str]:
   scores = [f": {quality[name]['psnr']:.2f} dB" if quality else "" for name in ("measurement", image)]
-  return f"measurement{scores[0]}", f"restored{scores[1]}"
+  return f"{_comparison.name_of_estimate(job)}{scores[0]}", f"restored{scores[1]}"
 
 
 def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> list[str]:
@@ -104,12 +105,13 @@ def _result(summary: Mapping[str, Any]) -> Rows:
   return rows
 
 
-def _quality(quality: Mapping[str, Any] | None) -> Rows:
+def _quality(job: Job, quality: Mapping[str, Any] | None) -> Rows:
   """Return the table of what the images score; () without a truth."""
   if not quality:
     return []
   rows = [("image", "PSNR, dB", "SSIM")]
-  rows += [(name, f"{quality[name]['psnr']:.2f}", f"{quality[name]['ssim']:.3f}") for name in _SCORED if name in quality]
+  names = {"measurement": _comparison.name_of_estimate(job)}
+  rows += [(names.get(name, name), f"{quality[name]['psnr']:.2f}", f"{quality[name]['ssim']:.3f}") for name in _SCORED if name in quality]
   if "best" in quality:  # chosen with the truth, which no method has
     rows.append((f"best iterate (oracle, step {quality['best']['step']})", f"{quality['best']['psnr']:.2f}", ""))
   return rows

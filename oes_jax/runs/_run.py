@@ -22,6 +22,7 @@ from oes_jax.runs import _inspect
 from oes_jax.runs import _measure
 from oes_jax.runs import _outputs
 from oes_jax.runs import _processes
+from oes_jax.runs import _saying
 from oes_jax.runs._errors import Failed
 from oes_jax.runs._job import Job
 
@@ -75,7 +76,7 @@ def run_job(job: Job, signals: _processes.Signals | None = None) -> dict[str, An
   """
   summary = _finished.read_finished(job.workdir)
   if summary is not None:
-    print(f"{job.workdir} is finished: nothing was run again")
+    _saying.say(f"{job.workdir} is finished: nothing was run again")
     return summary
   with files.writing_into(job.workdir), _processes.lock(job.workdir):
     files.remove_temporaries(job.workdir)
@@ -93,7 +94,7 @@ def restore_job(job: Job, signals: _processes.Signals, label: str = "") -> dict[
   """Restore the image of a job, in tiles if need be; its folder is claimed and locked.
 
   Raises:
-    As `run_job`.
+    Failed, Busy, Interrupted: as `run_job` has them.
   """
   return (_restore_part if job.tile is None else _restore_tiles)(job, signals, label)
 
@@ -126,8 +127,8 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
       raise _processes.Interrupted(signals.received)
     began = time.perf_counter()
     part = tile_job(job, number, measurement, place)
-    print(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
-          f"columns {place[1].start} to {place[1].stop}", flush=True)
+    _saying.say(f"tile {number + 1} of {len(places)}: rows {place[0].start} to {place[0].stop}, "
+                f"columns {place[1].start} to {place[1].stop}")
     summary = _finished.read_finished(part.workdir)
     if summary is not None:
       summaries.append(summary)
@@ -136,8 +137,7 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
       summaries.append(_restore_part(part, signals, label))
       seconds.append(time.perf_counter() - began)
       left = sum(seconds) / len(seconds) * (len(places) - number - 1)
-      print(f"tiles left: {len(places) - number - 1}, about {tqdm.tqdm.format_interval(left)}",
-            flush=True)
+      _saying.say(f"tiles left: {len(places) - number - 1}, about {tqdm.tqdm.format_interval(left)}")
     restored.append(_finished.read_output(part.workdir, "restored.npy", part.data.picture.values.shape))
     errors.append(_expected.read_error_map(part.workdir))
   blend = lambda images: tiles.blend(images, places, measurement.values.shape, overlap)
@@ -194,16 +194,16 @@ def _estimate_sigma(job: Job) -> float | None:
 
 def _announce(job: Job) -> None:
   spec, shape, limits = job.generator.spec, job.data.picture.values.shape, job.data.limits
-  print(f"workdir: {job.workdir}")
-  print(f"image: {job.settings.data.source}, {shape[0]}x{shape[1]}, {shape[2]} channels, "
-        f"{job.data.picture.values.dtype}; values {limits[0]:g} to {limits[1]:g} map to 0 to 1; "
-        + _describe_measurement(job))
-  print(f"device: {jax.devices()[0].device_kind} ({jax.default_backend()}); convolutions: {job.conv}; "
-        f"chunks of {job.chunk_steps} steps; about {sum(job.need) / 1e9:.1f} GB of memory")
+  _saying.say(f"workdir: {job.workdir}")
+  _saying.say(f"image: {job.settings.data.source}, {shape[0]}x{shape[1]}, {shape[2]} channels, "
+              f"{job.data.picture.values.dtype}; values {limits[0]:g} to {limits[1]:g} map to 0 to 1; "
+              + _describe_measurement(job))
+  _saying.say(f"device: {jax.devices()[0].device_kind} ({jax.default_backend()}); convolutions: {job.conv}; "
+              f"chunks of {job.chunk_steps} steps; about {sum(job.need) / 1e9:.1f} GB of memory")
   if job.tile is not None:
     count = len(tiles.cut(shape, job.tile, job.settings.compute.tile_overlap))
-    print(f"the image is cut into {count} tiles of up to {job.tile}x{job.tile} pixels, which are "
-          "restored one after another and blended")
+    _saying.say(f"the image is cut into {count} tiles of up to {job.tile}x{job.tile} pixels, which are "
+                "restored one after another and blended")
   if spec["num_scales"] < job.settings.generator.num_scales:
     logging.warning("generator.num_scales=%d is lowered to %d: the deepest map of %dx%d pixels "
                     "must be at least 4 pixels wide", job.settings.generator.num_scales,

@@ -2,13 +2,11 @@
 
 import logging
 import pathlib
-import sys
 import time
 from typing import Any, Callable, Sequence
 
 import jax
 import numpy as np
-import tqdm
 
 from oes_jax import files
 from oes_jax import fitting
@@ -18,6 +16,7 @@ from oes_jax.runs import _job
 from oes_jax.runs import _masks
 from oes_jax.runs import _preview
 from oes_jax.runs import _processes
+from oes_jax.runs import _saying
 from oes_jax.runs._measure import Row
 
 
@@ -52,7 +51,7 @@ class Session:
     self.stages = _job.stage_steps(self.settings)
     self.making = list(self.stages)[:-1]
     self.store = files.Checkpoints(folder / "checkpoints")
-    self.preview = _preview.Preview(rows)
+    self.preview, self._bar = _preview.Preview(rows), None
     for row in rows:
       if row.alive:
         files.remove_temporaries(row.job.workdir)
@@ -128,6 +127,19 @@ class Session:
     """Return where a stage of a number leaves the mask of a job."""
     return _masks.mask_folder(job, self.share_of(place))
 
+  def bar_at(self, name: str, start: int):
+    """Return the progress bar of all stages, at a step of one."""
+    if self._bar is None:
+      self._bar = _saying.progress_bar(sum(self.stages.values()), initial=self.steps_before(name) + start,
+                                       disable=jax.process_index() > 0)
+    self._bar.set_description(f"{self.label}{name} stage", refresh=False)
+    return self._bar
+
+  def close(self) -> None:
+    """Leave the progress bar as it stands, if there is one."""
+    if self._bar is not None:
+      self._bar.close()
+
   def any_alive(self) -> bool:
     """Whether an image of any process is still being restored; every process calls it."""
     return any(parallel.gather(any(row.alive for row in self.rows)))
@@ -184,29 +196,30 @@ def run_stage(session: Session, name: str, compile_it: Callable[[], tuple[fittin
   state = session.store.restore(session.steps_before(name) + start, first) if start else first
   spent = seconds.get(name, {"run": 0.0, "compile": 0.0})
   done, every = start, session.settings.checkpoint.every_steps
-  with _progress_bar(session, name, start) as bar:
-    for step, state, record, sound in program.iterate(state, args, start):
-      for row, image in enumerate(session.rows):
-        if image.alive:
-          _log_chunk(image, row, name, done + 1, record, bool(sound[row]))
-      received = session.received()
-      previous, done = done, step
-      seconds[name] = {"run": spent["run"] + time.perf_counter() - compiled,
-                       "compile": spent["compile"] + compiled - began, "bytes": program.cost.peak_bytes}
-      if not session.any_alive():
-        if previous > 0:  # the state before the first step needs no saving
-          session.save(state, name, previous)
-        return None
-      going = [row for row, image in enumerate(session.rows) if image.alive]
-      bar.set_postfix({key: f"{record[key][going, -1].mean():.4g}" for key in ("loss", "psnr_average")
-                       if key in record and going}, refresh=False)
-      bar.update(done - previous)
-      if name == "weights":
-        session.preview.update(state.average)
-      if done == num_steps or done // every > previous // every or received:
-        session.save(state, name, done)
-      if received:
-        raise _processes.Interrupted(received)
+  bar = session.bar_at(name, start)
+  for step, state, record, sound in program.iterate(state, args, start):
+    for row, image in enumerate(session.rows):
+      if image.alive:
+        _log_chunk(image, row, name, done + 1, record, bool(sound[row]))
+    received = session.received()
+    previous, done = done, step
+    seconds[name] = {"run": spent["run"] + time.perf_counter() - compiled,
+                     "compile": spent["compile"] + compiled - began, "bytes": program.cost.peak_bytes}
+    if not session.any_alive():
+      if previous > 0:  # the state before the first step needs no saving
+        session.save(state, name, previous)
+      return None
+    going = [row for row, image in enumerate(session.rows) if image.alive]
+    if name == "weights":
+      session.preview.update(state.average)
+    expected = {"expected_psnr": session.preview.expected} if session.preview.expected else {}
+    bar.set_postfix(expected | {key: f"{record[key][going, -1].mean():.4g}" for key in ("loss", "psnr_average")
+                                if key in record and going}, refresh=False)
+    bar.update(done - previous)
+    if done == num_steps or done // every > previous // every or received:
+      session.save(state, name, done)
+    if received:
+      raise _processes.Interrupted(received)
   return _finish(program, state, args, seconds[name])
 
 
@@ -216,8 +229,3 @@ def _finish(program: fitting.Program, state, args, seconds: dict[str, float]):
   state = jax.block_until_ready(program.finish(state, *args))
   seconds["run"] += time.perf_counter() - began
   return state
-
-
-def _progress_bar(session: Session, name: str, start: int):
-  return tqdm.tqdm(total=session.stages[name], initial=start, desc=f"{session.label}{name} stage", unit="step",
-                   mininterval=1 if sys.stderr.isatty() else 15, dynamic_ncols=True, disable=jax.process_index() > 0)

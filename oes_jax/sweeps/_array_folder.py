@@ -109,5 +109,8 @@ def _read(folder: pathlib.Path, members: Sequence[pathlib.Path], summary: dict[s
     spread = np.moveaxis(np.load(folder / "spread.npy"), -1, channel_axis).reshape(image.shape)
   traces = files.read_metrics(first / "metrics.jsonl") if (first / "metrics.jsonl").is_file() else {}
   traces = {stage: {name: values for name, values in trace.items() if name != "step"} for stage, trace in traces.items()}
+  before = next((np.load(folder / name) for name in (runs.FIRST_IMAGE, "measurement.npy") if (folder / name).is_file()), None)
+  before = before if before is not None and before.shape == image.shape else None  # that of super-resolution is smaller
   mask = files.load_mask(first / "mask")[0] if (first / "mask").is_dir() else None
-  return fitting.Restoration(image, None, mask=mask, traces=traces, spread=spread, error=runs.read_error_map(folder), summary=summary)
+  return runs.Restored(image, None, mask=mask, traces=traces, spread=spread, error=runs.read_error_map(folder), summary=summary,
+                       before=before)

@@ -58,6 +58,15 @@ class Case:
             "keep_fraction": config.mask.keep_fraction,
             "kl_weight": config.mask.kl_weight if config.mask.source == "learn" else None}
 
+  @property
+  def limits(self) -> tuple[float, float] | None:
+    """The range of values that is asked for, or None."""
+    return self.config.data.range
+
+  def within(self, limits: tuple[float, float]) -> "Case":
+    """Return the case with a range of values that is asked for."""
+    return dataclasses.replace(self, config=_with(self.config, {"data.range": limits}))
+
 
 def experiment_of(config) -> str:
   """Return the name of a config's experiment."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from oes_jax import files
 from oes_jax import operators
+from oes_jax.sweeps import _plot
 from oes_jax.sweeps import _results
 
 _MOST_SIDE = 512  # pixels that a thumbnail is made of
@@ -26,7 +27,8 @@ def write_report(folder: pathlib.Path) -> pathlib.Path:
   for line in lines.values():
     rows.append(_row(folder, line, columns, pictures, with_thumbnail=left > 0))
     left -= rows[-1].thumbnail is not None
-  files.write_sweep_report(folder, _facts(list(lines.values())), list(columns), rows)
+  files.write_sweep_report(folder, _facts(list(lines.values())), list(columns), rows,
+                           plot=_plot.draw_plot(folder, list(lines.values())))
   return folder / files.REPORT
 
 

@@ -18,6 +18,7 @@ from oes_jax.sweeps import _cases
 from oes_jax.sweeps import _ensemble
 from oes_jax.sweeps import _plan
 from oes_jax.sweeps import _results
+from oes_jax.sweeps import _shared_range
 from oes_jax.sweeps import _stacks
 from oes_jax.sweeps import _superseded
 
@@ -143,7 +144,7 @@ def _restore_cut(sweep: _Sweep, cut: _plan.Cut, programs: dict[Any, Any], label:
 def _say(text: str) -> None:
   """Print from one of the processes."""
   if jax.process_index() == 0:
-    print(text, flush=True)
+    runs.say(text)
 
 
 def _restore_all(sweep: _Sweep) -> None:
@@ -183,7 +184,7 @@ def run_all(config, workdir: str | None = None, shard: tuple[int, int] = (0, 1),
     OSError: the folder can no longer be written.
   """
   settings = runs.check_config(config)
-  listed = [case for case in _cases.expand(config) if case.ensemble % shard[1] == shard[0]]
+  listed = [case for case in _shared_range.share_ranges(_cases.expand(config)) if case.ensemble % shard[1] == shard[0]]
   folder, identity = find_folder(config, workdir)
   sources = {case.asked["source"] for case in listed}
   if settings.data.truth is not None and len(sources) > 1:

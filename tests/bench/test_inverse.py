@@ -45,13 +45,27 @@ def test_tables_of_the_presets_follow_from_their_rows(name):
     ("ensemble", "| **the mean of four, `ensemble=4`** |", _methods.ENSEMBLE, _tables.returned),
     ("operators", "| `:oes` |", _methods.LEARNED, lambda row: row["average psnr"]),
     ("operators", "| dense net, plain objective, stopped by ES-WMV |", _methods.DENSE, lambda row: row["guarded psnr"])])
-def test_what_the_readme_says_of_a_record_follows_from_its_rows(name, line, method, score):
+def test_what_the_results_say_of_a_record_follows_from_its_rows(name, line, method, score):
   stored = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
   config, rows = config_dict.ConfigDict(stored["config"]), stored["rows"]
-  said = [text for text in (RECORDS.parents[1] / "README.md").read_text(encoding="utf-8").splitlines() if text.startswith(line)]
+  said = [text for text in (RECORDS.parent / "results.md").read_text(encoding="utf-8").splitlines() if text.startswith(line)]
   for problem, _, _ in config.benchmark.problems:
     scores = [score(row) for row in rows if (row["problem"], row["method"]) == (problem, method)]
     assert len(scores) == 9 and any(f"{sum(scores) / 9:.2f} ±" in text for text in said)
+
+
+@pytest.mark.parametrize("line, name, methods", [
+    ("default", "default", [_methods.RECORRUPTED_DENSE]), ("mean of four", "ensemble", [_methods.ENSEMBLE]),
+    ("BM3D", "default", ["BM3D, told sigma"]),
+    ("non-local means", "default", ["non-local means, told sigma", "plug-and-play, non-local means"]),
+    ("total variation", "default", ["total variation, weight sigma", "total variation, told sigma"])])
+def test_the_table_of_the_readme_follows_from_the_rows_of_its_record(line, name, methods):
+  stored = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+  page = (RECORDS.parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+  said, = [text for text in page if text.startswith(f"| {line} |")]
+  means = [[_tables.returned(row) for row in stored["rows"] if row["problem"] == problem and row["method"] in methods]
+           for problem in json.loads((RECORDS / "default.json").read_text(encoding="utf-8"))["methods"]]
+  assert [cell.strip() for cell in said.split("|")[2:-1]] == [f"{sum(scores) / 9:.2f}" if scores else "" for scores in means]
 
 
 @pytest.mark.slow

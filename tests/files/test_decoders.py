@@ -128,8 +128,8 @@ BAD_FILES = {
         struct.pack("<HHII", 256, 4, 1, 7), struct.pack("<HHII", 256, 4, 1, 2 ** 31)).replace(
             struct.pack("<HHII", 257, 4, 1, 5), struct.pack("<HHII", 257, 4, 1, 2 ** 31))),
     "16-bit png of a billion rows": (".png", png_with_size(60_000, 60_000, depth=16)),
-    "16-bit png that inflates to 100 MB": (".png", png_with_size(50, 50, depth=16, num_bytes=100_000_000)),
-    "tiff that inflates to 100 MB": (".tif", tiff_that_inflates(100_000_000)),
+    "16-bit png that inflates to 2 MB": (".png", png_with_size(50, 50, depth=16, num_bytes=2_000_000)),
+    "tiff that inflates to 2 MB": (".tif", tiff_that_inflates(2_000_000)),
     "text named .tif": (".tif", b"this is not an image, but a line of text\n"),
     "multi-page tiff": (".tif", picture_files.tiff(np.zeros((3, HEIGHT, WIDTH), np.uint8), photometric="minisblack")),
     "empty tiff": (".tiff", b""),

@@ -55,3 +55,23 @@ def test_only_what_is_measured_counts():
   left = fitting.as_valid((columns < 12)[..., None].astype(np.float32))
   some, whole = (_simulate(problem, jnp.asarray(image)) for problem in (_problem(image, fitted=left), _problem(image)))
   assert some.measured[0] < 0.5 * whole.measured[0] and rows.shape == some.local.shape[:2]
+
+
+def test_what_is_expected_so_far_follows_the_held_out_values():
+  rng = np.random.default_rng(0)
+  clean = np.linspace(0.2, 0.8, 64 * 64).reshape(64, 64, 1).astype(np.float32)
+  problem = fitting.hold_out(_problem(clean + SIGMA * rng.standard_normal(clean.shape)), jax.random.key(0))
+  worse = clean + np.float32(0.03) * rng.standard_normal(clean.shape).astype(np.float32)
+  classical = fitting.Classical(jnp.asarray(worse), -20 * np.log10(0.03))  # that of its true error
+  expected = [fitting.expected_so_far(problem, jnp.asarray(image), classical) for image in (worse, worse + 0.1, clean)]
+  assert expected[0] == pytest.approx(classical.psnr, abs=1e-4)
+  assert expected[1] == pytest.approx(-10 * np.log10(0.03 ** 2 + 0.1 ** 2), abs=1.5)
+  assert expected[2] > classical.psnr + 2
+
+
+@pytest.mark.slow
+def test_a_classical_estimate_comes_with_what_is_expected_of_it():
+  clean = data.astronaut()[60:124, 190:254] / 255
+  problem = _problem(np.clip(clean + SIGMA * np.random.default_rng(0).standard_normal(clean.shape), 0, 1))
+  found = fitting.estimate_classically(problem, clean.shape, jax.random.key(0))
+  assert abs(found.psnr + 10 * np.log10(np.mean((found.image - clean) ** 2))) < 1.5

@@ -16,8 +16,10 @@ import tifffile
 
 from inspection import measured
 import oes_jax
+from oes_jax import inspection
 from oes_jax import runs
 from oes_jax import sweeps
+from oes_jax.inspection import _pages
 
 MAIN = importlib.import_module("oes_jax.inspect").main
 
@@ -206,3 +208,21 @@ def test_the_report_of_an_array_ends_with_the_call():
   found = oes_jax.inspect(values)
   assert str(found).endswith("\n  oes_jax.restore(array, operator={'name': 'inpainting', 'mask': findings.mask})")
   assert str(oes_jax.inspect(measured.noisy("coffee", 0.03))).endswith("\n  oes_jax.restore(array)")
+
+
+def test_of_a_stack_it_says_how_far_the_noise_is_apart_and_takes_the_range_of_all():
+  rng = np.random.default_rng(0)
+  scene = 200 + 100 * np.sin(np.indices((64, 64)).sum(0) / 9)
+  stack = np.stack([level * scene + rng.normal(0, sigma, scene.shape) for level, sigma in ((1, 10), (1, 11), (3, 20))])
+  found = oes_jax.inspect(stack[..., None])
+  said, noise, limits = found.remarks[:3]
+  assert said.startswith("3 images were given, of which measurement[1] is looked at")
+  assert "noise of 3 of the 3 images" in noise and "the strongest is in measurement[2] and the weakest in measurement[0]" in noise
+  assert limits.startswith("the range of those looked at together is ")
+  assert abs(found.noise.sigma_value - 11) < 2 and oes_jax.inspect(list(stack)).remarks == found.remarks
+  told = inspection.Recommendation("identity", "quick", {"fit.sigma": 0.1}, False, ())
+  wider = _pages._in_range(told, (0.0, 100.0), (0.0, 200.0))
+  assert wider.settings == {"fit.sigma": 0.05, "data.range": (0.0, 200.0)} and "has to be that of all" in wider.reasons[0]
+  counted = _pages._in_range(told._replace(settings={"noise.peak": 50.0, "noise.sigma": 0.1}), (-5.0, 100.0), (-5.0, 400.0))
+  assert counted.settings == {"noise.peak": 200.0, "noise.sigma": 0.025, "data.range": (0.0, 400.0)}
+  assert _pages.some_pages(100, 1000) == sorted(set(_pages.some_pages(100, 1000))) and len(_pages.some_pages(100, 12_000_000)) <= 4

@@ -46,6 +46,21 @@ def test_a_scan_is_read_and_one_of_another_size_is_named(rng):
       _tomography.read_scan({"sinogram": sinogram, "angles": ANGLES, "shape": (17, 22), **arrays})
 
 
+@pytest.mark.parametrize("side", [24, 25])
+def test_a_sinogram_of_the_circle_alone_is_that_of_the_whole_square(rng, side):
+  rows, columns = np.indices((side, side)) - side // 2
+  image = rng.random((side, side)) * (rows ** 2 + columns ** 2 < (side // 2 - 1) ** 2)
+  arrays = {"angles": ANGLES, "shape": (side, side)}
+  of_circle = _tomography.read_scan({**arrays, "sinogram": transform.radon(image, ANGLES, circle=True)})
+  whole = _tomography.read_scan({**arrays, "sinogram": transform.radon(image, ANGLES, circle=False)})
+  np.testing.assert_allclose(of_circle.values, whole.values, atol=1e-5)
+  assert of_circle.image_shape == whole.image_shape == (side, side, 1) and whole.remarks == ()
+  said, = of_circle.remarks
+  assert f"its {side} detectors are as many as pixels along a side" in said and "circle=True" in said
+  with pytest.raises(ValueError, match=f"allowed .*circle=False\\) gives, or \\[{side}, 5\\], as circle=True does"):
+    _tomography.read_scan({**arrays, "sinogram": of_circle.values[1:, :, 0]})
+
+
 def test_a_sinogram_that_looks_transposed_is_remarked(rng):
   image = np.zeros((24, 24))
   image[5:15, 8:20] = rng.random((10, 12))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from oes_jax import files
-from oes_jax import runs
 from oes_jax.runs import _finished as finished
 from runs import tiny_run
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 def _start(folder, flags=(), **environment):
   """Start one process of the sweep; the compilation cache makes the later ones quick."""
-  kept = {name: value for name, value in os.environ.items() if name != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
+  kept = {name: value for name, value in os.environ.items() if name not in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
   return subprocess.Popen(
       [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/sweep.py'}",
        f"--workdir={folder}", *(f"--config.{key}={value}" for key, value in TINY.items()), *flags],

@@ -2,13 +2,17 @@
 
 import json
 
+from astropy.io import fits
 import numpy as np
 import pytest
 import tifffile
 import tiny_sweep
 
 from oes_jax import files
+from oes_jax import fitting
+from oes_jax.sweeps import _cases as cases_of
 from oes_jax.sweeps import _results as results
+from oes_jax.sweeps import _shared_range as shared_range
 from oes_jax.sweeps import _stacks as stacks
 
 
@@ -85,3 +89,32 @@ def test_the_stack_of_lines_is_found_again_by_its_name(tmp_path):
            for name, line in lines.items()}
   of_members, of_means = stacks.name_stacks({**means, **lines}, {**means, **lines})[::-1]
   assert of_members == written.stem != of_means
+
+
+def _shared(path, **changes):
+  cases = cases_of.expand(tiny_sweep.config(data__source=str(path), data__crop=None, **changes))
+  return [case.config.data.range for case in shared_range.share_ranges(cases)]
+
+
+def test_pages_of_a_stack_share_one_range(tmp_path):
+  rng = np.random.default_rng(0)
+  dark, bright = (np.float32(level + rng.uniform(0, 100, (24, 30))) for level in (0, 900))
+  pages = np.stack([dark, bright, np.full_like(dark, 5)])  # the last one alone has no range
+  tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+  alone = [fitting.choose_range(page[..., None], None) for page in (dark, bright)]
+  (low, high), second, constant = _shared(tmp_path / "stack.tif")
+  assert low < alone[0][0] and alone[1][1] < high < 1.05 * alone[1][1] and second == (low, high) and constant is None
+  assert _shared(tmp_path / "stack.tif", data__range=(0.0, 2000.0)) == [(0.0, 2000.0)] * 3
+  tifffile.imwrite(tmp_path / "bytes.tif", np.uint8(pages % 256), photometric="minisblack")
+  assert _shared(tmp_path / "bytes.tif") == [None] * 3
+  (tmp_path / "folder").mkdir()
+  for number, page in enumerate((dark, bright)):
+    np.save(tmp_path / "folder" / f"{number}.npy", page)
+  assert _shared(tmp_path / "folder") == [None] * 2
+
+
+def test_hdus_of_a_fits_file_have_ranges_of_their_own_and_planes_of_one_share_it(tmp_path):
+  planes = np.float32(np.random.default_rng(0).uniform(0, 1, (2, 24, 30))) * np.float32([[[1]], [[7]]])
+  fits.HDUList([fits.PrimaryHDU(planes), fits.ImageHDU(100 * planes[0])]).writeto(tmp_path / "cube.fits")
+  first, second, own = _shared(tmp_path / "cube.fits")
+  assert first == second and first[1] > 6 and own is None

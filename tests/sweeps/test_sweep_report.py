@@ -3,8 +3,10 @@
 import re
 
 import numpy as np
+import pytest
 
 from oes_jax import sweeps
+from oes_jax.sweeps import _plot
 from oes_jax.sweeps import _results as results
 import pages
 
@@ -52,3 +54,29 @@ def test_thumbnails_are_the_results(whole, tmp_path):
   sides = np.load(case / "output.npy").shape
   assert pages.pictures(page)[0].size == (sides[1], sides[0])
   np.testing.assert_array_equal(pages.pictures(page)[0], np.rint(255 * np.clip(np.load(case / "output.npy")[..., 0], 0, 1)))
+
+
+def _swept(folder, *settings):
+  for number, (mask, keep_fraction, psnr) in enumerate(settings):
+    results.append_result(folder, {**LINE, "case": str(number), "mask": mask, "keep_fraction": keep_fraction, "psnr": {"average": psnr}})
+  sweeps.write_report(folder)
+  return pages.read(folder)
+
+
+def test_the_plot_shows_the_swept_value_and_what_has_none_as_a_level(tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(_plot.files, "save_sweep", lambda path, *args, **options: (path.write_bytes(b"png"), drawn.append((args, options))))
+  page = _swept(tmp_path, ("learn", 0.01, 29.0), ("learn", 0.1, 30.0), ("learn", 0.1, 31.0), ("dense", None, 28.0))
+  (curves, levels), options = drawn[0]
+  assert curves == {"mask learn": [(0.01, 29.0, 0.0), (0.1, 30.5, pytest.approx(0.5 ** 0.5))]} and levels == {"mask dense": 28.0}
+  assert options == {"xlabel": "keep fraction", "ylabel": "PSNR of average, dB", "logarithmic": True}
+  assert page.links == ["psnr.png"]
+
+
+def test_masks_of_one_density_are_drawn_by_their_names_and_a_sweep_of_images_has_no_plot(tmp_path):
+  (tmp_path / "masks").mkdir()
+  page = _swept(tmp_path / "masks", ("learn", 0.1, 30.0), ("random", 0.1, 28.0))
+  assert page.links == ["psnr.png"] and (tmp_path / "masks" / "psnr.png").read_bytes()[1:4] == b"PNG"
+  (tmp_path / "images").mkdir()
+  assert not _swept(tmp_path / "images", ("learn", 0.1, 30.0), ("learn", 0.1, 28.0)).links
+  assert not (tmp_path / "images" / "psnr.png").exists()

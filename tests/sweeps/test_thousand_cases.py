@@ -23,7 +23,7 @@ TINY = {
 
 def _start(folder, share):
   """Start a share; one that is started again goes on with its log."""
-  kept = {name: value for name, value in os.environ.items() if name != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
+  kept = {name: value for name, value in os.environ.items() if name not in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
   with open(folder.parent / f"share_{share}.log", "a", encoding="utf-8") as log:
     return subprocess.Popen(
         [sys.executable, "-m", "oes_jax.main", f"--config={ROOT / 'configs/sweep.py'}", f"--workdir={folder}",

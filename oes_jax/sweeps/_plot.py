@@ -1,0 +1,64 @@
+"""The plot of a sweep: the quality of the results against the setting that varies."""
+
+import math
+import pathlib
+import statistics
+from typing import Any, Mapping, Sequence
+
+from oes_jax import files
+from oes_jax.sweeps import _results
+
+PLOT = "psnr.png"
+_NUMBERS = ("keep_fraction", "kl_weight", "sigma")  # settings that may be an axis
+_RESULTS = ("combined", "guarded", "average")  # what a case's result may be, the later ones where the earlier are not made
+_WIDE = 5  # a ratio of values from which on they are drawn in logarithms
+
+Line = Mapping[str, Any]
+
+
+def _quality(line: Line) -> tuple[str, float] | None:
+  """Return (what is drawn of a case, its value in dB): the PSNR against the truth, else the one that is expected; or None."""
+  for name in _RESULTS:
+    if name in line["psnr"]:
+      return f"PSNR of {name}, dB", line["psnr"][name]
+  return ("expected PSNR of what was measured, dB", line["expected_psnr"]) if "expected_psnr" in line else None
+
+
+def _series(lines: Sequence[Line], axis: str | None, others: Sequence[str]) -> dict[str, dict[Any, list[float]]]:
+  """Return {other settings in words: {value on the axis: PSNR of all images and seeds}}."""
+  found: dict[str, dict[Any, list[float]]] = {}
+  for line in lines:
+    label = ", ".join(f"{name.replace('_', ' ')} {line[name]}" for name in others if line[name] is not None)
+    found.setdefault(label, {}).setdefault(line[axis] if axis else line["mask"], []).append(_quality(line)[1])
+  return found
+
+
+def draw_plot(folder: pathlib.Path, lines: Sequence[Line]) -> pathlib.Path | None:
+  """Draw the PSNR of a sweep's cases against the setting of most values; return the file's path, or None: nothing varies.
+
+  Images and seeds are averaged; bars are their standard deviation. What has no value on the axis, such as a dense network where the
+  share of weights kept varies, is a level.
+
+  Args:
+    folder: the sweep's folder.
+    lines: lines of results.jsonl.
+  """
+  good = [line for line in lines if not line["failure"] and "members" not in line and _quality(line)]
+  varying = [name for name in _results.SETTING if len({line[name] for line in good}) > 1]
+  values = {name: {line[name] for line in good} - {None} for name in _NUMBERS if name in varying}
+  axis = max(values, key=lambda name: len(values[name]), default=None)
+  if axis is not None and len(values[axis]) < 2:
+    axis = None
+  if axis is None and "mask" not in varying:
+    return None
+  summed = lambda numbers: (statistics.mean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0)
+  curves, levels = {}, {}
+  for label, points in _series(good, axis, [name for name in varying if name != (axis or "mask")]).items():
+    levels |= {label or "without": summed(points[None])[0]} if None in points else {}
+    places = sorted(place for place in points if place is not None) if axis else list(points)
+    if places:
+      curves[label] = [(place, *summed(points[place])) for place in places]
+  ends = [end(values[axis]) for end in (min, max)] if axis else [0, 0]
+  files.save_sweep(folder / PLOT, curves, levels, xlabel=(axis or "mask").replace("_", " "), ylabel=_quality(good[0])[0],
+                   logarithmic=ends[0] > 0 and math.inf > ends[1] / ends[0] > _WIDE)
+  return folder / PLOT
