@@ -163,7 +163,7 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     rows: the results.
   """
   table = [["net", "steps", "guard", "within 0.5 dB of the best", "the noise given back", "below the best, dB", "at worst",
-            "choices of the tail, which are warned of", "of these within 0.5 dB"]]
+            "did not stand until the end", "of these within 0.5 dB"]]
   for net, steps, guard in dict.fromkeys((row["net"], row["steps"], row["guard"]) for row in rows):
     mine = [row for row in rows if (row["net"], row["steps"], row["guard"]) == (net, steps, guard)]
     lost = np.array([row["best psnr"] - row["psnr"] for row in mine])

@@ -13,6 +13,8 @@ from oes_jax.fitting import _recorruption
 _FIRST_LEVEL = 0.2
 # Standard deviation of the shares, around 1/2, before anything is known of them.
 _SPREAD = 0.25
+# Noise, in the unit range, below which a mix has to fit all values, and by how much worse than the estimate, in variances.
+_WEAK, _SLACK = 0.015, 0.1
 # Noise levels, and steps of conjugate gradients at each.
 _LEVELS, _GRADIENTS = 16, 8
 
@@ -87,6 +89,22 @@ def plug_and_play(problem, image_shape: tuple[int, int, int]):
   return jnp.clip(jax.lax.scan(turn, jnp.clip(image, 0, 1), levels)[0], 0, 1)
 
 
+def _explained_share(problem, image, estimate):
+  """Return the largest share, in [0, 1], with which the mix fits the values as well as the estimate, but for a tenth of the noise.
+
+  Where noise is weak, values that are held out are missed by what is between pixels, not by noise: they hardly tell a network
+  that has lost all detail from an estimate that was made without them.
+  """
+  problem = _recorruption.with_all_seen(problem)
+  seen = _recorruption.seen_parts(problem)
+  values = problem.forward(estimate)
+  weights = jnp.broadcast_to(1.0 if seen is None else of_values(seen, problem.measurement), values.shape)
+  left, change = weights * (problem.measurement - values), weights * (problem.forward(image) - values)
+  slack = _SLACK * jnp.sum(weights) * (noise_level(problem) * problem.unit) ** 2
+  along, length = jnp.vdot(left, change).real, jnp.vdot(change, change).real
+  return ((along + jnp.sqrt(along ** 2 + slack * length)) / jnp.maximum(length, jnp.finfo(length.dtype).tiny)).clip(0, 1)
+
+
 def combine(apply, params, problem, key, image) -> Combination:
   """Mix a generator's image with the plug-and-play estimate, as the values say that neither has seen.
 
@@ -108,5 +126,6 @@ def combine(apply, params, problem, key, image) -> Combination:
   ridge = (noise_level(problem) * problem.unit / _SPREAD) ** 2
   share = ((jnp.vdot(difference, error).real + ridge / 2) / (jnp.vdot(difference, difference).real + ridge)).clip(0, 1)
   estimate = plug_and_play(_recorruption.with_all_seen(problem), image.shape)
+  share = jnp.where(noise_level(problem) < _WEAK, jnp.minimum(share, _explained_share(problem, image, estimate)), share)
   mix = lambda image, estimate: share * image + (1 - share) * estimate
   return Combination(mix(image, estimate), estimate, share, unseen=mix(*without))

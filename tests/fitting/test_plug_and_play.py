@@ -91,6 +91,21 @@ def test_the_share_is_the_ridge_regression_on_the_held_out_values(x64, name, shi
   np.testing.assert_allclose(mixed.estimate, fitting.plug_and_play(everything, shape), atol=1e-12)
 
 
+@pytest.mark.parametrize("bounded", [True, False])
+def test_weak_noise_is_no_reason_to_mix_in_what_has_lost_detail(x64, monkeypatch, bounded):
+  """Of pixels that are between edges, an estimate without the held-out ones knows no more than a smooth image does."""
+  monkeypatch.setattr(_plug_and_play, "_WEAK", 0.015 if bounded else 0.0)
+  sigma, clean = 0.004, 0.2 + 0.6 * np.random.default_rng(0).integers(0, 2, (24, 24, 1))
+  key = jax.random.key(5)
+  strength = noise.Noise("gaussian", noise.Strength(sigma, 0.0, 0.0))
+  problem = fitting.pose(operators.identity(clean.shape), (), strength.add(key, jnp.asarray(clean)), noise.gaussian(),
+                         None, held_out=(key, 0.1), recorruption=fitting.Recorruption(strength))
+  smooth = jnp.full_like(problem.measurement, clean.mean())
+  mixed = _plug_and_play.combine(lambda params, net_input: smooth, {}, problem, key, smooth)
+  error = lambda image: float(jnp.mean((image - clean) ** 2))
+  assert (error(mixed.output) > 1.5 * error(problem.measurement)) != bounded, mixed.share
+
+
 def test_combining_needs_held_out_values_and_known_noise():
   with pytest.raises(ValueError, match=r"combine=True needs held-out values, and guard is None; allowed: guard='held_out'"):
     fitting.TrainWeights(combine=True).check()
