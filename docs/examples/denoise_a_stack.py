@@ -1,6 +1,6 @@
 """Denoise the frames of a stack: python denoise_a_stack.py [STEPS]
 
-Frames of one shape are one compiled batch. Without steps of your own, 600 for every frame.
+All frames are one compiled batch. Without steps of your own, 600 for every frame.
 """
 
 import sys
@@ -19,10 +19,9 @@ photons = np.random.default_rng(0).poisson(40 * clean)
 tifffile.imwrite("noisy_stack.tif", np.uint16(100 * photons), photometric="minisblack")
 
 noisy = tifffile.imread("noisy_stack.tif")
-value_range = (0.0, 4000.0)  # one for all frames, so that their brightness can be compared
-camera = {"noise.model": "poisson", "noise.peak": 40.0}  # 40 photons at the range's end; inspect tells
-restored = oes_jax.restore(list(noisy), settings={"data.range": value_range, "weights.num_steps": steps, **camera})
-stack = np.stack([frame.image for frame in restored])
+camera = {"noise.model": "poisson", "noise.peak": 40.0}  # 40 photons at the end of the range; inspect tells
+restored = oes_jax.restore_stack(noisy, settings={"data.range": (0.0, 4000.0), "weights.num_steps": steps, **camera})
+stack = restored.image  # restored.pages has what else is known of each
 tifffile.imwrite("restored_stack.tif", stack, photometric="minisblack")
 scores = [metrics.psnr(np.float32(image / 4000), np.float32(clean)) for image in (noisy, stack)]
 print(f"written: restored_stack.tif; PSNR {scores[0]:.2f} -> {scores[1]:.2f} dB")
