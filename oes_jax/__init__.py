@@ -11,7 +11,7 @@ _PUBLIC = {
     "LearnMask": "fitting", "TrainWeights": "fitting", "Restoration": "fitting",
 }
 _MODULES = ("fitting", "generators", "inspect", "inspection", "intensity", "masks", "metrics", "noise", "operators", "parallel",
-            "random", "recorruption", "runs", "sliding_dct", "stacks", "sweeps", "tiles")
+            "random", "recorruption", "runs", "sliding_dct", "sweeps", "tiles")
 
 
 def __getattr__(name: str) -> Any:

@@ -191,7 +191,7 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     mask: "auto", what the settings say (a learned mask, or dense where that serves the operator better); or a
       LearnMask; or a tree of 0 and 1 like the params; or None, which keeps every weight.
     weights: settings of the weight stage, with any optax optimiser; None: TrainWeights().
-    loss: noise.Noise, or a function (predicted, measured) -> loss of every value; None: what settings={"noise.model": ...} says.
+    loss: noise.Noise, or a function (predicted, measured) -> loss of every value; None: as settings={"noise.model": ...} says.
     settings: settings by their dotted names, such as {"weights.num_steps": 3000}, that differ from the operator's
       preset; `python -m oes_jax.main --help` lists them. Nothing is simulated unless {"operator.simulate": True} asks.
       An object of your own takes the place of its settings, which are then refused. The preset is quick, which fits the

@@ -66,7 +66,8 @@ def restore_stack(stack: np.ndarray, *, truth: np.ndarray | None = None, setting
   Example:
     >>> import numpy as np, oes_jax
     >>> noisy = np.random.default_rng(0).random((2, 32, 32), np.float32)
-    >>> few = {"generator.num_scales": 1, "mask.num_steps": 2, "weights.num_steps": 2}
+    >>> few = {"generator.name": "deep_decoder", "generator.num_scales": 1, "generator.channels": (4, 4), "mask.source": "dense",
+    ...        "weights.num_steps": 2}
     >>> restored = oes_jax.restore_stack(noisy, settings=few, progress=False)
     >>> restored.image.shape, len(restored.pages)
     ((2, 32, 32), 2)

@@ -16,6 +16,7 @@ from oes_jax.fitting._engine import SCHEDULES
 from oes_jax.fitting._engine import Stage
 from oes_jax.fitting._expected_so_far import Classical
 from oes_jax.fitting._expected_so_far import estimate_classically
+from oes_jax.fitting._expected_so_far import expect_of_classical
 from oes_jax.fitting._expected_so_far import expected_so_far
 from oes_jax.fitting._langevin import langevin_noise
 from oes_jax.fitting._mask_sources import choose_density

@@ -27,21 +27,26 @@ class Classical(NamedTuple):
   psnr: float
 
 
-def estimate_classically(problem, image_shape: tuple[int, int, int], key) -> Classical:
-  """Return the classical estimate of a Problem with a recorruption and a linear `forward`: three times `plug_and_play`.
+def estimate_classically(problem, image_shape: tuple[int, int, int]):
+  """Return `plug_and_play` of a Problem with a recorruption and a linear `forward`, without its held-out values, compiled."""
+  return _plug_and_play_of(problem, image_shape)
+
+
+def expect_of_classical(problem, image, key) -> Classical:
+  """Return what is expected of a classical estimate, which takes two more of them.
 
   Args:
-    problem: Problem; held-out values are left out.
-    image_shape: (H, W, C) of the image.
+    problem: Problem with a recorruption and a linear `forward`.
+    image: [H, W, C], of `estimate_classically`.
     key: PRNG key of the measurements that are simulated of it.
   """
-  images, errors = [_plug_and_play_of(problem, image_shape)], []
+  images, errors = [image], []
   for one in jax.random.split(key):
     measured = _simulate(problem, images[-1], one)
-    images.append(_plug_and_play_of(problem.replace(measurement=measured), image_shape))
+    images.append(_plug_and_play_of(problem.replace(measurement=measured), image.shape))
     errors.append(float(_error_of_measured(problem, images[-1], images[-2])))
   once, twice = ([error] for error in errors)
-  return Classical(images[0], _simulated_error.expected_psnr(_simulated_error.SimulatedError(None, once, twice))[0])
+  return Classical(image, _simulated_error.expected_psnr(_simulated_error.SimulatedError(None, once, twice))[0])
 
 
 @jax.jit
