@@ -31,7 +31,7 @@ RECORRUPTED: dict[str, Any] = {
 PREVIEW: dict[str, Any] = {
     "generator.num_scales": 1,
     "generator.channels": (8,),
-    "weights.num_steps": 20,
+    "weights.num_steps": 5,
     "weights.simulate_error": False,
     "output.figures": False,
 }
