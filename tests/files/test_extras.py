@@ -57,5 +57,5 @@ def test_another_fault_is_not_taken_for_a_missing_package():
 def test_every_extra_that_is_named_is_there_and_all_has_each():
   there = _read_setup()["options.extras_require"]
   named = {"dicom", "fits", "hdf5", "tiff", "tfds", "tensorboard"}
-  assert named | {"all", "test", "bench"} == set(there)
+  assert named | {"all", "test", "bench", "docs"} == set(there)
   assert set(there["all"].strip().removeprefix("oes_jax[").removesuffix("]").split(",")) == named
