@@ -7,6 +7,7 @@ file that it names is faulty; with 74 (EX_IOERR) where something can no longer b
 was deleted or moved meanwhile, missing rights; and with 128 + n by signal n. After 74 and a signal the same command goes on.
 """
 
+import logging as standard_logging
 import os
 import re
 import sys
@@ -168,6 +169,8 @@ def main(argv):
   if len(argv) > 1:
     _fail(f"unexpected argument {argv[1]!r}; flags begin with --.", 2)
   logging.set_verbosity(logging.WARNING)  # Orbax reports every file it writes
+  # The lines are for who restores: what is warned of, without the place in the program.
+  logging.get_absl_handler().setFormatter(standard_logging.Formatter("%(levelname)s: %(message)s"))
   config = _CONFIG.value
   try:
     runs.read_settings(config)

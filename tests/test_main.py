@@ -39,7 +39,7 @@ def test_command_line(tmp_path):
   process = _command(*_FLAGS, "--config.compute.compilation_cache=", "--workdir=out", cwd=tmp_path)
   output = process.communicate()[0]
   assert process.returncode == 0, output
-  assert "average" in output and "oracle" in output and "weights stage: 100%" in output
+  assert "\nWARNING: camera: " in output and "average" in output and "oracle" in output and "weights stage: 100%" in output
   assert (tmp_path / "out" / "restored.png").is_file()
 
 
