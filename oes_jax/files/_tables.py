@@ -62,8 +62,8 @@ def closing_table(summary: dict[str, Any]) -> str:
     lines.append((one["name"], f"{100 * one['share']:.0f} % of the mix, {one['seconds']:.0f} s{scored}"))
   lines += [(name, f"left out: {why}") for name, why in summary.get("left_out", {}).items()]
   mask = summary["mask"]
-  lines.append(("weights kept / can act / all",
-                f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))
+  if mask["size"]:
+    lines.append(("weights kept / can act / all", f"{mask['kept']:,} / {mask['acting']:,} / {mask['size']:,}"))
   for stage, times in summary["seconds"].items():
     lines.append((f"{stage} stage", f"{times['total']:.0f} s ({times['per_step'] * 1e3:.0f} ms a step, "
                                     f"compilation {times['compile']:.0f} s)"))

@@ -16,7 +16,7 @@ from oes_jax.runs._candidates import Candidate
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
-OUT_OF_TIME = "no time was left of budget_s"
+OUT_OF_TIME, WOULD_NOT_END = "no time was left of budget_s", "it would not end within budget_s"
 _ESTIMATE = "plug-and-play"  # the candidate that there always is, and that the expected PSNR is told by
 
 
@@ -95,7 +95,7 @@ def describe(job: Job, measurement: Measurement, found: Mapping[str, Candidate],
   listed = [{"name": name, "share": mixed.shares[name], "misfit": mixed.misfits[name], "seconds": found[name].seconds,
              "quality": score(found[name].image)} for name in sorted(found, key=mixed.shares.get, reverse=True)]
   return {
-      "quality": truth is None and None or {"measurement": score(measurement.estimate), "combined": score(mixed.restored.image)},
+      "quality": None if truth is None else {"measurement": score(measurement.estimate), "combined": score(mixed.restored.image)},
       "noise_level": _outputs.noise_level_of(job, measurement), "candidates": listed, "left_out": dict(left_out),
       "seconds": {f"{name}: {stage}": times for name, one in summaries.items() for stage, times in one["seconds"].items()},
       "peak_bytes": {f"{name}: {stage}": size for name, one in summaries.items() for stage, size in one["peak_bytes"].items()},

@@ -7,48 +7,51 @@ import numpy as np
 
 from oes_jax import fitting
 from oes_jax.runs import _auto
+from oes_jax.runs import _budget
 from oes_jax.runs import _candidates
+from oes_jax.runs import _job
 from oes_jax.runs import _outputs
 from oes_jax.runs._candidates import Candidate
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
 
-def restore_auto(job: Job, measurement: Measurement, restore: Callable[[Job], Any],
+def restore_auto(job: Job, measurement: Measurement, restore: Callable[..., Any],
                  warn: Callable[[str], None]) -> fitting.Restoration:
   """Restore a job by all candidates, and mix them; return the Restoration, in the unit range.
-
-  A candidate that has begun is finished, whatever the budget.
 
   Args:
     job: job with method auto.
     measurement: its measurement.
-    restore: function (job of a network) -> (Restoration in the unit range or None, why it failed or None).
+    restore: function (job of a network, Budget) -> (Restoration in the unit range or None, why it failed or None); it raises
+      OutOfTime where the budget asks for it.
     warn: function that takes the text of a warning.
   """
   problem, found, left_out = _auto.problem_of(job, measurement), {}, {}
-  seconds = job.settings.experiment.budget_s
-  until = np.inf if seconds is None else time.monotonic() + seconds
-  is_spent = lambda: bool(found) and time.monotonic() >= until
+  budget = _budget.Budget(None, job.settings.experiment.budget_s)
   for name, make in _auto.classical(job, problem):
-    if is_spent():
+    if found and budget.is_spent:
       left_out[name] = _auto.OUT_OF_TIME
     else:
       found[name] = make()
-  slowest = 0.0
   for name, candidate in _candidates.candidate_jobs(job, measurement):
-    if is_spent() or time.monotonic() + slowest > until:
+    if budget.is_spent:
       left_out[name] = _auto.OUT_OF_TIME
       continue
     began = time.perf_counter()
-    restored, failure = restore(candidate)
-    slowest = max(slowest, time.perf_counter() - began)
+    budget.begin(sum(-(-count // candidate.chunk_steps) for count in _job.stage_steps(candidate.settings).values()))
+    try:
+      restored, failure = restore(candidate, budget)
+    except _budget.OutOfTime:
+      restored, failure = None, _auto.WOULD_NOT_END
     if failure:
       left_out[name] = failure
     else:
       found[name] = _candidate(candidate, restored, time.perf_counter() - began)
-  for name, why in left_out.items():
-    warn(f"{name} is left out of {job.settings.data.source}: {why}")
+      budget.end(found[name].seconds)
+  for why in dict.fromkeys(left_out.values()):
+    named = [name for name, other in left_out.items() if other == why]
+    warn(f"left out of {job.settings.data.source}: {'; '.join(named)}: {why}")
   mixed = _auto.mix(job, problem, found)
   results = _auto.describe(job, measurement, found, mixed, left_out)
   return mixed.restored._replace(summary=_outputs.summary_of(job, results))

@@ -3,14 +3,12 @@
 import json
 import logging
 import pathlib
-import signal
 import time
 from typing import Any, Callable, Mapping
 
-import numpy as np
-
 from oes_jax import files
 from oes_jax.runs import _auto
+from oes_jax.runs import _budget
 from oes_jax.runs import _candidates
 from oes_jax.runs import _expected
 from oes_jax.runs import _finished
@@ -32,53 +30,19 @@ _RECORD = "candidates.json"
 _KIND = {"seconds": (int, float), "left_out": {str: str}}
 
 
-class _Budget:
-  """Seconds that candidates may take. It stands in for the signals of a run, and ends one that would not end in time."""
-
-  def __init__(self, signals: _processes.Signals, seconds: float | None, spent: float):
-    self._signals, self._until = signals, np.inf if seconds is None else time.monotonic() + seconds - spent
-    self._chunks = self._polled = 0
-    self._began = None
-    self.over = False
-
-  def begin(self, chunks: int) -> None:
-    """Begin a candidate of so many chunks."""
-    self._chunks, self._polled = chunks, 0
-
-  @property
-  def is_spent(self) -> bool:
-    """Whether no second is left."""
-    return time.monotonic() >= self._until
-
-  @property
-  def received(self) -> int | None:
-    """The signal that was received, or SIGTERM where the candidate is to end; a run looks between its chunks."""
-    if self._signals.received:
-      return self._signals.received
-    now, self._polled = time.monotonic(), self._polled + 1
-    if self._polled == 1:
-      self._began = now
-    expected = (now - self._began) / max(1, self._polled - 1) * (self._chunks - self._polled)
-    self.over = now >= self._until or self._polled > 2 and now + expected > self._until
-    return signal.SIGTERM if self.over else None
-
-
 def restore_auto(job: Job, signals: _processes.Signals, label: str, restore: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-  """Restore a job by all candidates, mix them and write the result; what is finished of them is not run again.
+  """Restore a job by all candidates, mix them and write the result; what is finished is not run again. It raises what `run_job` does.
 
   Args:
     job: job with method auto; its folder is claimed and locked.
     signals: signals, served between chunks.
     label: text before the progress bars.
     restore: function (job, signals, label) -> summary that restores a network's job in its folder.
-
-  Raises:
-    As `run_job`.
   """
   measurement = _measure.measure(job)
   problem, record = _auto.problem_of(job, measurement), _read_record(job.workdir)
-  budget, found, began = _Budget(signals, job.settings.experiment.budget_s, record["seconds"]), {}, time.perf_counter()
-  spent = record["seconds"]
+  spent, found, began = record["seconds"], {}, time.perf_counter()
+  budget = _budget.Budget(signals, job.settings.experiment.budget_s, spent)
 
   def note(name: str | None = None, why: str = "") -> None:
     if name is not None:
@@ -92,20 +56,22 @@ def restore_auto(job: Job, signals: _processes.Signals, label: str, restore: Cal
       continue
     if found and budget.is_spent and not _is_kept(job, name):
       note(name, _auto.OUT_OF_TIME)
-      continue
-    found[name] = _classical(job, name, make)
-    note()
-    _draw(job, problem, found)
-  for name, candidate in _candidates.candidate_jobs(job, measurement):
+    else:
+      found[name] = _classical(job, name, make)
+      note()
+      _draw(job, problem, found)
+  networks = list(_candidates.candidate_jobs(job, measurement))
+  for number, (name, candidate) in enumerate(networks):
     if name in record["left_out"]:
       continue
+    _saying.say(f"network {number + 1} of {len(networks)}: {name}")
     one = _network(candidate, name, budget, signals, label, restore)
     if isinstance(one, str):
       note(name, one)
-      continue
-    found[name] = one
-    note()
-    _draw(job, problem, found)
+    else:
+      found[name] = one
+      note()
+      _draw(job, problem, found)
   return _write(job, measurement, problem, found, record["left_out"])
 
 
@@ -150,7 +116,7 @@ def _read(job: Job, folder: pathlib.Path, seconds: float, summary: dict[str, Any
   return Candidate(*(_finished.read_output(folder, name, job.shape) for name in ("output.npy", unseen)), seconds, summary)
 
 
-def _network(job: Job, name: str, budget: _Budget, signals: _processes.Signals, label: str, restore) -> Candidate | str:
+def _network(job: Job, name: str, budget: _budget.Budget, signals: _processes.Signals, label: str, restore) -> Candidate | str:
   """Return what a network makes, or made at an earlier start, or why it is left out."""
   summary = _finished.read_finished(job.workdir)
   if summary is None:
@@ -166,8 +132,10 @@ def _network(job: Job, name: str, budget: _Budget, signals: _processes.Signals, 
     except _processes.Interrupted:
       if signals.received or not budget.over:
         raise
-      return "it would not end within budget_s"
-  return _read(job, job.workdir, sum(times["total"] for times in summary["seconds"].values()), summary)
+      return _auto.WOULD_NOT_END
+  seconds = sum(times["total"] for times in summary["seconds"].values())
+  budget.end(seconds)
+  return _read(job, job.workdir, seconds, summary)
 
 
 def _draw(job: Job, problem, found: Mapping[str, Candidate]) -> None:
@@ -175,6 +143,8 @@ def _draw(job: Job, problem, found: Mapping[str, Candidate]) -> None:
   if job.settings.output.figures:
     image = _auto.mix(job, problem, found, expects=False).restored.image
     files.save_preview(job.workdir / _preview.PREVIEW, _report.viewed(job, image))
+    if len(found) == 1:
+      _saying.say(f"preview: {job.workdir / _preview.PREVIEW} shows the mix of what has ended so far")
 
 
 def _write(job: Job, measurement: _measure.Measurement, problem, found: Mapping[str, Candidate],

@@ -11,6 +11,7 @@ import numpy as np
 from oes_jax import fitting
 from oes_jax import tiles
 from oes_jax.runs import _auto_in_memory
+from oes_jax.runs import _budget
 from oes_jax.runs import _candidates
 from oes_jax.runs import _expected
 from oes_jax.runs import _following
@@ -122,8 +123,8 @@ def _restore_alone(job: Job, measurement: Measurement, plan: fitting.Plan) -> _E
   """Restore a job that shares no batch: by the candidates of method auto, or in tiles."""
   if job.tile is not None:
     return _restore_tiles(job, measurement, plan)
-  def restore(candidate: Job):
-    ended, = _restore_rows([candidate], [measurement], _plan(candidate, None, plan.report))
+  def restore(candidate: Job, budget: _budget.Budget):
+    ended, = _restore_rows([candidate], [measurement], _plan(candidate, None, _budget.Follower(plan.report, budget)))
     return ended.restored, ended.failure
   mixed = _auto_in_memory.restore_auto(job, measurement, restore, _warn)
   return _Ended(mixed, _range_ends.fault_of(job, mixed.image))

@@ -36,7 +36,7 @@ class ExperimentSettings(settings.Settings):
       "restore the same measurement, and values that none of them has seen say what share each has in the result.",
       choices=("network", "auto"))
   budget_s: float | None = settings.setting(
-      None, "Seconds that method auto may take: what does not fit in is not tried. None: everything is.", kind=float,
+      None, "Seconds, about, that method auto may take: what does not fit in is left out. None: nothing is.", kind=float,
       allowed="a number above 0, or None", test=lambda v: 0 < v < float("inf"))
 
 

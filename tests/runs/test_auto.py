@@ -8,7 +8,7 @@ import pytest
 
 import oes_jax
 from oes_jax import runs
-from oes_jax.runs import _auto_run
+from oes_jax.runs import _budget
 from oes_jax.runs import _candidates
 from oes_jax.runs import _run as runs_of_one
 from runs import tiny_run
@@ -87,8 +87,8 @@ def test_a_budget_leaves_out_what_does_not_fit_in_and_a_restart_keeps_to_it(tmp_
 
 def test_a_candidate_that_would_not_end_in_time_is_ended(monkeypatch):
   now = iter((0.0, 1.0, 2.0, 4.0, 6.0, 8.0))
-  monkeypatch.setattr(_auto_run.time, "monotonic", lambda: next(now))
-  budget = _auto_run._Budget(runs.Signals(), 20.0, 5.0)  # until 15
+  monkeypatch.setattr(_budget.time, "monotonic", lambda: next(now))
+  budget = _budget.Budget(runs.Signals(), 20.0, 5.0)  # until 15
   budget.begin(4)
   assert [budget.received for _ in range(3)] == [None, None, None]  # a chunk takes 1.5 s: it would end at 5.5
   budget.begin(40)
@@ -104,6 +104,29 @@ def test_a_candidate_that_fails_is_left_out(tmp_path, monkeypatch):
   assert {one["name"] for one in summary["candidates"]} <= set(_CLASSICAL)
 
 
+def test_a_file_without_a_truth_has_all_outputs(tmp_path):
+  np.save(tmp_path / "noisy.npy", np.float32(tiny_run.phantom() + 5 * np.random.default_rng(0).standard_normal((24, 32))))
+  told = {**_AUTO, "data.source": str(tmp_path / "noisy.npy"), "data.crop": None, "noise.sigma": None, "output.figures": True,
+          "budget_s": 1e-6}
+  summary = tiny_run.restore(tmp_path / "run", told)
+  assert summary["quality"] is None and summary["expected_psnr"]["psnr"] > 10
+  assert {"report.html", "before_after.png", "error_map.npy", "restored.npy", "manifest.json"} <= {
+      path.name for path in (tmp_path / "run").iterdir()}
+  assert not (tmp_path / "run" / "preview.png").exists()
+
+
+def test_a_network_in_memory_that_would_not_end_in_time_is_ended(monkeypatch):
+  monkeypatch.setattr(_budget.Budget, "is_spent", property(lambda self: False))
+  monkeypatch.setattr(_budget.Budget, "received", property(lambda self: 15))
+  noisy = np.float32(tiny_run.phantom() / 120)
+  told = {key: value for key, value in _AUTO.items() if not key.startswith(("data.", "noise.", "output.", "method", "checkpoint"))}
+  with pytest.warns(UserWarning, match="left out of measurement: recorrupted, dense; dense, guarded: it would not end"):
+    restored = oes_jax.restore(noisy, method="auto", settings={**told, "data.range": (0.0, 1.0), "budget_s": 100.0, "fit.sigma": 0.1},
+                               progress=False)
+  assert restored.summary["quality"] is None and "expected PSNR" in repr(restored)
+  assert [one["name"] for one in restored.summary["candidates"]][0] in _CLASSICAL
+
+
 def test_the_call_mixes_in_memory(recwarn):
   clean = np.float32(tiny_run.phantom() / 120)
   told = {key: value for key, value in _AUTO.items() if not key.startswith(("data.", "noise.", "output.", "method", "checkpoint"))}
@@ -111,7 +134,7 @@ def test_the_call_mixes_in_memory(recwarn):
   restored = oes_jax.restore(measured, truth=clean, method="auto", settings={**told, "data.range": (0.0, 1.0), "budget_s": 1e-6},
                              progress=False)
   assert [one["name"] for one in restored.summary["candidates"]] == ["plug-and-play"]
-  assert sum("is left out" in str(one.message) for one in recwarn) == len(restored.summary["left_out"]) > 3
+  assert sum("left out of measurement" in str(one.message) for one in recwarn) == 1 and len(restored.summary["left_out"]) > 3
   assert restored.image.shape == clean.shape and restored.error.shape == clean.shape
   assert restored.summary["quality"]["combined"]["psnr"] > restored.summary["quality"]["measurement"]["psnr"]
 
