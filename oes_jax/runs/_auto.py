@@ -99,6 +99,6 @@ def describe(job: Job, measurement: Measurement, found: Mapping[str, Candidate],
       "noise_level": _outputs.noise_level_of(job, measurement), "candidates": listed, "left_out": dict(left_out),
       "seconds": {f"{name}: {stage}": times for name, one in summaries.items() for stage, times in one["seconds"].items()},
       "peak_bytes": {f"{name}: {stage}": size for name, one in summaries.items() for stage, size in one["peak_bytes"].items()},
-      "expected_psnr": _expected.expected_psnr_of(job, mixed.restored),
+      "expected_psnr": _expected.expected_psnr_of(job, mixed.restored, measurement.noise_level),
       "mask": {**weights, "density": weights["kept"] / max(1, weights["size"]), "prior": job.density.keep_fraction,
                "collapse": [f"{name}: {text}" for name, one in summaries.items() for text in one["mask"]["collapse"]]}}
