@@ -88,6 +88,8 @@ def describe(job: Job, measurement: Measurement, found: Mapping[str, Candidate],
     mixed: what came of them.
     left_out: {name: why it was not tried, or why it failed}.
   """
+  if _candidates.denoises(job) and not {"BM3D"} & {*found, *left_out}:
+    left_out = {**left_out, "BM3D": "it needs the package bm3d: pip install bm3d"}
   view, truth = fitting.view_of(job.data.operator), None if measurement.truth is None else measurement.truth
   score = lambda image: None if truth is None else _outputs.quality_of(np.asarray(view(image)), np.asarray(view(truth)))
   summaries = {name: one.summary for name, one in found.items() if one.summary}

@@ -91,15 +91,16 @@ def read_error_map(folder: pathlib.Path) -> Any:
   return np.load(folder / ERROR_MAP) if (folder / ERROR_MAP).is_file() else None
 
 
-def blend_maps(job: Job, maps: Sequence[np.ndarray | None], blend) -> np.ndarray | None:
+def blend_maps(job: Job, maps: Sequence[np.ndarray | None], blend, level: operators.NoiseLevel | None) -> np.ndarray | None:
   """Return the map of a whole image whose tiles, in the unit range, have these, [H, W] in the units of the image's file.
 
   Args:
     job: job of the whole image.
     maps: [h, w] of every tile, in the unit range.
     blend: function [[h, w, C], ...] -> [H, W, C].
+    level: level of the noise of the whole, where it was estimated.
   """
-  if any(one is None for one in maps):
+  if is_guessed(level) or any(one is None for one in maps):
     return None
   low, high = job.data.limits
   channels = job.shape[2]

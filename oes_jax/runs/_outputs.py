@@ -161,7 +161,8 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
   return {
       "quality": quality, "noise_level": noise_level_of(job, measurement), "seconds": seconds, "tiles": len(parts),
       "peak_bytes": parts[0]["peak_bytes"],
-      "expected_psnr": _expected.mean_of_parts([part.get("expected_psnr") for part in parts]),
+      "expected_psnr": None if _expected.is_guessed(measurement.noise_level) else _expected.mean_of_parts(
+          [part.get("expected_psnr") for part in parts]),
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
                "prior": job.density.keep_fraction}}

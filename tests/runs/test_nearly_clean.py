@@ -11,6 +11,7 @@ from oes_jax import runs
 from oes_jax.runs import _comparison
 from oes_jax.runs import _expected
 from oes_jax.runs import _nearly_clean
+from oes_jax.runs import _outputs
 
 HIDDEN, TOLD = operators.NoiseLevel(0.006, None, 0.0), operators.NoiseLevel(0.006, 0.1, 0.0)
 SUMS = operators.make_operator(operators.OperatorSettings(name="deblurring"), (32, 32, 1))
@@ -82,3 +83,7 @@ def test_the_summary_says_that_a_noise_level_is_a_guess_below_a_bound():
   said = runs.noise_level_of(job, measured)
   assert said["bound"] == measured.noise_level.bound == pytest.approx(3 * said["sigma"]) and said["bound"] > 0.006
   assert _comparison.noise_of(job, measured) is None
+  assert _expected.blend_maps(job, [np.zeros((4, 4))], None, measured.noise_level) is None
+  part = {"expected_psnr": {"psnr": 40.0, "spread": 1.0, "of": "image"}, "seconds": {}, "peak_bytes": {},
+          "mask": {"kept": 1, "acting": 1, "size": 1, "collapse": []}}
+  assert _outputs.describe_tiled(job, measured, noisy[..., None], [part])["expected_psnr"] is None
