@@ -35,7 +35,7 @@ def _set(config, key: str, value: Any) -> None:
     raise ValueError(f"{key}={value!r} is a {type(value).__name__}; allowed: {runs.allowed_values(key)}.") from error
 
 
-def _make_config(operator: str | Mapping[str, Any], told: Mapping[str, Any], objects: Iterable[str] = ()):
+def config_of_call(operator: str | Mapping[str, Any], told: Mapping[str, Any], objects: Iterable[str] = ()):
   """Return (config, {setting of the operator: array}) of a call; `objects` names the objects that are given."""
   chosen = {"name": operator} if isinstance(operator, str) else dict(operator)
   if "name" not in chosen:
@@ -125,7 +125,7 @@ def _restore_in_memory(arrays, truths, named, told, objects: Mapping[str, Any], 
   for key in ("data.crop", "data.max_side"):
     if told.get(key) is not None:
       raise ValueError(f"{key}={told[key]!r} is for files; allowed without a workdir: None, a part of the measurement.")
-  config, given = _make_config(named, told, objects)
+  config, given = config_of_call(named, told, objects)
   replaced = {"weights": objects["weights"]} if "weights" in objects else {}
   if replaced and "output.image" not in told:
     _set(config, "output.image", runs.output_of(objects["weights"]))
@@ -149,7 +149,7 @@ def _restore_in_folder(arrays, truths, operator, told, folder: pathlib.Path, pla
   with runs.Signals() as signals:
     for number, (array, clean, place) in enumerate(zip(arrays, truths, places)):
       base = folder / f"{number:04d}" if place else folder
-      config, given = _make_config(operator, told)
+      config, given = config_of_call(operator, told)
       written = {sweeps.write_array(base, name, plane): f"operator.{name}" for name, plane in given.items()}
       config.update_from_flattened_dict({key: path for path, key in written.items()})
       for key, name, value in (("data.source", "measurement", array), ("data.truth", "truth", clean)):

@@ -29,18 +29,15 @@ class RestoredStack(NamedTuple):
     return f"{type(self).__name__}({len(self.pages)} pages; the first one: {self.pages[0]!r})"
 
 
-def _shared_range(pages: Sequence[np.ndarray], model: str) -> tuple[float, float] | None:
-  """Return the range of all pages together; None where each one's is the same, or none has one."""
-  limits = []
-  for page in pages:
-    values = page if page.ndim == 3 else page[..., None]
-    if values.dtype.kind == "f":  # lost pixels, of inpainting
-      values = values[np.isfinite(values).all((1, 2))] if not np.isfinite(values).all() else values
-    if values.size and values.min() < values.max():
-      limits.append(fitting.choose_range(values, None, model=model))
-  if len(set(limits)) < 2:
-    return None
-  return intensity.range_of_all(limits)
+def _shared_range(pages: Sequence[np.ndarray], operator: Any, told: Mapping[str, Any]) -> tuple[float, float] | None:
+  """Return the range of all pages together, lost pixels left out; None where each one's is the same, or none has one."""
+  if not isinstance(operator, (str, Mapping)) and not getattr(operator, "measures_image", False):
+    return None  # of the caller's own: it acts on the unit range
+  config, arrays = api.config_of_call(operator if isinstance(operator, (str, Mapping)) else "identity", told)
+  settings = runs.read_settings(config)
+  limits = [runs.range_of_array(settings, runs.Given(page, arrays=arrays, place=f"[{number}]")) for number, page in enumerate(pages)]
+  limits = [one for one in limits if one is not None]
+  return intensity.range_of_all(limits) if len(set(limits)) > 1 else None
 
 
 def restore_stack(stack: np.ndarray, *, truth: np.ndarray | None = None, settings: Mapping[str, Any] | None = None,
@@ -79,7 +76,7 @@ def restore_stack(stack: np.ndarray, *, truth: np.ndarray | None = None, setting
     raise ValueError(f"truth has shape {np.shape(truth)}; allowed: that of the stack, {np.shape(stack)}.")
   told = dict(settings or {})
   if told.get("data.range") is None:
-    shared = _shared_range(pages, told.get("noise.model", "gaussian"))
+    shared = _shared_range(pages, options.get("operator", "identity"), told)
     told |= {} if shared is None else {"data.range": shared}
   restored = api.restore(pages, truth=None if truth is None else list(np.asarray(truth)), settings=told, **options)
   joined = lambda name: None if any(getattr(one, name) is None for one in restored) else np.stack([getattr(one, name) for one in restored])

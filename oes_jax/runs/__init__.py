@@ -2,6 +2,7 @@
 
 from oes_jax.runs._arrays import check_strength
 from oes_jax.runs._arrays import job_of_arrays
+from oes_jax.runs._arrays import range_of_array
 from oes_jax.runs._batch import Batch
 from oes_jax.runs._batch import Outcome
 from oes_jax.runs._batch import restore_batch

@@ -139,6 +139,23 @@ def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[i
                        f"generator.input='measurement': {fed}, the first image of {given.name}; or generator.input='noise'.")
 
 
+def range_of_array(settings: Settings, given: Given) -> tuple[float, float] | None:
+  """Return the range (low, high) that an image in memory has by itself, lost pixels left out; None where it holds one value.
+
+  Args:
+    settings: all settings.
+    given: arrays and objects.
+
+  Raises:
+    ValueError: an argument is not allowed.
+  """
+  operator, picture, scan, _ = _read(settings, given, bool(settings.operator.simulate))
+  values = picture.values
+  if scan is not None or values.min() == values.max():
+    return None
+  return _data.choose_limits(settings, values, given.name, is_complex=operator.is_complex)
+
+
 def job_of_arrays(settings: Settings, given: Given) -> _job.Job:
   """Return the job of arrays and objects in memory; it has no folder.
 

@@ -88,6 +88,8 @@ def describe(job: Job, measurement: Measurement, found: Mapping[str, Candidate],
     mixed: what came of them.
     left_out: {name: why it was not tried, or why it failed}.
   """
+  if _candidates.denoises(job) and not {"BM3D"} & {*found, *left_out}:
+    left_out = {**left_out, "BM3D": "it needs the package bm3d: pip install bm3d"}
   view, truth = fitting.view_of(job.data.operator), None if measurement.truth is None else measurement.truth
   score = lambda image: None if truth is None else _outputs.quality_of(np.asarray(view(image)), np.asarray(view(truth)))
   summaries = {name: one.summary for name, one in found.items() if one.summary}
@@ -99,6 +101,6 @@ def describe(job: Job, measurement: Measurement, found: Mapping[str, Candidate],
       "noise_level": _outputs.noise_level_of(job, measurement), "candidates": listed, "left_out": dict(left_out),
       "seconds": {f"{name}: {stage}": times for name, one in summaries.items() for stage, times in one["seconds"].items()},
       "peak_bytes": {f"{name}: {stage}": size for name, one in summaries.items() for stage, size in one["peak_bytes"].items()},
-      "expected_psnr": _expected.expected_psnr_of(job, mixed.restored),
+      "expected_psnr": _expected.expected_psnr_of(job, mixed.restored, measurement.noise_level),
       "mask": {**weights, "density": weights["kept"] / max(1, weights["size"]), "prior": job.density.keep_fraction,
                "collapse": [f"{name}: {text}" for name, one in summaries.items() for text in one["mask"]["collapse"]]}}

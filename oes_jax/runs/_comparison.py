@@ -7,6 +7,7 @@ import numpy as np
 
 from oes_jax import files
 from oes_jax import fitting
+from oes_jax.runs import _expected
 from oes_jax.runs import _measure
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
@@ -26,6 +27,8 @@ def name_of_estimate(job: Job) -> str:
 def noise_of(job: Job, measurement: Measurement) -> float | None:
   """Return the standard deviation of Gaussian noise in a measured image, in the unit range; None where it is not known."""
   if job.settings.noise.model != "gaussian" or not job.data.operator.measures_image:
+    return None
+  if _expected.is_guessed(measurement.noise_level):
     return None
   recorruption = _measure.recorruption_of(job, measurement)
   sigma = job.data.sigma if recorruption is None else float(recorruption.noise.strength.sigma)

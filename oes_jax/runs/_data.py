@@ -166,7 +166,7 @@ def remark_scan(scan: operators.Scan, values: np.ndarray, limits: tuple[float, f
       f"{limits[1]:g}, which the result does not leave; set data.range wider to keep them",)
 
 
-def _lose(settings: Settings, picture: files.Picture):
+def lose(settings: Settings, picture: files.Picture):
   """Return (picture with its lost pixels filled, mask [H, W] that is 0 there or None, remarks)."""
   mask = _build.read_planes(settings).get("mask")
   remarks = () if mask is None else _planes.remark_mask(mask)
@@ -191,7 +191,7 @@ def read_data(settings: Settings) -> tuple[Data, tuple[int, int, int], dict[str,
         channel_axis=settings.data.channel_axis)
     remarks = picture.remarks + remark_channels(picture, "set data.channel_axis=0")
     if lost:
-      picture, mask, said = _lose(settings, picture)
+      picture, mask, said = lose(settings, picture)
       remarks += said
     elif _build.family_of(settings).loses_pixels:
       mask = _build.read_planes(settings).get("mask")

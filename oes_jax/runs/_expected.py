@@ -7,14 +7,28 @@ import numpy as np
 
 from oes_jax import files
 from oes_jax import fitting
+from oes_jax import operators
 from oes_jax.runs._job import Job
 
 ERROR_MAP, UNSEEN = "error_map.npy", "unseen.npy"
 
 
-def expected_psnr_of(job: Job, restored: fitting.Restoration) -> dict[str, Any] | None:
-  """Return what summary.json says of the PSNR that a result is expected to have, and of what; None where it is not combined."""
-  if job.settings.output.image != "combined" or restored.combined is None or restored.combined.error is None:
+def is_guessed(level: operators.NoiseLevel | None) -> bool:
+  """Whether only a bound of the noise is known, and what is taken off is a guess below it."""
+  return level is not None and level.bound is not None
+
+
+def expected_psnr_of(job: Job, restored: fitting.Restoration, level: operators.NoiseLevel | None) -> dict[str, Any] | None:
+  """Return what summary.json says of the PSNR that a result is expected to have, and of what.
+
+  None where it is not combined, and where only a bound of its noise is known: what is expected would be of a guess.
+
+  Args:
+    job: finished job.
+    restored: what came of it.
+    level: level of the noise, where it was estimated.
+  """
+  if is_guessed(level) or job.settings.output.image != "combined" or restored.combined is None or restored.combined.error is None:
     return None
   psnr, spread = fitting.expected_psnr(restored.combined.error)
   return {"psnr": psnr, "spread": spread, "of": "image" if measures_all(job) else "measured values"}
@@ -77,15 +91,16 @@ def read_error_map(folder: pathlib.Path) -> Any:
   return np.load(folder / ERROR_MAP) if (folder / ERROR_MAP).is_file() else None
 
 
-def blend_maps(job: Job, maps: Sequence[np.ndarray | None], blend) -> np.ndarray | None:
+def blend_maps(job: Job, maps: Sequence[np.ndarray | None], blend, level: operators.NoiseLevel | None) -> np.ndarray | None:
   """Return the map of a whole image whose tiles, in the unit range, have these, [H, W] in the units of the image's file.
 
   Args:
     job: job of the whole image.
     maps: [h, w] of every tile, in the unit range.
     blend: function [[h, w, C], ...] -> [H, W, C].
+    level: level of the noise of the whole, where it was estimated.
   """
-  if any(one is None for one in maps):
+  if is_guessed(level) or any(one is None for one in maps):
     return None
   low, high = job.data.limits
   channels = job.shape[2]

@@ -152,7 +152,7 @@ def _restore_tiles(job: Job, measurement: Measurement, plan: fitting.Plan) -> _E
   blended = fitting.Restoration(
       blend([part.image for part in parts]), blend([part.last for part in parts]), guarded, combined, traces={})
   results = _outputs.describe_tiled(job, measurement, _outputs.image_of(job, blended), [part.summary for part in parts])
-  return _Ended(blended._replace(error=_expected.blend_maps(job, maps, blend), summary=_outputs.summary_of(job, results)))
+  return _Ended(blended._replace(error=_expected.blend_maps(job, maps, blend, measurement.noise_level), summary=_outputs.summary_of(job, results)))
 
 
 def _alike(job: Job):

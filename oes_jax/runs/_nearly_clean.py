@@ -32,8 +32,8 @@ def remark_level(operator: operators.ForwardOperator, level: operators.NoiseLeve
     return []
   found = operators.noise_warnings(level._replace(clipped=0.0) if said else level)
   if level.bound is not None:
-    found.append(f"fine texture hides the noise, which is at most {100 * level.bound:.2g} % of the range: a third of that is taken "
-                 "off, so that no detail is lost; set fit.sigma where it is known")
+    found.append(f"fine texture may hide the noise, which is at most {100 * level.bound:.2g} % of the range: a third of that is taken "
+                 "off, so that no detail is lost, and no PSNR is expected; set fit.sigma where it is known")
   elif operator.tileable and level.sigma < _NEARLY_CLEAN:
     found.append(f"the image is nearly clean, its noise about {100 * level.sigma:.2g} % of the range: little is gained; if detail "
                  "is lost, set a smaller fit.sigma")

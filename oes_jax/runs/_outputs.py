@@ -75,7 +75,7 @@ def describe(job: Job, measurement: Measurement, mask, collapse: list[str], rest
       "quality": quality, "noise_level": noise_level_of(job, measurement),
       "guard": guarded and {"step": guarded.step, "stopped": guarded.stopped},
       "combined": None if restored.combined is None else {"share": float(restored.combined.share)},
-      "expected_psnr": _expected.expected_psnr_of(job, restored),
+      "expected_psnr": _expected.expected_psnr_of(job, restored, measurement.noise_level),
       "mask": {"kept": sum(r.kept for r in report), "acting": sum(r.acting for r in report),
                "size": sum(r.size for r in report), "density": masks.density(mask), "collapse": collapse,
                "prior": job.density.keep_fraction, "layers": [r._asdict() for r in report]}}
@@ -88,7 +88,7 @@ def noise_level_of(job: Job, measurement: Measurement) -> dict[str, Any] | None:
     return None
   level = measurement.noise_level
   return {"sigma": float(recorruption.noise.strength.sigma), "estimated": level is not None,
-          **({} if level is None else {"correlation": level.correlation, "clipped": level.clipped})}
+          **({} if level is None else {"correlation": level.correlation, "clipped": level.clipped, "bound": level.bound})}
 
 
 def write_outputs(job: Job, measurement: Measurement, mask, collapse: list[str], restored: fitting.Restoration,
@@ -161,7 +161,8 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
   return {
       "quality": quality, "noise_level": noise_level_of(job, measurement), "seconds": seconds, "tiles": len(parts),
       "peak_bytes": parts[0]["peak_bytes"],
-      "expected_psnr": _expected.mean_of_parts([part.get("expected_psnr") for part in parts]),
+      "expected_psnr": None if _expected.is_guessed(measurement.noise_level) else _expected.mean_of_parts(
+          [part.get("expected_psnr") for part in parts]),
       "mask": {**weights, "density": weights["kept"] / weights["size"],
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
                "prior": job.density.keep_fraction}}

@@ -31,6 +31,8 @@ def range_of_page(config) -> PageRange | None:
   try:
     picture = files.read_picture(settings.data.source, settings.data.crop, max_side=settings.data.max_side, finite=False,
                                  channel_axis=settings.data.channel_axis)
+    if _build.loses_measured_pixels(settings, bool(settings.operator.simulate)):
+      picture, _, _ = _data.lose(settings, picture)
     values = picture.values
     if values.dtype.kind == "f" and not np.isfinite(values).all():
       values = np.where(np.isfinite(values), values, np.nanmedian(np.where(np.isfinite(values), values, np.nan)))

@@ -126,6 +126,8 @@ def _noise(job: Job, summary: Mapping[str, Any]) -> Rows:
     rows.append(("simulated", f"{job.settings.noise.model}, {strength or 'none'}"))
   if level:
     how = "estimated from the measurement" if level["estimated"] else "told by fit.sigma or noise.sigma"
+    if level.get("bound") is not None:
+      how = f"taken off; the noise may be as strong as {level['bound']:.4f}, which fine texture would explain too"
     rows.append(("standard deviation", f"{level['sigma']:.4f} of the range, {how}"))
     if job.data.operator.measures_image:
       rows.append(("in the units of the file", f"{level['sigma'] * (high - low):.4g}"))

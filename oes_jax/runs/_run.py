@@ -141,7 +141,7 @@ def _restore_tiles(job: Job, signals, label) -> dict[str, Any]:
     restored.append(_finished.read_output(part.workdir, "restored.npy", part.data.picture.values.shape))
     errors.append(_expected.read_error_map(part.workdir))
   blend = lambda images: tiles.blend(images, places, measurement.values.shape, overlap)
-  error = _expected.blend_maps(job, errors, blend)
+  error = _expected.blend_maps(job, errors, blend, measurement.noise_level)
   return _outputs.write_tiled(job, measurement, blend(restored), summaries, error)
 
 
@@ -169,8 +169,9 @@ def _describe_measurement(job: Job) -> str:
   if data.simulated:
     strength = ", ".join(f"{name} {value:g}" for name, value in data.strength._asdict().items() if value)
     return f"{name}, simulated {model} noise, {strength or 'none'}"
-  sigma = _estimate_sigma(job) if model == "gaussian" else None
-  own = "" if sigma is None else f"; its own seems to be about {sigma:.3f} of the range"
+  level = _estimate_level(job) if model == "gaussian" else None
+  about = level and ("about" if level.bound is None else "at most")
+  own = "" if level is None else f"; its own seems to be {about} {level.bound or level.sigma:.3f} of the range"
   return f"{name}{_describe_lost(job)}, no noise added{own}"
 
 
@@ -181,13 +182,13 @@ def _describe_lost(job: Job) -> str:
   return "" if seen is None else f", {100 * (1 - np.mean(seen)):.3g} % of the pixels lost"
 
 
-def _estimate_sigma(job: Job) -> float | None:
-  """Return the standard deviation that the noise of a measurement seems to have, or None: it cannot be told."""
+def _estimate_level(job: Job) -> operators.NoiseLevel | None:
+  """Return how strong the noise of a measurement seems to be, or None: it cannot be told."""
   measured = _measure.measure(job, lambda text: None)
   if measured.noise_level is not None:
-    return measured.noise_level.sigma
+    return measured.noise_level
   try:
-    return operators.estimate_noise_level(job.data.operator, measured.op_params, measured.values).sigma
+    return operators.estimate_noise_level(job.data.operator, measured.op_params, measured.values)
   except ValueError:
     return None
 

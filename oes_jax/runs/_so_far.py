@@ -21,7 +21,7 @@ class SoFar:
   def __init__(self, row: Row):
     self._row, self._expected, self._known = row, None, None
     self.image = np.asarray(row.measurement.estimate)
-    problem = row.problem
+    problem, self._guessed = row.problem, _expected.is_guessed(row.measurement.noise_level)
     self.is_classical = problem.recorruption is not None and row.job.settings.weights.combine  # then the operator is linear
     if self.is_classical:
       self._first = self.image = np.asarray(fitting.estimate_classically(problem, self.image.shape))
@@ -29,7 +29,7 @@ class SoFar:
   def update(self, average: Any) -> None:
     """Take the average of the outputs, [H, W, C]."""
     self.image, self._expected = np.asarray(average), None
-    if self.is_classical and self._row.problem.held_out is not None:
+    if self.is_classical and not self._guessed and self._row.problem.held_out is not None:
       self._expected = fitting.expected_so_far(self._row.problem, self.image, self._classical())
 
   def _classical(self) -> fitting.Classical:
@@ -40,7 +40,7 @@ class SoFar:
   @property
   def expected(self) -> float | None:
     """PSNR in dB that is expected of the image; None where it cannot be told."""
-    if self.is_classical and self.image is self._first:
+    if self.is_classical and self.image is self._first and not self._guessed:
       return self._classical().psnr
     return self._expected
 

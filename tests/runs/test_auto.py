@@ -79,7 +79,7 @@ def test_a_budget_leaves_out_what_does_not_fit_in_and_a_restart_keeps_to_it(tmp_
   summary = tiny_run.restore(tmp_path / "run", _AUTO, budget_s=1e-6)
   assert [one["name"] for one in summary["candidates"]] == ["plug-and-play"]
   assert set(summary["left_out"]) >= {"non-local means", "total variation", _candidates.RECORRUPTED, _candidates.GUARDED}
-  assert all("budget_s" in why for why in summary["left_out"].values())
+  assert all("budget_s" in why or "pip install bm3d" in why for why in summary["left_out"].values())
   (tmp_path / "run" / "summary.json").unlink()
   again = tiny_run.restore(tmp_path / "run", _AUTO, budget_s=1e-6)
   assert again["left_out"] == summary["left_out"] and again["candidates"] == summary["candidates"]
@@ -100,7 +100,8 @@ def test_a_candidate_that_fails_is_left_out(tmp_path, monkeypatch):
     raise runs.Failed(f"{label}the loss is not finite")
   monkeypatch.setattr(runs_of_one, "_restore_whole", fail)
   summary = tiny_run.restore(tmp_path / "run", _AUTO)
-  assert summary["left_out"] == {name: f"{name}: the loss is not finite" for name in (_candidates.RECORRUPTED, _candidates.GUARDED)}
+  assert {key: why for key, why in summary["left_out"].items() if key != "BM3D"} == {
+      name: f"{name}: the loss is not finite" for name in (_candidates.RECORRUPTED, _candidates.GUARDED)}
   assert {one["name"] for one in summary["candidates"]} <= set(_CLASSICAL)
 
 
@@ -154,3 +155,10 @@ def test_what_does_not_go_with_a_method_is_refused(changes, words):
 def test_objects_of_ones_own_do_not_go_with_it():
   with pytest.raises(ValueError, match="mask is an object of your own, and method='auto'"):
     oes_jax.restore(np.zeros((16, 16)), method="auto", mask=None)
+
+
+def test_a_mix_without_bm3d_says_what_it_lacks():
+  noisy = np.random.default_rng(0).random((32, 32), np.float32)
+  few = {"generator.num_scales": 1, "budget_s": 1e-6, "fit.sigma": 0.1}
+  summary = oes_jax.restore(noisy, method="auto", settings=few, progress=False).summary
+  assert "pip install bm3d" in summary["left_out"]["BM3D"]

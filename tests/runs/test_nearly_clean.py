@@ -8,7 +8,10 @@ from oes_jax import fitting
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax import runs
+from oes_jax.runs import _comparison
+from oes_jax.runs import _expected
 from oes_jax.runs import _nearly_clean
+from oes_jax.runs import _outputs
 
 HIDDEN, TOLD = operators.NoiseLevel(0.006, None, 0.0), operators.NoiseLevel(0.006, 0.1, 0.0)
 SUMS = operators.make_operator(operators.OperatorSettings(name="deblurring"), (32, 32, 1))
@@ -62,3 +65,25 @@ def test_grass_with_hardly_any_noise_keeps_its_detail():
   level = measured.noise_level
   assert level.bound > 2 * 0.002 and estimate(level.bound) < psnr(measured.values) - 1
   assert estimate(level.sigma) > psnr(measured.values) - 0.1
+
+
+def test_nothing_is_expected_of_a_result_whose_noise_is_a_guess():
+  """Of smooth images with noise of 1.2 % what was expected was 8 dB too much."""
+  guess = _nearly_clean.spare_texture(operators.identity(), HIDDEN)
+  assert _expected.is_guessed(guess) and _expected.expected_psnr_of(None, None, guess) is None
+  assert not _expected.is_guessed(TOLD) and not _expected.is_guessed(None)
+
+
+def test_the_summary_says_that_a_noise_level_is_a_guess_below_a_bound():
+  smooth = np.add.outer(np.arange(48), np.arange(48)).astype(np.float32) / 120
+  noisy = smooth + 0.008 * np.random.default_rng(0).standard_normal(smooth.shape).astype(np.float32)
+  job = runs.job_of_arrays(runs.check_config(runs.make_config(**{
+      "data.range": (-0.1, 0.9), "operator.simulate": False, "noise.sigma": None, "generator.num_scales": 2})), runs.Given(noisy))
+  measured = runs.measure(job, lambda text: None)
+  said = runs.noise_level_of(job, measured)
+  assert said["bound"] == measured.noise_level.bound == pytest.approx(3 * said["sigma"]) and said["bound"] > 0.006
+  assert _comparison.noise_of(job, measured) is None
+  assert _expected.blend_maps(job, [np.zeros((4, 4))], None, measured.noise_level) is None
+  part = {"expected_psnr": {"psnr": 40.0, "spread": 1.0, "of": "image"}, "seconds": {}, "peak_bytes": {},
+          "mask": {"kept": 1, "acting": 1, "size": 1, "collapse": []}}
+  assert _outputs.describe_tiled(job, measured, noisy[..., None], [part])["expected_psnr"] is None
