@@ -31,7 +31,7 @@ class Candidate(NamedTuple):
 
   Attributes:
     image: [H, W, C], in the unit range.
-    unseen: the same, made without the held-out values.
+    unseen: the same, made without the held-out values; of a network that is guarded or combined they chose the step and the share.
     seconds: seconds that it took.
     summary: of a network, what summary.json says of its run; else None.
   """
