@@ -184,20 +184,20 @@ def test_a_strength_of_noise_is_that_of_the_measurement_and_figures_can_be_left_
     ("identity", "dense", "skip_hourglass"), ({"name": "mri", "coils": 2}, "dense", "hourglass"),
     ("super_resolution", "dense", "skip_hourglass")])
 def test_an_operator_has_the_settings_of_its_config_and_no_noise_of_it(operator, source, generator):
-  config, arrays = api._make_config(operator, {"weights.num_steps": 3})
+  config, arrays = api.config_of_call(operator, {"weights.num_steps": 3})
   assert (config.mask.source, config.generator.name, config.weights.num_steps) == (source, generator, 3)
   assert config.noise.sigma is None and config.data.crop is None and not config.operator.simulate and not arrays
 
 
 def test_an_operator_of_the_settings_has_its_config_and_a_simulation_its_noise():
-  config, _ = api._make_config("identity", {"operator.name": "tomography", "operator.simulate": True})
+  config, _ = api.config_of_call("identity", {"operator.name": "tomography", "operator.simulate": True})
   assert config.generator.name == "skip_hourglass" and config.noise.sigma == 0.03 and config.operator.simulate
 
 
 def test_a_mask_that_is_an_array_of_masked_values_is_refused():
   mask = np.ma.masked_equal(np.eye(16), 1)
   with pytest.raises(ValueError, match="^operator.mask is a numpy.ma.MaskedArray of which 16 values are masked"):
-    api._make_config({"name": "inpainting", "mask": mask}, {})
+    api.config_of_call({"name": "inpainting", "mask": mask}, {})
 
 
 @pytest.mark.parametrize("told, objects, preset", [
@@ -206,7 +206,7 @@ def test_a_mask_that_is_an_array_of_masked_values_is_refused():
     ({"fit.objective": "plain"}, (), "oes"), ({"generator.name": "deep_decoder"}, (), "oes"),
     ({}, ("loss",), "oes"), ({}, ("generator", "mask"), "oes"), ({}, ("operator",), "oes"), ({}, ("mask", "weights"), "quick")])
 def test_a_call_that_does_not_go_with_the_recorrupted_objective_has_that_of_oes(told, objects, preset):
-  config, _ = api._make_config("identity", told, objects)
+  config, _ = api.config_of_call("identity", told, objects)
   assert config.fit.objective == {"quick": "recorrupted", "oes": "plain"}[preset]
 
 
