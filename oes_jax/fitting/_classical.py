@@ -25,12 +25,6 @@ _OWN_PLUG = (8, 0.23, 1.0)  # of an operator that is none of these: as published
 _FIRST_LEVEL, _GRADIENTS = 49 / 255, 30
 
 
-def _weights(problem):
-  """Return which measured values are used, in their shape, or 1: all."""
-  seen = _recorruption.seen_parts(problem)
-  return 1 if seen is None else _plug_and_play.of_values(seen, problem.measurement)
-
-
 def total_variation(problem, start, weight: float) -> np.ndarray:
   """Minimise |A x - y|^2 / 2 + weight' TV(x) by FISTA (Beck and Teboulle 2009, SIAM J. Imaging Sci. 2:183).
 
@@ -44,7 +38,7 @@ def total_variation(problem, start, weight: float) -> np.ndarray:
   Returns:
     The image, [H, W, C]; values may leave [0, 1].
   """
-  seen, shape = _weights(problem), np.shape(start)
+  seen, shape = _plug_and_play.fitted_weights(problem), np.shape(start)
   forward = jax.jit(lambda image: seen * problem.forward(image))
   back = jax.jit(lambda values: _plug_and_play.transposed(problem, shape)(seen * values))
   measured = seen * problem.measurement
@@ -83,7 +77,7 @@ def plugged_non_local_means(problem, start, iterations: int, prior: float, last:
   Returns:
     The image, [H, W, C] in [0, 1].
   """
-  seen, back = _weights(problem), _plug_and_play.transposed(problem, np.shape(start))
+  seen, back = _plug_and_play.fitted_weights(problem), _plug_and_play.transposed(problem, np.shape(start))
   sigma = float(_plug_and_play.noise_level(problem))
   @jax.jit
   def fit(image, weight):  # the minimum of |A x - y|^2 + weight |x - image|^2

@@ -50,6 +50,12 @@ def of_values(parts, measurement):
   return parts[..., 0] if jnp.iscomplexobj(measurement) else parts
 
 
+def fitted_weights(problem):
+  """Return which measured values are used, in a shape that goes with them, or 1: all."""
+  seen = _recorruption.seen_parts(problem)
+  return 1 if seen is None else of_values(seen, problem.measurement)
+
+
 def transposed(problem, image_shape: tuple[int, int, int]):
   """Return the adjoint of a linear problem's `forward`, of complex values as of pairs: values -> image."""
   transpose = jax.linear_transpose(problem.forward, jax.ShapeDtypeStruct(image_shape, jnp.result_type(float)))
@@ -69,8 +75,7 @@ def plug_and_play(problem, image_shape: tuple[int, int, int]):
   Returns:
     The image, [H, W, C] in [0, 1].
   """
-  seen = _recorruption.seen_parts(problem)
-  weights = 1 if seen is None else of_values(seen, problem.measurement)
+  weights = fitted_weights(problem)
   like = jax.ShapeDtypeStruct(image_shape, jnp.result_type(float))
   back = transposed(problem, image_shape)
   level, (prior, last) = noise_level(problem), problem.plug_and_play

@@ -26,8 +26,7 @@ def stack(problem, unseen: Mapping[str, np.ndarray], prior: Mapping[str, float])
     unseen: {name: image [H, W, C]}, made without the held-out values.
     prior: {name: share that it would have if nothing was held out}; they need not sum to 1. A name that it lacks has 0.
   """
-  held = np.asarray(_plug_and_play.of_values(problem.held_out.pixels, problem.measurement))
-  held = np.broadcast_to(held > 0, np.shape(problem.measurement))
+  held = _held_out(problem)
   level = float(_plug_and_play.noise_level(problem)) * problem.unit
   real = lambda values: np.concatenate([np.real(values), np.imag(values)]) if np.iscomplexobj(values) else values
   columns = [real(np.asarray(problem.forward(image))[held]) for image in unseen.values()]
@@ -37,6 +36,12 @@ def stack(problem, unseen: Mapping[str, np.ndarray], prior: Mapping[str, float])
   target = np.concatenate([wanted / level, before / _SPREAD, [_SUM_TO_ONE]])
   shares = optimize.nnls(matrix.astype(np.float64), target.astype(np.float64))[0]
   return dict(zip(unseen, map(float, _normalised(shares.round(_DIGITS)))))  # rounded: the same on every machine
+
+
+def _held_out(problem) -> np.ndarray:
+  """Return which measured values are held out, in their shape."""
+  held = np.asarray(_plug_and_play.of_values(problem.held_out.pixels, problem.measurement))
+  return np.broadcast_to(held > 0, np.shape(problem.measurement))
 
 
 def _normalised(shares: Sequence[float]) -> np.ndarray:
@@ -51,7 +56,5 @@ def misfit(problem, unseen: np.ndarray) -> float:
     problem: Problem with held-out values.
     unseen: image [H, W, C], made without them.
   """
-  held = np.asarray(_plug_and_play.of_values(problem.held_out.pixels, problem.measurement))
   missed = np.abs(np.asarray(problem.forward(unseen)) - np.asarray(problem.measurement)) ** 2
-  held = np.broadcast_to(held, missed.shape)
-  return float(np.sqrt((held * missed).sum() / held.sum()))
+  return float(np.sqrt(missed[_held_out(problem)].mean()))

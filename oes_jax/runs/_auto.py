@@ -26,11 +26,9 @@ class Mix(NamedTuple):
   Attributes:
     restored: fitting.Restoration whose `combined` is the mix, in the unit range; it has no params.
     shares: {name of a candidate: its share in the mix}.
-    misfits: {name: root of the mean square by which it misses the held-out values, in units of the measured ones}.
   """
   restored: fitting.Restoration
   shares: dict[str, float]
-  misfits: dict[str, float]
 
 
 def problem_of(job: Job, measurement: Measurement) -> fitting.Problem:
@@ -50,7 +48,7 @@ def classical(job: Job, problem: fitting.Problem) -> Iterator[tuple[str, Callabl
     image, unseen = solve(fitting.with_all_seen(problem)), solve(problem)
     return Candidate(image, unseen, time.perf_counter() - began)
   name = job.settings.operator.name
-  named = "own" if name == "identity" and not _candidates.denoises(job) else name
+  named = "own" if name == "identity" and not _expected.measures_all(job) else name
   for name, solve in fitting.classical_restorations(named, job.shape):
     yield name, lambda solve=solve: make(solve)
 
@@ -73,29 +71,29 @@ def mix(job: Job, problem: fitting.Problem, found: Mapping[str, Candidate], *, e
     key = random.stream_key(job.settings.experiment.seed, "weights")
     combined = combined._replace(error=jax.device_get(jax.jit(fitting.simulate_error)(
         problem, combined._replace(unseen=None, error=None), key)))
-  return Mix(fitting.Restoration(image, image, combined=combined, traces={}), shares,
-             {name: fitting.misfit(problem, one.unseen) for name, one in found.items()})
+  return Mix(fitting.Restoration(image, image, combined=combined, traces={}), shares)
 
 
-def describe(job: Job, measurement: Measurement, found: Mapping[str, Candidate], mixed: Mix,
+def describe(job: Job, measurement: Measurement, problem: fitting.Problem, found: Mapping[str, Candidate], mixed: Mix,
              left_out: Mapping[str, str]) -> dict[str, Any]:
   """Return what summary.json says of a mix; weights and seconds are sums over the networks.
 
   Args:
     job: job with method auto.
     measurement: its measurement; a truth is only scored.
+    problem: its Problem.
     found: {name: Candidate}.
     mixed: what came of them.
     left_out: {name: why it was not tried, or why it failed}.
   """
-  if _candidates.denoises(job) and not {"BM3D"} & {*found, *left_out}:
+  if _expected.measures_all(job) and "BM3D" not in {*found, *left_out}:
     left_out = {**left_out, "BM3D": "it needs the package bm3d: pip install bm3d"}
-  view, truth = fitting.view_of(job.data.operator), None if measurement.truth is None else measurement.truth
+  view, truth = fitting.view_of(job.data.operator), measurement.truth
   score = lambda image: None if truth is None else _outputs.quality_of(np.asarray(view(image)), np.asarray(view(truth)))
   summaries = {name: one.summary for name, one in found.items() if one.summary}
   weights = {name: sum(one["mask"][name] for one in summaries.values()) for name in ("kept", "acting", "size")}
-  listed = [{"name": name, "share": mixed.shares[name], "misfit": mixed.misfits[name], "seconds": found[name].seconds,
-             "quality": score(found[name].image)} for name in sorted(found, key=mixed.shares.get, reverse=True)]
+  listed = [{"name": name, "share": mixed.shares[name], "misfit": fitting.misfit(problem, found[name].unseen),
+             "seconds": found[name].seconds, "quality": score(found[name].image)} for name in sorted(found, key=mixed.shares.get, reverse=True)]
   return {
       "quality": None if truth is None else {"measurement": score(measurement.estimate), "combined": score(mixed.restored.image)},
       "noise_level": _outputs.noise_level_of(job, measurement), "candidates": listed, "left_out": dict(left_out),

@@ -53,7 +53,7 @@ def restore_auto(job: Job, measurement: Measurement, restore: Callable[..., Any]
     named = [name for name, other in left_out.items() if other == why]
     warn(f"left out of {job.settings.data.source}: {'; '.join(named)}: {why}")
   mixed = _auto.mix(job, problem, found)
-  results = _auto.describe(job, measurement, found, mixed, left_out)
+  results = _auto.describe(job, measurement, problem, found, mixed, left_out)
   return mixed.restored._replace(summary=_outputs.summary_of(job, results))
 
 

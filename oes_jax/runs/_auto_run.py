@@ -150,7 +150,7 @@ def _draw(job: Job, problem, found: Mapping[str, Candidate]) -> None:
 def _write(job: Job, measurement: _measure.Measurement, problem, found: Mapping[str, Candidate],
            left_out: Mapping[str, str]) -> dict[str, Any]:
   mixed = _auto.mix(job, problem, found)
-  image, results = mixed.restored.image, _auto.describe(job, measurement, found, mixed, left_out)
+  image, results = mixed.restored.image, _auto.describe(job, measurement, problem, found, mixed, left_out)
   fault = _range_ends.fault_of(job, image)
   if fault:
     raise Failed(f"{job.workdir}: {fault}")

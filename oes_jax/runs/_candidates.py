@@ -10,6 +10,7 @@ import numpy as np
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import settings as settings_of
+from oes_jax.runs import _expected
 from oes_jax.runs import _job
 from oes_jax.runs import _measure
 from oes_jax.runs import _settings
@@ -41,14 +42,9 @@ class Candidate(NamedTuple):
   summary: dict[str, Any] | None = None
 
 
-def denoises(job: Job) -> bool:
-  """Whether what is measured is the image itself."""
-  return job.settings.operator.name == "identity" and job.data.operator.tileable
-
-
 def prior_of(job: Job) -> dict[str, float]:
   """Return the share of every candidate before anything is measured."""
-  return _PRIORS[0 if denoises(job) else 1]
+  return _PRIORS[0 if _expected.measures_all(job) else 1]
 
 
 def networks(settings: Settings) -> dict[str, dict[str, Any]]:
