@@ -17,110 +17,21 @@ import numpy as np
 from oes_jax import fitting
 from oes_jax import generators
 from oes_jax import masks
+from oes_jax.bench import _device_steps
 from oes_jax.bench import _timed_steps
 
 Row = dict[str, Any]
-# How a network computes, by name: options of a generator.
-PRECISIONS: dict[str, dict[str, Any]] = {
-    "tf32": {"precision": "default"}, "bfloat16": {"precision": "default", "dtype": "bfloat16"}, "float32": {"precision": "highest"}}
 # Flags of XLA that may spare a GPU the launching of kernels one by one, or choose others: the default captures parts of a step in CUDA
 # graphs; "+WHILE" whole loops; "=" nothing.
 _FLAGS = ("", "--xla_gpu_enable_command_buffer=", "--xla_gpu_enable_command_buffer=+WHILE",
           "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL --xla_gpu_graph_min_graph_size=1", "--xla_gpu_enable_triton_gemm=false")
-# NVIDIA's data sheets of H100 SXM and H200 SXM, without sparsity: operations a second by precision, bytes a second.
-_LIMITS = {"NVIDIA H100 80GB HBM3": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 3.35e12),
-           "NVIDIA H200": ({"float32": 67e12, "tf32": 494.5e12, "bfloat16": 989.5e12}, 4.8e12)}
-
-
-def _sizes(small: bool) -> dict[str, int]:
-  """Return the size of networks and chunks: the defaults, or those of a trial."""
-  return {"num_scales": 2, "length": 2} if small else {}
-
-
-def _share_of_limit(per_second: float, cost: fitting.Cost, precision: str) -> Row:
-  """Return which share of a card's limits some steps a second take; nothing of a card whose limits are not known."""
-  if jax.devices()[0].device_kind not in _LIMITS:
-    return {}
-  operations, moved = _LIMITS[jax.devices()[0].device_kind]
-  return {"share of operations": per_second * cost.flops / operations[precision],
-          "share of bandwidth, by XLA's count": per_second * cost.moved_bytes / moved}
-
-
-def _torch_runner(size: int, precision: str, *, num_scales: int = 6, length: int = 50) -> Callable[[], int]:
-  """Return the dense PyTorch step on the same device, in chunks."""
-  from oes_jax.bench.peers import torch_hourglass  # PyTorch is an extra  # pylint: disable=g-import-not-at-top
-  widths = generators.hourglass((size, size, 3), num_scales=num_scales).spec["channels"]
-  steps = torch_hourglass.fast_weight_steps(widths, size, precision)
-  def run() -> int:
-    steps(length)
-    return length
-  return run
-
-
-def time_steps(small: bool, folder: pathlib.Path) -> Iterator[Row]:
-  """Steps a second of every stage, size, precision and form of convolution, beside PyTorch's dense step, in turn."""
-  del folder
-  sizes = _sizes(small)
-  if small:
-    plans = [(32, "tf32", "gemm"), (32, "bfloat16", "lax")]
-  else:
-    plans = [(512, "tf32", "gemm"), (512, "tf32", "lax"), (512, "bfloat16", "gemm"), (256, "tf32", "gemm"), (256, "tf32", "lax"),
-             (512, "bfloat16", "lax"), (256, "bfloat16", "gemm"), (1024, "tf32", "gemm"), (1024, "bfloat16", "gemm"),
-             (512, "float32", "gemm"), (1024, "tf32", "lax"), (256, "float32", "gemm")]
-  for size, precision, conv in plans:
-    place = {"size": size, "precision": precision, "conv": conv}
-    peer = {}
-    try:
-      peer = {"PyTorch dense": _torch_runner(size, precision, **sizes)}
-    except (ImportError, RuntimeError) as error:
-      yield {**place, "stage": "PyTorch dense", "error": str(error)[:300]}
-    for kind in ("dense",) if small and conv == "lax" else ("dense", "compacted", "mask", "recorrupted"):
-      try:
-        began = time.perf_counter()
-        timed = _timed_steps.compile_steps(kind, size, conv=conv, **sizes, **PRECISIONS[precision])
-        preparing = time.perf_counter() - began
-        found = _timed_steps.steps_a_second({kind: _timed_steps.runner_of(timed), **peer})
-      except RuntimeError as error:  # XLA's too: out of memory, a kernel that does not compile
-        yield {**place, "stage": kind, "error": str(error)[:300]}
-        continue
-      theirs = found.get("PyTorch dense")
-      yield {**place, "stage": kind, "steps a second": found[kind], "seconds to prepare and compile": preparing,
-             "PyTorch dense, steps a second": theirs, "to PyTorch dense": found[kind] / theirs if theirs else None,
-             "gflop": timed.program.cost.flops / 1e9, "gigabytes moved, by XLA's count": timed.program.cost.moved_bytes / 1e9,
-             "gigabytes held": timed.program.cost.peak_bytes / 1e9, **_share_of_limit(found[kind], timed.program.cost, precision)}
-
-
-def count_images(small: bool, folder: pathlib.Path) -> Iterator[Row]:
-  """Images an hour of the default's weight stage, and of that of `:oes` with a mask, against how many run at once."""
-  del folder
-  num_steps = {"recorrupted": fitting.RECORRUPTED["weights.num_steps"], "compacted": fitting.TrainWeights().num_steps}
-  for size, counts in ((32, (2,)),) if small else ((256, (1, 4, 16, 64)), (512, (1, 4, 16)), (256, (2, 8, 32)), (512, (8, 32))):
-    for kind in ("recorrupted", "compacted"):
-      for count in counts:
-        place = {"size": size, "stage": kind, "images at once": count}
-        try:
-          timed = _timed_steps.compile_steps(kind, size, count=count, **_sizes(small))
-          found = _timed_steps.steps_a_second({"": _timed_steps.runner_of(timed)})[""]
-        except RuntimeError as error:
-          yield {**place, "error": str(error)[:300]}
-          continue
-        yield {**place, "steps": num_steps[kind], "images an hour": 3600 * count * found / num_steps[kind],
-               "gigabytes held": timed.program.cost.peak_bytes / 1e9}
-
-
-def time_default_step(small: bool) -> float:
-  """Return the default's weight steps a second."""
-  timed = _timed_steps.compile_steps("recorrupted", 32 if small else 256, **_sizes(small))
-  return _timed_steps.steps_a_second({"": _timed_steps.runner_of(timed)})[""]
-
-
 def compare_flags(small: bool, folder: pathlib.Path) -> Iterator[Row]:
   """Steps a second of the default's weight stage under flags of XLA, each in a process of its own."""
   del folder
   without = None
   for flags in _FLAGS[1:2] if small else _FLAGS:
     done = subprocess.run(
-        [sys.executable, "-c", f"from oes_jax.bench import _device_parts as p; print(p.time_default_step({small}))"],
+        [sys.executable, "-c", f"from oes_jax.bench import _device_steps as s; print(s.time_default_step({small}))"],
         env={**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}, capture_output=True, text=True, check=False)
     if done.returncode:
       yield {"flags": flags, "error": done.stderr.strip()[-300:]}
@@ -195,8 +106,8 @@ def run_paper(small: bool, folder: pathlib.Path) -> Iterator[Row]:
   """The published schedule at 512x512: projected from the timed steps, then 5 % of it run."""
   steps = folder / "steps.json"
   if steps.is_file():
-    timed = {row["stage"]: row["steps a second"] for row in reversed(json.loads(steps.read_text(encoding="utf-8"))["rows"])
-             if "steps a second" in row and row["size"] in (32, 512)}
+    timed = {row["stage"]: row["steps a second"] for row in json.loads(steps.read_text(encoding="utf-8"))["rows"]
+             if "steps a second" in row and (row["size"], row["precision"], row["conv"]) in ((32, "tf32", "gemm"), (512, "tf32", "gemm"))}
     if {"mask", "compacted"} <= timed.keys():
       yield {"run": "projected", "minutes": (fitting.PAPER["mask.num_steps"] / timed["mask"]
                                              + fitting.PAPER["weights.num_steps"] / timed["compacted"]) / 60}
@@ -226,7 +137,7 @@ def _threads_of_operations(events: Sequence[Row]) -> set[tuple[int, int]]:
 
 def profile(small: bool, folder: pathlib.Path) -> Iterator[Row]:
   """The ten dearest operations of a chunk of the default's steps, by the profiler."""
-  timed = _timed_steps.compile_steps("recorrupted", 32 if small else 512, **_sizes(small))
+  timed = _timed_steps.compile_steps("recorrupted", 32 if small else 512, **_device_steps.sizes(small))
   run = _timed_steps.runner_of(timed)
   run()
   with jax.profiler.trace(str(folder / "profile"), create_perfetto_trace=True):
@@ -245,5 +156,5 @@ def profile(small: bool, folder: pathlib.Path) -> Iterator[Row]:
 
 # Name: (the part, the share of the time that it may take). The most valuable first.
 PARTS: dict[str, tuple[Callable[[bool, pathlib.Path], Iterator[Row]], float]] = {
-    "default": (run_default, 0.2), "steps": (time_steps, 0.3), "images": (count_images, 0.15), "equality": (check_equality, 0.05),
-    "paper": (run_paper, 0.15), "flags": (compare_flags, 0.1), "profile": (profile, 0.05)}
+    "default": (run_default, 0.2), "steps": (_device_steps.time_steps, 0.3), "images": (_device_steps.count_images, 0.18),
+    "equality": (check_equality, 0.07), "paper": (run_paper, 0.12), "flags": (compare_flags, 0.08), "profile": (profile, 0.05)}
