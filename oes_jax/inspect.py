@@ -185,7 +185,7 @@ def _look_at_others(images: Sequence[str], one: str, found: inspection.Findings,
   return others
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace, program: str) -> None:
   source = os.path.expanduser(arguments.file)
   images = files.list_sources(source)
   one = images[len(images) // 2]
@@ -200,10 +200,10 @@ def _run(arguments: argparse.Namespace) -> None:
   if arguments.plot is not None:
     _save_plot(arguments.plot, found)
   if arguments.json:
-    command = found.recommendation and found.recommendation.command(source, arguments.mask or "lost.npy")
+    command = found.recommendation and found.recommendation.command(source, arguments.mask or "lost.npy", program)
     print(json.dumps({**found.as_dict(), "command": command}, indent=1))
   else:
-    print(found.report(source, arguments.mask))
+    print(found.report(source, arguments.mask, program))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -228,7 +228,7 @@ def main(argv: list[str] | None = None, prog: str = "python -m oes_jax.inspect")
   add_arguments(parser)
   arguments = parser.parse_args(argv)
   try:
-    _run(arguments)
+    _run(arguments, "oes-jax" if prog.startswith("oes-jax") else "python -m oes_jax")
   except (ValueError, OSError) as error:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(os.EX_IOERR if isinstance(error, OSError) else 2)

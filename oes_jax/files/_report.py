@@ -24,6 +24,7 @@ class Report:
   Attributes:
     title: name of what was restored.
     facts: lines that say what it is.
+    done: a sentence that says how the result was made.
     before: image [H, W, C] in (0, 1) that was measured, or the first one made of it.
     after: the result, likewise.
     labels: what is said of each of the two.
@@ -31,13 +32,15 @@ class Report:
     result: (name, value) of the result, such as the PSNR that is expected of it.
     quality: rows of a table, the first one its head: every image and what it scores.
     quality_result: first cell of the row that is the result's.
+    candidates: rows of a table, the first one its head: the methods that were mixed, and those that were left out.
     figures: (heading, explanation, content of a PNG file).
     noise: (name, value) of what is known of the noise.
     mask: (name, value) of the mask as a whole.
     layers: weights kept of every array.
     seconds: rows of a table, the first one its head: the time of every stage.
     machine: lines that say what it ran on.
-    settings: (key, value, default) of every setting that is not at its default.
+    preset: the config that the settings are compared with.
+    settings: (key, value, that config's) of every setting that differs from it.
     command: what repeats the restoration on a command line.
     parts: (name, path from the report's folder) of reports of what this one is made of.
   """
@@ -46,16 +49,19 @@ class Report:
   before: np.ndarray
   after: np.ndarray
   labels: tuple[str, str]
+  done: str = ""
   remarks: Sequence[str] = ()
   result: Rows = ()
   quality: Rows = ()
   quality_result: str = ""
+  candidates: Rows = ()
   figures: Sequence[tuple[str, str, bytes]] = ()
   noise: Rows = ()
   mask: Rows = ()
   layers: Sequence[masks.LayerReport] = ()
   seconds: Rows = ()
   machine: Sequence[str] = ()
+  preset: str = ""
   settings: Rows = ()
   command: str = ""
   parts: Rows = ()

@@ -9,6 +9,8 @@ from oes_jax.inspection._k_space import KSpace
 from oes_jax.inspection._noise import Noise
 from oes_jax.inspection._pages import some_pages
 from oes_jax.inspection._pages import with_pages
+from oes_jax.inspection._recommendation import CONFIGS
+from oes_jax.inspection._recommendation import depends_on_brightness
 from oes_jax.inspection._recommendation import Recommendation
 from oes_jax.inspection._sinogram import remark_axis
 from oes_jax.inspection._sinogram import Sinogram

@@ -48,14 +48,15 @@ class Findings:
   def __str__(self) -> str:
     return _report.describe(self)
 
-  def report(self, source: str, mask: str | None = None) -> str:
+  def report(self, source: str, mask: str | None = None, program: str = "oes-jax") -> str:
     """Return the report with the command for a file.
 
     Args:
       source: path of the file.
       mask: path of `mask` where it was written, or None.
+      program: how the program is called.
     """
-    return _report.describe(self, source, mask)
+    return _report.describe(self, source, mask, program)
 
   def as_dict(self) -> dict[str, Any]:
     """Return all findings but the mask as plain values, for JSON."""

@@ -21,8 +21,9 @@ _WHITE, _HEAVY, _MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.3, 3e-3, 0.005, 0.0
 # Noise, in the unit range, that is none but rounding; fewest pixels along a side that are restored.
 _ROUNDING, _LEAST_SIDE = 1e-6, 16
 _WITH_LOST = ("identity", "inpainting")  # operators whose measurement may have lost pixels
-_CONFIGS = {"identity": "denoise", "inpainting": "inpaint", "super_resolution": "super_resolution", "deblurring": "deblur",
-            "mri": "mri", "tomography": "ct"}
+# Names of the shipped configs by their operators; the command of oes-jax has the same name but for one.
+CONFIGS = {"identity": "denoise", "inpainting": "inpaint", "super_resolution": "super_resolution", "deblurring": "deblur",
+           "mri": "mri", "tomography": "ct"}
 
 
 class Recommendation(NamedTuple):
@@ -41,17 +42,18 @@ class Recommendation(NamedTuple):
   needs_mask: bool
   reasons: tuple[str, ...]
 
-  def command(self, source: str, mask: str = "lost.npy") -> str:
+  def command(self, source: str, mask: str = "lost.npy", program: str = "oes-jax") -> str:
     """Return the command line that restores a file.
 
     Args:
       source: path of the file.
       mask: path of the mask of lost pixels, where one is needed.
+      program: how the program is called.
     """
-    preset = "" if self.preset == "quick" else f":{self.preset}"
-    told = {"data.source": source, **({"operator.mask": mask} if self.needs_mask else {}), **self.settings}
-    return " ".join(["python -m oes_jax.main", f"--config=configs/{_CONFIGS[self.operator]}.py{preset}",
-                     *(shlex.quote(f"--config.{key}={value}") for key, value in told.items())])
+    name = {"super_resolution": "upscale"}.get(self.operator, CONFIGS[self.operator])
+    options = [*([] if self.preset == "quick" else [f"--preset={self.preset}"]), *([f"--mask={mask}"] if self.needs_mask else []),
+               *(f"--config.{key}={value}" for key, value in self.settings.items())]
+    return shlex.join([*program.split(), name, source, *options])
 
   def call(self) -> str:
     """Return the call that restores an array."""

@@ -1,5 +1,6 @@
 """The report of what was found, as text."""
 
+import shlex
 import textwrap
 from typing import Any
 
@@ -89,13 +90,14 @@ def _about_sinogram(found) -> list[str]:
           _line("axis", axis), _line("noise", noise)]
 
 
-def describe(findings: Any, source: str | None = None, mask: str | None = None) -> str:
+def describe(findings: Any, source: str | None = None, mask: str | None = None, program: str = "oes-jax") -> str:
   """Return the report of findings.
 
   Args:
     findings: Findings.
     source: file that was looked at; None: an array.
     mask: path of the mask of lost pixels that was written, or None.
+    program: how the program is called.
   """
   lines = [] if findings.values is None else _about_values(findings.values)
   if findings.defects is not None:
@@ -111,5 +113,7 @@ def describe(findings: Any, source: str | None = None, mask: str | None = None) 
   if source is None:
     return "\n".join([*lines, f"  {found.call()}"])
   if found.needs_mask and mask is None:
-    lines.append(f"  python -m oes_jax.inspect {source} --mask=lost.npy   # writes the mask of these pixels")
-  return "\n".join([*lines, f"  {found.command(source, mask or 'lost.npy')}"])
+    lines.append(f"  {program} inspect {shlex.quote(source)} --mask=lost.npy   # writes the mask of these pixels")
+  command = found.command(source, mask or "lost.npy", program)
+  several = [f"  {command} --method=auto   # several methods, mixed: some five times as long"] if found.preset == "quick" else []
+  return "\n".join([*lines, f"  {command}", *several])

@@ -15,11 +15,11 @@ from oes_jax import intensity
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax import random
+from oes_jax.runs import _brightness
 from oes_jax.runs import _nearly_clean
+from oes_jax.runs import _truth
 from oes_jax.runs._job import Job
 from oes_jax.runs._settings import Settings
-
-_MARGIN = 1.0  # how far a truth lies outside of the unit range before that is remarked
 
 
 class Measurement(NamedTuple):
@@ -31,12 +31,14 @@ class Measurement(NamedTuple):
     op_params: parameters of the operator.
     estimate: first image [H, W, C] made of the values, for the eye and for comparison.
     noise_level: operators.NoiseLevel that was estimated of the values, where the fit needs it and none is named; or None.
+    brightness: lines that say that the noise depends on brightness, which the noise model does not.
   """
   values: np.ndarray
   truth: np.ndarray | None
   op_params: Any
   estimate: np.ndarray
   noise_level: operators.NoiseLevel | None = None
+  brightness: tuple[str, ...] = ()
 
 
 def _unit_values(job: Job, warn: Callable[[str], None]):
@@ -90,26 +92,14 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
   seen = operator.seen(op_params)
   values = np.asarray(values if seen is None else values * seen)
   level = _noise_level(job, op_params, values)
-  for text in _nearly_clean.remark_level(operator, level, clipped or data.simulated):
+  brightness = () if level is None else tuple(_brightness.remark_brightness(job, op_params))
+  for text in (*_nearly_clean.remark_level(operator, level, clipped or data.simulated), *brightness):
     warn(f"{job.settings.data.source}: {text}")
-  measurement = Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level)
+  measurement = Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level, brightness)
   if truth is not None and not data.simulated:
-    for text in _doubt_truth(truth, measurement.estimate):
+    for text in _truth.doubt_truth(truth, measurement.estimate):
       warn(f"{job.settings.data.source}: {text}")
   return measurement
-
-
-def _doubt_truth(truth, estimate) -> list[str]:
-  """Return lines that say that a truth, which is only scored, does not seem to be one of a measurement, both in its unit range."""
-  remarks = []
-  if np.mean((truth < -_MARGIN) | (truth > 1 + _MARGIN)) > 0.05:
-    remarks.append(f"data.truth reaches from {np.min(truth):.3g} to {np.max(truth):.3g} where the measurement's range is 0 to 1: it "
-                   "seems to be on another scale")
-  if truth.shape == estimate.shape and np.std(truth) and np.std(estimate):
-    alike = float(np.corrcoef(truth.ravel(), estimate.ravel())[0, 1])
-    if alike < 0:
-      remarks.append(f"data.truth and the measurement have a correlation of {alike:.2f}: it seems to be a negative or another image")
-  return remarks
 
 
 def _noise_level(job: Job, op_params, values) -> operators.NoiseLevel | None:

@@ -49,15 +49,24 @@ def make_config(operator: str = "identity", preset: str = "quick", **changes: An
       config[section] = config_dict.ConfigDict(keys)
     else:
       config.update(keys)
-  chosen = {**fitting.OPERATOR_PRESETS.get(operator, {}), **(fitting.PAPER if preset == "paper" else {})}
+  config.lock().update_from_flattened_dict({**preset_values(operator, preset), **changes})
+  return config
+
+
+def preset_values(operator: str, preset: str) -> dict[str, Any]:
+  """Return the values of a preset, by dotted keys, that differ from the defaults of these keys.
+
+  Args:
+    operator: the name of the forward operator.
+    preset: one of PRESETS.
+  """
+  chosen = {"operator.name": operator, **fitting.OPERATOR_PRESETS.get(operator, {}), **(fitting.PAPER if preset == "paper" else {})}
   recorrupted = operator in fitting.RECORRUPTED_OPERATORS
   if preset in ("preview", "quick", "best") and recorrupted:
     chosen |= fitting.RECORRUPTED | fitting.RECORRUPTED_OPERATOR_PRESETS.get(operator, {})
   if preset == "preview":
     chosen |= fitting.PREVIEW if recorrupted else fitting.PLAIN_PREVIEW
-  chosen |= fitting.BEST if preset == "best" else {}
-  config.lock().update_from_flattened_dict({"operator.name": operator, **chosen, **changes})
-  return config
+  return chosen | (fitting.BEST if preset == "best" else {})
 
 
 def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:

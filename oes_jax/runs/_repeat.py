@@ -1,29 +1,52 @@
-"""What of a config is not at its default, and the command that asks for the same again."""
+"""What of a config is not as a shipped one has it, and the command that asks for the same again."""
 
 import os
 import shlex
-from typing import Any, Mapping
+from typing import Any, Mapping, NamedTuple
 
+from oes_jax import inspection
 from oes_jax import settings
+from oes_jax.runs import _presets
 from oes_jax.runs import _settings
 
-# Of every key the default: what `--config.KEY=VALUE` changes.
-_DEFAULTS_FILE = "configs/default.py"
+_DEFAULTS_FILE = "default"
 
 
-def changed_settings(asked: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-  """Return (dotted key, value, default) of every setting that is not at its default, in the order of the settings.
+class Changes(NamedTuple):
+  """A shipped config, and what of another is not as in that one.
+
+  Attributes:
+    config: the shipped one, as a command line names it: configs/denoise.py:quick.
+    changed: (dotted key, value, the shipped config's) of every setting that differs but data.source, in the order of the settings.
+  """
+  config: str
+  changed: list[tuple[str, Any, Any]]
+
+
+def nearest_config(asked: Mapping[str, Any]) -> Changes:
+  """Return the shipped config that differs in the fewest settings, data.source aside, of which each has its own.
 
   Args:
     asked: a config of every key in plain JSON types, as config.json has it.
   """
+  operator = asked["operator"]["name"]
+  name = inspection.CONFIGS.get(operator)
+  found = [_changes(asked, f"configs/{name}.py:{preset}", {
+      **_presets.preset_values(operator, preset), "experiment": f"{name.replace('_', '-')}-{preset}"})
+           for preset in _presets.PRESETS] if name else []
+  return min([*found, _changes(asked, f"configs/{_DEFAULTS_FILE}.py", {})], key=lambda one: len(one.changed))
+
+
+def _changes(asked: Mapping[str, Any], config: str, base: Mapping[str, Any]) -> Changes:
+  """Return what differs from a shipped config, whose values that are no defaults are given."""
   changed = []
   for section, kinds in _settings.SECTIONS.items():
     for field in (field for kind in kinds for field in settings.fields_of(kind)):
-      value = _with_tuples((asked[section] if section else asked)[field.name])
-      if value != field.default:
-        changed.append((f"{section}.{field.name}".lstrip("."), value, field.default))
-  return changed
+      key = f"{section}.{field.name}".lstrip(".")
+      value, had = _with_tuples((asked[section] if section else asked)[field.name]), base.get(key, field.default)
+      if value != had and key != "data.source":
+        changed.append((key, value, had))
+  return Changes(config, changed)
 
 
 def command_of(asked: Mapping[str, Any]) -> str:
@@ -32,8 +55,10 @@ def command_of(asked: Mapping[str, Any]) -> str:
   Args:
     asked: a config of every key in plain JSON types, as config.json has it.
   """
-  flags = [f"--config.{key}={'' if value is None else value}" for key, value, _ in changed_settings(asked)]
-  return " \\\n  ".join([f"python -m oes_jax.main --config={_DEFAULTS_FILE}", *map(_quote, flags)])
+  config, changed = nearest_config(asked)
+  told = {"data.source": asked["data"]["source"], **{key: value for key, value, _ in changed}}
+  flags = [f"--config.{key}={'' if value is None else value}" for key, value in told.items()]
+  return " \\\n  ".join([f"python -m oes_jax.main --config={config}", *map(_quote, flags)])
 
 
 def _with_tuples(value: Any) -> Any:

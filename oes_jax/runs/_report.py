@@ -1,5 +1,6 @@
 """What the report of a restoration says."""
 
+import math
 import pathlib
 from typing import Any, Mapping, Sequence
 
@@ -39,15 +40,17 @@ def write_report(folder: pathlib.Path, job: Job, measurement: Measurement, resto
     changes: values of keys outside all sections that are asked for in place of the job's own.
   """
   asked = {**job.identity["config"], **(changes or {})}
+  preset = _repeat.nearest_config(asked)
   before, after = viewed(job, measurement.estimate), viewed(job, restored)
   image = job.settings.output.image
   mask = summary.get("mask", {})
   files.write_report(folder, files.Report(
-      title=_title(job), facts=_facts(job), before=before, after=after, labels=_labels(job, image, summary["quality"]),
-      remarks=_remarks(job, measurement, summary), result=_result(summary), quality=_quality(job, summary["quality"]),
+      title=_title(job), facts=_facts(job), done=_done(job, summary), before=before, after=after, labels=_labels(job, image, summary["quality"]),
+      remarks=_remarks(job, measurement, summary), result=_result(job, summary), quality=_quality(job, summary["quality"]),
+      candidates=_candidates(summary),
       quality_result=image, figures=_figures(folder), noise=_noise(job, summary), mask=_mask(mask), layers=_layers(mask),
       seconds=_seconds(summary), machine=_machine(summary), command=_repeat.command_of(asked), parts=parts,
-      settings=[(key, repr(value), repr(default)) for key, value, default in _repeat.changed_settings(asked)]))
+      preset=preset.config, settings=[(key, repr(value), repr(had)) for key, value, had in preset.changed]))
 
 
 def viewed(job: Job, image) -> np.ndarray:
@@ -65,8 +68,27 @@ def _facts(job: Job) -> list[str]:
   height, width, channels = job.data.picture.values.shape
   low, high = job.data.limits
   return [*([job.settings.data.source] if job.settings.data.source != _title(job) else []),
-          f"{job.settings.operator.name}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
+          f"{task_of(job.settings.operator.name)}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
           f"{job.data.picture.values.dtype}; values {low:g} to {high:g} map to 0 to 1"]
+
+
+def task_of(operator: str) -> str:
+  """Return what an operator's restoration is called."""
+  return {"identity": "denoising", "super_resolution": "super-resolution", "mri": "MRI", "tomography": "CT"}.get(operator, operator)
+
+
+def _done(job: Job, summary: Mapping[str, Any]) -> str:
+  """Return a sentence that says how the result was made."""
+  settings = job.settings
+  if "candidates" in summary:
+    names = ", ".join(one["name"] for one in summary["candidates"])
+    return (f"A mix of what methods made of this measurement alone: {names}. How well each guesses measured values that it has not seen "
+            "decides its share.")
+  fitted = "copies of the measurement with new noise in every step" if settings.fit.objective == "recorrupted" else "the measurement"
+  kept = {"dense": "all weights of a network", "learn": "the weights that a learned mask keeps"}.get(
+      settings.mask.source, f"the weights that a mask keeps ({settings.mask.source})")
+  mixed = ", then mixed with an estimate without a network" if summary.get("combined") else ""
+  return f"{kept[0].upper()}{kept[1:]} fitted to {fitted}, {settings.weights.num_steps} steps{mixed}."
 
 
 def _labels(job: Job, image: str, quality: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -78,11 +100,13 @@ def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> 
   """Return what was warned of, as far as it is still at hand."""
   level, collapse = measurement.noise_level, summary.get("mask", {}).get("collapse", [])
   found = _nearly_clean.remark_level(job.data.operator, level, job.data.simulated)
-  return [*job.data.remarks, *found, *_tail.remark_tail(job.settings, summary), *(f"The mask has collapsed: {text}" for text in collapse)]
+  return [*job.data.remarks, *found, *measurement.brightness, *_tail.remark_tail(job.settings, summary), *(f"The mask has collapsed: {text}" for text in collapse)]
 
 
-def _result(summary: Mapping[str, Any]) -> Rows:
-  rows, expected, quality = [], summary.get("expected_psnr"), summary["quality"] or {}
+def _result(job: Job, summary: Mapping[str, Any]) -> Rows:
+  rows, expected, quality, level = [], summary.get("expected_psnr"), summary["quality"] or {}, summary.get("noise_level")
+  if expected and expected.get("of") == "image" and level:
+    rows.append(("PSNR of the measurement", f"{-20 * math.log10(level['sigma']):.2f} dB, by its noise"))
   if expected:
     spread = expected.get("spread")
     rows.append((f"expected PSNR of the {expected.get('of', 'image')}", f"{expected['psnr']:.2f}{'' if spread is None else f' ± {spread:.2f}'} dB, told without a truth"))
@@ -91,10 +115,6 @@ def _result(summary: Mapping[str, Any]) -> Rows:
     rows.append(("guard's step", f"{summary['guard']['step']}{final}"))
   if summary.get("combined"):
     rows.append(("generator's share", f"{100 * summary['combined']['share']:.0f} % of the mix"))
-  for one in summary.get("candidates", ()):
-    scored = f", {one['quality']['psnr']:.2f} dB" if one["quality"] else ""
-    rows.append((one["name"], f"{100 * one['share']:.0f} % of the mix, {one['seconds']:.0f} s{scored}"))
-  rows += [(name, f"left out: {why}") for name, why in summary.get("left_out", {}).items()]
   if "members" in summary:
     rows.append(("members", str(len(summary["members"]))))
     rows.append(("their spread", f"{summary['mean_spread']:.4f} of the range, on average"))
@@ -103,6 +123,18 @@ def _result(summary: Mapping[str, Any]) -> Rows:
   if "tiles" in summary:
     rows.append(("tiles", str(summary["tiles"])))
   return rows
+
+
+def _candidates(summary: Mapping[str, Any]) -> Rows:
+  """Return the table of the candidates of method auto, the largest share first; () of another method."""
+  if "candidates" not in summary:
+    return []
+  scored = summary["quality"] is not None
+  rows = [("method", "share", "misfit of unseen values", "seconds", *(["PSNR, dB"] if scored else []))]
+  for one in summary["candidates"]:
+    rows.append((one["name"], f"{100 * one['share']:.0f} %", f"{one['misfit']:.4g}", f"{one['seconds']:.0f}",
+                 *([f"{one['quality']['psnr']:.2f}"] if scored else [])))
+  return rows + [(name, f"left out: {why}") for name, why in summary["left_out"].items()]
 
 
 def _quality(job: Job, quality: Mapping[str, Any] | None) -> Rows:

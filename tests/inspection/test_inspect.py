@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import runpy
 import shlex
 import sys
@@ -19,6 +20,7 @@ import oes_jax
 from oes_jax import inspection
 from oes_jax import runs
 from oes_jax import sweeps
+from oes_jax.command import _arguments
 from oes_jax.inspection import _pages
 
 MAIN = importlib.import_module("oes_jax.inspect").main
@@ -81,11 +83,11 @@ FILES = {
                       ["are 255, the highest one, and that of the type: they are saturated"], {}),
     "hot.tif": (lambda path: tifffile.imwrite(path, _hot().squeeze()), ["120 hot and 0 dead pixels", "--mask=lost.npy"],
                 {"operator.mask"}),
-    "impulses.png": (lambda path: _save(path, _impulses()), ["are lost to single lowest and highest ones", "denoise.py:oes"],
+    "impulses.png": (lambda path: _save(path, _impulses()), ["are lost to single lowest and highest ones", "--preset=oes"],
                      {"noise.model"}),
     "blurred.npy": (lambda path: np.save(path, _blurred()), ["neighbouring pixels is correlated"], {"fit.sigma"}),
     "speckle.npy": (lambda path: np.save(path, measured.photograph("coins") * (1 + 0.15 * measured.normal((128, 128, 1)))),
-                    ["x value: speckle", "denoise.py:oes"], {"noise.model"}),
+                    ["x value: speckle", "--preset=oes"], {"noise.model"}),
 }
 # What is said of some files only.
 ALARMS = {"saturated": ["saturated.png"], "cut off": [], "JPEG blocks,": [], "8x8 blocks": ["noisy.jpg"], "whole ": ["stripes.npy"],
@@ -105,11 +107,10 @@ def _report(folder, name, monkeypatch, capsys, *arguments):
 def _config_of(command, monkeypatch):
   """Return the config of a command line, as main reads it."""
   words = shlex.split(command)
-  assert words[:3] == ["python", "-m", "oes_jax.main"]
+  assert words[:3] == ["python", "-m", "oes_jax"]
   values = flags.FlagValues()
   config_flags.DEFINE_config_file("config", None, "", flag_values=values, lock_config=True)
-  root = __file__.rpartition("/tests/")[0]
-  monkeypatch.setattr(sys, "argv", ["main", *(word.replace("configs/", f"{root}/configs/") for word in words[3:])])
+  monkeypatch.setattr(sys, "argv", ["main", *_arguments.arguments_of(words[3], words[4:])])
   values(sys.argv)
   values.config.update({"generator": {"num_scales": 1, "channels": (8,)}})  # what is compiled to find the memory is small
   return values.config
@@ -130,9 +131,11 @@ def test_a_file_is_reported_and_its_command_works(tmp_path, monkeypatch, capsys,
   if arguments:
     MAIN([name, *arguments])
     capsys.readouterr()
-  config = _config_of(report.splitlines()[-1], monkeypatch)
-  told = {word.split("=")[0][len("--config."):] for word in shlex.split(report.splitlines()[-1])[4:]}
-  assert told == {"data.source", *settings}
+  command, *several = re.findall(r"^  (python -m oes_jax (?!inspect).*)$", report, re.MULTILINE)
+  assert several == ([] if "--preset" in command else [f"{command} --method=auto   # several methods, mixed: some five times as long"])
+  config = _config_of(command, monkeypatch)
+  told = {word.split("=")[0].removeprefix("--config.").replace("--mask", "operator.mask") for word in shlex.split(command)[5:]}
+  assert told - {"--preset"} == set(settings)
   job = runs.inspect(sweeps.expand(config)[0].config if sweeps.is_many(config) else config, str(tmp_path / "run"))
   operator = {"masked.npy": "inpainting", "hot.tif": "inpainting", "space.npz": "mri", "sinogram.npz": "tomography"}
   operator = operator.get(name, "identity")

@@ -11,6 +11,7 @@ from oes_jax import runs
 from oes_jax.runs import _budget
 from oes_jax.runs import _candidates
 from oes_jax.runs import _run as runs_of_one
+import pages
 from runs import tiny_run
 
 _AUTO = {**tiny_run.TINY_MEASURED, **tiny_run.RECORRUPTED, "mask.source": "dense", "weights.num_steps": 6, "method": "auto",
@@ -114,6 +115,10 @@ def test_a_file_without_a_truth_has_all_outputs(tmp_path):
   assert {"report.html", "before_after.png", "error_map.npy", "restored.npy", "manifest.json"} <= {
       path.name for path in (tmp_path / "run").iterdir()}
   assert not (tmp_path / "run" / "preview.png").exists()
+  page = pages.read(tmp_path / "run")
+  assert "Methods" in page.headings and "measurement alone: plug-and-play. How" in page.text and "PSNR of the measurement" in page.text
+  assert "plug-and-play 100 %" in page.text and "total variation left out: no time was left of budget_s" in page.text
+  assert "denoising; 24 × 32 pixels" in page.text and "PSNR, dB" not in page.text
 
 
 def test_a_network_in_memory_that_would_not_end_in_time_is_ended(monkeypatch):

@@ -1,5 +1,7 @@
 """Measurements in the unit range: clipped and said, simulated by the operator, or a scan in its own units."""
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -17,6 +19,21 @@ def test_values_outside_the_range_are_clipped_and_said(tmp_path, caplog):
   measured = runs.measure(job)
   assert "0.25 % of the values lie outside" in caplog.text and "data.range" in caplog.text
   assert job.data.limits[1] < 1100 and measured.truth is None and measured.values.max() == 1
+
+
+@pytest.mark.parametrize("noise_of, grows", [
+    (lambda image, random: random.poisson(60 * image) / 60, True), (lambda image, random: random.normal(image, 0.07), False)])
+def test_noise_that_grows_with_brightness_is_said_where_the_model_is_gaussian(tmp_path, caplog, noise_of, grows):
+  image = np.add.outer(np.linspace(0.2, 0.9, 96), np.zeros(96))
+  np.save(tmp_path / "frame.npy", noise_of(image, np.random.default_rng(0)))
+  config = {"data.source": str(tmp_path / "frame.npy"), "generator.num_scales": 1}
+  measured = runs.measure(runs.inspect(runs.make_config(**config)))
+  assert bool(measured.brightness) == grows == ("the noise grows with brightness" in caplog.text)
+  if grows:  # of a mean of 0.2 and of 0.9, in a range of about 1
+    said = re.search("from (.*) % of the range where it is dark to (.*) % where .* inspect names .* noise.peak", measured.brightness[0])
+    np.testing.assert_allclose([float(one) for one in said.groups()], [100 * (mean / 60) ** 0.5 for mean in (0.2, 0.9)], rtol=0.2)
+    told = runs.make_config(**config, **{"noise.model": "poisson", "noise.peak": 60.0})
+    assert not runs.measure(runs.inspect(told)).brightness
 
 
 def test_a_measurement_is_the_operator_of_the_truth_with_noise(tmp_path):

@@ -16,8 +16,13 @@ from ml_collections import config_flags
 import numpy as np
 import pytest
 
+from configs import ct
+from configs import deblur
 from configs import default
+from configs import denoise
+from configs import inpaint
 from configs import mri
+from configs import super_resolution
 from oes_jax import files
 from oes_jax import operators
 from oes_jax import runs
@@ -56,13 +61,25 @@ def test_a_command_asks_for_its_config_again(monkeypatch, changes):
   config = default.get_config()
   config.update_from_flattened_dict({key: value for key, (value, _) in changes.items()})
   asked = runs.plain(config)
-  assert {key: pair for key, *pair in _repeat.changed_settings(asked)} == {key: list(pair) for key, pair in changes.items()}
-  assert _parse(_repeat.command_of(asked), monkeypatch) == asked
+  nearest = _repeat.nearest_config(asked)
+  assert {key: pair for key, *pair in nearest.changed} == {key: list(pair) for key, pair in changes.items() if key != "data.source"}
+  assert nearest.config == "configs/default.py" and _parse(_repeat.command_of(asked), monkeypatch) == asked
 
 
-def test_the_command_of_a_preset_asks_for_the_whole_of_it(monkeypatch):
-  asked = runs.plain(mri.get_config())
-  assert _parse(_repeat.command_of(asked), monkeypatch) == asked
+@pytest.mark.parametrize("preset", runs.PRESETS)
+@pytest.mark.parametrize("config", [ct, deblur, denoise, inpaint, mri, super_resolution], ids=lambda config: config.__name__)
+def test_the_command_of_a_shipped_config_names_it_and_its_source_alone(config, preset):
+  nearest = _repeat.nearest_config(runs.plain(config.get_config(preset)))
+  assert nearest == (f"{config.__name__.replace('.', '/')}.py:{preset}", [])
+
+
+def test_the_command_of_a_changed_preset_asks_for_the_whole_of_it(monkeypatch):
+  config = denoise.get_config("best")
+  config.method, config.budget_s, config.data.source = "auto", 60.0, "a b.png"
+  command = _repeat.command_of(asked := runs.plain(config))
+  assert command.split() == ["python", "-m", "oes_jax.main", "--config=configs/denoise.py:best", "\\", "'--config.data.source=a", "b.png'", "\\",
+                             "--config.method=auto", "\\", "--config.budget_s=60.0"]
+  assert _parse(command, monkeypatch) == asked
 
 
 def test_a_setting_that_is_turned_off_has_an_empty_flag():
@@ -74,7 +91,7 @@ def test_a_setting_that_is_turned_off_has_an_empty_flag():
 def test_a_run_leaves_a_report_with_its_command_and_settings(whole, monkeypatch):
   folder, summary = whole
   page, text = pages.read(folder), (folder / "report.html").read_text(encoding="utf-8")
-  assert page.headings == ["camera", "Result", "Noise", "Curves", "Mask", "Time", "Settings that differ from the defaults",
+  assert page.headings == ["camera", "Result", "Noise", "Curves", "Mask", "Time", "Settings that differ from configs/default.py",
                            "Command that repeats it"]
   assert len(text) < 5e5 and "report.html" not in files.read_manifest(folder)
   asked = json.loads((folder / "config.json").read_text())["config"]
@@ -82,9 +99,9 @@ def test_a_run_leaves_a_report_with_its_command_and_settings(whole, monkeypatch)
   assert _parse(command, monkeypatch) == asked
   rows = re.findall(r"<tr><td><code>(.*?)</code></td><td><code>(.*?)</code></td>", text)
   assert {key: html.unescape(value) for key, value in rows} == {
-      key: repr(value) for key, value in {**tiny_run.TINY, "compute.compilation_cache": ""}.items()}
+      key: repr(value) for key, value in {**tiny_run.TINY, "compute.compilation_cache": ""}.items() if key != "data.source"}
   for said in (f"{summary['quality']['average']['psnr']:.2f}", f"{summary['mask']['kept']:,} of {summary['mask']['size']:,}",
-               "gaussian, sigma 0.1", "24 × 32 pixels", *(row["name"] for row in summary["mask"]["layers"])):
+               "gaussian, sigma 0.1", "The weights that a learned mask keeps fitted to the measurement, ", "24 × 32 pixels", *(row["name"] for row in summary["mask"]["layers"])):
     assert said in page.text, said
 
 
