@@ -11,6 +11,7 @@ from oes_jax.inspection import _defects
 from oes_jax.inspection import _k_space
 from oes_jax.inspection import _noise
 from oes_jax.inspection import _recommendation
+from oes_jax.inspection import _remarks
 from oes_jax.inspection import _report
 from oes_jax.inspection import _sinogram
 from oes_jax.inspection import _values
@@ -101,14 +102,14 @@ def inspect_image(values: np.ndarray, *, operator: str = "identity", told: Mappi
   if limits is not None and not found.is_blank:
     found = found._replace(limits=limits, outside=float(np.mean((values[seen] < limits[0]) | (values[seen] > limits[1]))))
   if found.is_blank:
-    return Findings(found, remarks=_recommendation.remarks_on_image(found, None, None))
+    return Findings(found, remarks=_remarks.remarks_on_image(found, None, None))
   place = tuple(map(_middle, seen.shape))
   part, known = _values.fill_lost(values, seen)[place].astype(np.float64), seen[place]
   defects, singles, noise, found = _defects_and_noise(part, known, found)
   lost = ~seen
   lost[place] |= singles
-  remarks = _recommendation.remarks_on_image(found, defects, noise)
-  remarks += _recommendation.remarks_on_operator(operator, found, defects)
+  remarks = _remarks.remarks_on_image(found, defects, noise)
+  remarks += _remarks.remarks_on_operator(operator, found, defects)
   if part.shape != values.shape:
     remarks += (f"defects and noise are those of its middle {part.shape[0]}x{part.shape[1]} pixels",)
   return Findings(found, defects, noise, mask=np.uint8(~lost) if lost.any() else None, remarks=remarks,
@@ -160,5 +161,5 @@ def inspect_scan(arrays: Mapping[str, Any], settings: operators.OperatorSettings
     k_space, _, remarks = _k_space.describe_k_space(settings, arrays)
     return Findings(k_space=k_space, remarks=remarks, recommendation=_recommendation.recommend_for_k_space(k_space))
   sinogram, _, remarks = _sinogram.describe_sinogram(settings, arrays)
-  return Findings(sinogram=sinogram, remarks=remarks + _recommendation.remarks_on_sinogram(sinogram),
+  return Findings(sinogram=sinogram, remarks=remarks + _remarks.remarks_on_sinogram(sinogram),
                   recommendation=_recommendation.recommend_for_sinogram(sinogram))

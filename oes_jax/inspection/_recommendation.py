@@ -5,7 +5,6 @@ from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
-from oes_jax import operators
 from oes_jax.inspection import _defects
 from oes_jax.inspection import _k_space
 from oes_jax.inspection import _noise
@@ -14,13 +13,14 @@ from oes_jax.inspection import _values
 
 # Noise, in the unit range, below which an image is nearly clean, and from which what it depends on is told.
 NEARLY_CLEAN, TOLD = 0.01, 0.015
-# Correlation of neighbours from which noise is not white, as operators.noise_warnings has it; share in the tails that is
-# heavy; share of impulses that needs their model; share of values outside of the range that is set by hand; read noise, in
-# the unit range, that is none.
-_WHITE, _HEAVY, _MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.3, 3e-3, 0.005, 0.005, 1e-3
+# Correlation of neighbours from which noise is not white, as operators.noise_warnings has it; share of impulses that needs their
+# model; share of values outside of the range that is set by hand; read noise, in the unit range, that is none.
+_WHITE, _MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.3, 0.005, 0.005, 1e-3
+# Ranges of most values that all of them reach over, from which some are no noise.
+_FAR = 4
 # Noise, in the unit range, that is none but rounding; fewest pixels along a side that are restored.
-_ROUNDING, _LEAST_SIDE = 1e-6, 16
-_WITH_LOST = ("identity", "inpainting")  # operators whose measurement may have lost pixels
+_ROUNDING, LEAST_SIDE = 1e-6, 16
+WITH_LOST = ("identity", "inpainting")  # operators whose measurement may have lost pixels
 # Names of the shipped configs by their operators; the command of oes-jax has the same name but for one.
 CONFIGS = {"identity": "denoise", "inpainting": "inpaint", "super_resolution": "super_resolution", "deblurring": "deblur",
            "mri": "mri", "tomography": "ct"}
@@ -66,7 +66,7 @@ def _rounded(value: float) -> float:
   return float(f"{value:.4g}")
 
 
-def _is_correlated(noise: _noise.Noise) -> bool:
+def is_correlated(noise: _noise.Noise) -> bool:
   """Whether noise is strong enough to tell, and that of neighbours is correlated."""
   return noise.sigma >= NEARLY_CLEAN and noise.correlation is not None and abs(noise.correlation) > _WHITE
 
@@ -109,7 +109,7 @@ def _noise_model(values: _values.Values, defects: _defects.Defects, noise: _nois
   if defects.impulses > _MANY_IMPULSES:
     return "oes", {"noise.model": "salt_and_pepper"}, (
         f"{100 * defects.impulses:.3g} % of the values are lost to single lowest and highest ones",)
-  if _is_correlated(noise):
+  if is_correlated(noise):
     return "quick", {"fit.sigma": _rounded(min(noise.sigma_apart, 1.0))}, (
         "the noise of neighbours is correlated: its strength is told from pixels three apart",)
   if depends_on_brightness(noise):
@@ -127,16 +127,22 @@ def _noise_model(values: _values.Values, defects: _defects.Defects, noise: _nois
 
 def _by_hand(values: _values.Values, defects: _defects.Defects) -> dict[str, Any]:
   """Return the range of all values where the automatic one cuts off many that are no defects."""
-  if values.outside > _OUTSIDE and not defects.hot + defects.dead:
+  if values.outside > _OUTSIDE and not defects.hot + defects.dead and not is_far_outside(values):
     low, high = values.low.value, values.high.value
     step = 10.0 ** np.floor(np.log10(high - low) - 2)  # three digits and more of their distance, outwards
     return {"data.range": tuple(float(f"{end:.12g}") for end in (step * np.floor(low / step), step * np.ceil(high / step)))}
   return {}
 
 
-def _is_too_small(values: _values.Values) -> bool:
+def is_far_outside(values: _values.Values) -> bool:
+  """Whether values lie so far outside of the automatic range that noise does not explain them."""
+  low, high = values.limits
+  return values.high.value - values.low.value > _FAR * (high - low)
+
+
+def is_too_small(values: _values.Values) -> bool:
   """Whether an image is smaller than generators make them."""
-  return min(values.shape[:2]) < _LEAST_SIDE
+  return min(values.shape[:2]) < LEAST_SIDE
 
 
 def recommend_for_image(operator: str, told: Mapping[str, Any], values: _values.Values, defects: _defects.Defects | None,
@@ -151,14 +157,14 @@ def recommend_for_image(operator: str, told: Mapping[str, Any], values: _values.
     noise: what the noise is, or None where it cannot be told.
     given_mask: whether a mask of lost pixels was given.
   """
-  if values.is_blank or _is_too_small(values) or not has_noise(noise):
+  if values.is_blank or is_too_small(values) or not has_noise(noise):
     return None
   preset, settings, reasons = _noise_model(values, defects, noise)
   singles = defects.hot + defects.dead
-  if operator == "inpainting" and not (values.lost or singles) or operator not in _WITH_LOST and values.lost:
+  if operator == "inpainting" and not (values.lost or singles) or operator not in WITH_LOST and values.lost:
     return None
   needs_mask = values.fill is not None or singles > 0 or given_mask
-  if operator in _WITH_LOST and (values.lost or singles):
+  if operator in WITH_LOST and (values.lost or singles):
     operator = "inpainting"
     what = [f"{100 * values.lost:.3g} % of the pixels hold no data"] if values.lost else []
     what += [f"{defects.hot} hot and {defects.dead} dead pixels stand alone"] if singles else []
@@ -185,59 +191,3 @@ def recommend_for_sinogram(found: _sinogram.Sinogram) -> Recommendation | None:
   radians = found.unit == "radians"
   return Recommendation("tomography", "quick", {"operator.angle_unit": "radians"} if radians else {}, False,
                         ("the angles seem to be in radians",) if radians else ())
-
-
-def _remarks_on_ends(values: _values.Values) -> list[str]:
-  """Return lines that say where values were cut off."""
-  wrong = ((values.low, "lowest", "what was darker is cut off, and its noise with it, so that black comes out too bright"),
-           (values.high, "highest", "they are saturated, and what was brighter is lost"))
-  return [f"{100 * end.share:.3g} % of the values are {end.value:g}, the {name} one"
-          f"{', and that of the type' if end.of_type else ''}: {text}" for end, name, text in wrong if end.is_cut]
-
-
-def remarks_on_image(values: _values.Values, defects: _defects.Defects | None, noise: _noise.Noise | None,
-                     ) -> tuple[str, ...]:
-  """Return lines that say what of an image makes its restoration worse, or needs something done first."""
-  if values.is_blank:
-    return (f"all values are {values.low.value:g}: there is nothing to restore",)
-  found = _remarks_on_ends(values)
-  if _is_too_small(values):
-    found.append(f"it has {values.shape[0]}x{values.shape[1]} pixels; {_LEAST_SIDE}x{_LEAST_SIDE} and more are restored")
-  if not has_noise(noise):
-    return (*found, "no noise is found: there is nothing to remove")
-  if noise.sigma < NEARLY_CLEAN:
-    found.append(f"the image is nearly clean, its noise {100 * noise.sigma:.2g} % of the range: little is gained, and detail "
-                 "may be lost; fine texture is taken for noise here")
-  else:
-    found += operators.noise_warnings(operators.NoiseLevel(noise.sigma, noise.correlation, 0.0))
-    if noise.tails and noise.tails > _HEAVY and not defects.impulses and not depends_on_brightness(noise):
-      found.append(f"{100 * noise.tails:.2g} % of the noise lies beyond 4 standard deviations (of normal noise 0.006 %): a "
-                   "robust fit may do better, configs/denoise.py:oes with --config.noise.model=salt_and_pepper")
-    if noise.between_channels is not None and abs(noise.between_channels) > _WHITE:
-      found.append(f"the noise of the channels is correlated ({noise.between_channels:.2f}), and is taken to be independent")
-  for name, size in (("rows", defects.rows), ("columns", defects.columns)):
-    if size:
-      found.append(f"whole {name} are offset by {100 * size:.2g} % of the range: stripes, which are kept as detail; subtract "
-                   f"from the {name} their offset to those beside them first")
-  if defects.jpeg is not None:
-    found.append(f"it has the 8x8 blocks of JPEG, from row {defects.jpeg[0]} and column {defects.jpeg[1]} on: its noise is "
-                 "neither white nor all there; restore the image as it was before the compression, if there is one")
-  return tuple(found)
-
-
-def remarks_on_operator(operator: str, values: _values.Values, defects: _defects.Defects) -> tuple[str, ...]:
-  """Return lines that say what does not go with the operator that was told."""
-  if operator not in _WITH_LOST and (values.lost or defects.hot + defects.dead):
-    return (f"{operator} reads no mask: fill in pixels that are lost, dead or hot first, as a run with inpainting does",)
-  if operator == "inpainting" and not (values.lost or defects.hot + defects.dead):
-    return ("no pixel is lost: inpainting needs a mask, or NaN where one is",)
-  return ()
-
-
-def remarks_on_sinogram(found: _sinogram.Sinogram) -> tuple[str, ...]:
-  """Return lines that say what of a sinogram makes its restoration worse, or needs something done first."""
-  said = ()
-  if _sinogram.is_offset(found):
-    said += (f"the axis of rotation lies {found.offset:.2f} +- {found.offset_error:.2f} detectors beside the middle one: shift "
-             f"the detectors by {-found.offset:.2f} first",)
-  return said

@@ -6,6 +6,9 @@ from oes_jax.operators._deblurring import blur
 from oes_jax.operators._deblurring import gaussian_kernel
 from oes_jax.operators._deblurring import KERNELS
 from oes_jax.operators._deblurring import motion_kernel
+from oes_jax.operators._flat_places import Details
+from oes_jax.operators._flat_places import flat_power
+from oes_jax.operators._flat_places import noise_details
 from oes_jax.operators._from_function import from_function
 from oes_jax.operators._inpainting import DAMAGE
 from oes_jax.operators._inpainting import inpainting
@@ -27,10 +30,8 @@ from oes_jax.operators._named import FAMILIES
 from oes_jax.operators._named import Family
 from oes_jax.operators._named import make_operator
 from oes_jax.operators._named import read_scan
-from oes_jax.operators._noise_level import Details
 from oes_jax.operators._noise_level import estimate_noise_level
-from oes_jax.operators._noise_level import flat_power
-from oes_jax.operators._noise_level import noise_details
+from oes_jax.operators._noise_level import is_correlated
 from oes_jax.operators._noise_level import noise_warnings
 from oes_jax.operators._noise_level import NoiseLevel
 from oes_jax.operators._operator import adjoint

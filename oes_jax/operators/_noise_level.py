@@ -11,27 +11,24 @@ for white noise from 0.05 up (0.4 at 0.02; one image of 96 pixels, much of it cl
 that were turned, and above 0.44 for blurred, scaled or demosaiced noise; of small or coarse images it is often None.
 """
 
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from oes_jax.operators import _operator
+from oes_jax.operators._flat_places import flat_power
+from oes_jax.operators._flat_places import LEAST
 
-# Places that are looked at, about, where an image has more.
-_MOST = 300_000
-# Places that count as flat: this share of all, and at least so many.
-_SHARE, _LEAST = 0.05, 60
 # Fewest pairs of neighbours that a standard deviation is told from: to about 18 %.
 _FEWEST = 16
-# Flat places, of all channels, that a correlation is told from.
-_ENOUGH = 300
-# Variance around a place below which it is no measurement, but a constant.
-_CONSTANT = 1e-12
-# Median of the square of a standard normal variable.
-_MEDIAN_SQUARE = 0.455
-# Variance around flat places to that of their noise beyond which they hold texture.
-_TEXTURE = 1.2
+# Flat places of a channel that a correlation and texture are told from, and all of its places: the flattest are to be few of them.
+_ENOUGH, _ALL = 300, 850
+# Pixels, the standard deviation of a Gaussian, beyond which what is coarse is no texture.
+_COARSE = 3
+# Variance around flat places, of what is fine, to that of details there beyond which they hold texture, or noise that neighbours
+# share: it is 0.5 to 0.9 for white noise in 14 crops of 48 to 128 pixels, 0.8 to 2 where neighbours share it (2026-11-28).
+_TEXTURE = 1.0
 # Correlation from which noise is not white, and share of clipped values from which that is said.
 _WHITE, _CLIPPED = 0.3, 0.01
 
@@ -46,89 +43,14 @@ class NoiseLevel(NamedTuple):
       white noise. None where it cannot be told: no image was measured, or few pixels, or texture is all over.
     clipped: share of the measured values that are 0 or 1 exactly, of measurements that are images; else 0.
     bound: the largest that it may be, where it cannot be told and `sigma` is a guess below that; or None.
+    texture: variance of what is fine around the flattest places over that of details there: above 1 where fine texture lies all
+      over, of which some is taken for noise, or where neighbours share their noise. None where it cannot be told.
   """
   sigma: float
   correlation: float | None
   clipped: float
   bound: float | None = None
-
-
-class Details(NamedTuple):
-  """Details of an image, and what lies around each; arrays [number of details].
-
-  Attributes:
-    power: squared detail.
-    variance: variance of the other pixels around it.
-    mean: mean of all pixels around it, its own too.
-    unclipped: whether its own pixels lie inside (0, 1).
-    own: mean of its own pixels.
-    others: mean of the others around it.
-  """
-  power: np.ndarray
-  variance: np.ndarray
-  mean: np.ndarray
-  unclipped: np.ndarray
-  own: np.ndarray
-  others: np.ndarray
-
-
-def noise_details(image: np.ndarray, seen: np.ndarray, lag: tuple[int, int]) -> Details:
-  """Return Details where all pixels of a detail were measured.
-
-  A detail is the difference of two pixels, or of two such differences, scaled to the variance of one pixel's noise.
-  What lies around it are the other pixels within a reach that holds about eight measured ones.
-
-  Args:
-    image: [H, W].
-    seen: [H, W], whether a pixel was measured.
-    lag: rows and columns between the pixels of a detail; 0: no difference along these.
-  """
-  places = [(slice(down, image.shape[0] - lag[0] + down), slice(right, image.shape[1] - lag[1] + right))
-            for down in sorted({0, lag[0]}) for right in sorted({0, lag[1]})]
-  own, step = np.logical_and.reduce([seen[place] for place in places]), int(np.ceil(np.sqrt(seen.size / _MOST)))
-  own &= (np.arange(own.shape[0]) % step == 0)[:, None] & (np.arange(own.shape[1]) % step == 0)
-  pixels = np.stack([image[place][own] for place in places])
-  signs = np.array([1, -1, -1, 1])[:len(places)]
-  reach = max(1, int(np.ceil(np.sqrt(8 / seen.mean()) / 2 - 1)))
-  size = [side + 2 * reach + 1 for side in lag]
-  inside = tuple(slice(side // 2 - reach, side // 2 - reach + length) for side, length in zip(size, own.shape))
-  around = lambda values: np.prod(size) * ndimage.uniform_filter(values, size, mode="constant")[inside][own]
-  count = np.round(around(seen.astype(float)))
-  mean = around(image) / count
-  others, total = count - len(places), mean * count - pixels.sum(0)
-  variance = around(image ** 2) - np.sum(pixels ** 2, 0) - total ** 2 / np.maximum(others, 1)
-  variance = np.where(others > 1, variance / np.maximum(others - 1, 1), np.inf)
-  return Details(np.square(signs @ pixels) / len(places), variance, mean, np.all((pixels > 0) & (pixels < 1), 0),
-                 pixels.mean(0), total / np.maximum(others, 1))
-
-
-def flat_power(image: np.ndarray, seen: np.ndarray, lags: Sequence[tuple[int, int]], fewest: int):
-  """Return (mean squared detail of flat places, variance around the last of the flattest, number of places), or None.
-
-  Flat are the places around which the values vary least, and all where they vary no more than the noise may: the noise
-  of a detail does not depend on that of what lies around it, so that the choice does not bias it. Places nearer to 0 or
-  1 than twice the noise are left out, if others remain: clipping makes their noise smaller.
-
-  Args:
-    image: [H, W].
-    seen: [H, W], whether a pixel was measured.
-    lags: as `noise_details` takes them.
-    fewest: number of details below which the result is None.
-  """
-  details = [noise_details(image, seen, lag) for lag in lags]
-  power, variance, mean, unclipped, *_ = (np.concatenate(parts) for parts in zip(*details))
-  if power.size < fewest:
-    return None
-  margin = 2 * np.sqrt(np.median(power[unclipped]) / _MEDIAN_SQUARE) if unclipped.any() else 1
-  distance, count = np.minimum(mean, 1 - mean), lambda places: min(places.size, max(_LEAST, int(_SHARE * places.size)))
-  kept = (distance >= min(margin, np.sort(distance)[-count(distance)])) & (variance > _CONSTANT)
-  if not kept.any():
-    return 0.0, 0.0, 0
-  power, variance = power[kept], variance[kept]
-  flattest = np.sort(variance)[count(variance) - 1]
-  noise = np.mean(power[variance <= flattest]) * (1 + np.sqrt(8 / count(variance)))  # and twice its sampling error
-  flat = variance <= max(flattest, noise)
-  return np.mean(power[flat]), flattest, np.sum(flat)
+  texture: float | None = None
 
 
 def _image_sigma(image: np.ndarray, seen: np.ndarray) -> float | None:
@@ -143,29 +65,37 @@ def _image_sigma(image: np.ndarray, seen: np.ndarray) -> float | None:
     image: [channels, H, W].
     seen: [channels, H, W], whether a value was measured.
   """
-  found = [flat_power(*channel, [(1, 1)], 4 * _LEAST) or flat_power(*channel, [(0, 1), (1, 0)], _FEWEST)
+  found = [flat_power(*channel, [(1, 1)], 4 * LEAST) or flat_power(*channel, [(0, 1), (1, 0)], _FEWEST)
            for channel in zip(image, seen)]
   return None if None in found else float(np.sqrt(np.mean([power for power, *_ in found])))
 
 
-def _image_correlation(image: np.ndarray, seen: np.ndarray) -> float | None:
-  """Return the correlation of the noise of neighbours along columns or rows, the larger one; None: it cannot be told.
+def _fine(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+  """Return what of an image [H, W] is fine, around 1/2: its slopes are no texture."""
+  blur = lambda values: ndimage.gaussian_filter(values, _COARSE)
+  known = seen.astype(float)
+  return np.where(seen, image - blur(image * known) / np.maximum(blur(known), 1e-9) + 0.5, 0)
 
-  One minus the power of the details of neighbours to that of details of next neighbours, both in flat places: they are
+
+def _correlation_and_texture(image: np.ndarray, seen: np.ndarray) -> tuple[float | None, float | None]:
+  """Return the correlation of the noise of neighbours along columns or rows, the larger one, and `NoiseLevel.texture`; None: unknown.
+
+  The correlation is one minus the power of the details of neighbours to that of details of next neighbours, both in flat places: they are
   equal for white noise, and the former is smaller where neighbours are correlated and next neighbours are less so.
 
   Args:
     image: [channels, H, W].
     seen: [channels, H, W], whether a value was measured.
   """
-  found = [[flat_power(*channel, [lag], 4 * _LEAST) for lag in ((1, 2), (2, 1), (2, 2))]
+  found = [[flat_power(_fine(*channel), channel[1], [lag], _ALL, _ENOUGH) for lag in ((1, 2), (2, 1), (2, 2))]
            for channel in zip(image, seen)]
   if any(None in channel for channel in found):
-    return None
+    return None, None
   (down, right, far), (*_, around), counts = np.moveaxis(np.array(found, float), -1, 0).mean(1)
-  if not 0 < around <= _TEXTURE * far or len(found) * min(counts) < _ENOUGH:
-    return None
-  return float(max(1 - down / far, 1 - right / far, key=abs))
+  texture = float(around / far) if around > 0 and far > 0 else None
+  if texture is None or texture > _TEXTURE or min(counts) < _ENOUGH:
+    return None, texture
+  return float(max(1 - down / far, 1 - right / far, key=abs)), texture
 
 
 def estimate_noise_level(operator: _operator.ForwardOperator, op_params, values) -> NoiseLevel:
@@ -190,7 +120,7 @@ def estimate_noise_level(operator: _operator.ForwardOperator, op_params, values)
     >>> round(operators.estimate_noise_level(operators.identity(), (), image).sigma, 2)
     0.1
   """
-  values, sigma, correlation, clipped = np.asarray(values), None, None, 0.0
+  values, sigma, correlation, clipped, texture = np.asarray(values), None, None, 0.0, None
   if operator.noise_level is not None:
     sigma = operator.noise_level(op_params, values)
   elif operator.measures_image:
@@ -200,11 +130,11 @@ def estimate_noise_level(operator: _operator.ForwardOperator, op_params, values)
     parts = (values.real, values.imag) if np.iscomplexobj(values) else (values,)
     image, known = (np.moveaxis(np.concatenate(arrays, -1), -1, 0) for arrays in (parts, [seen] * len(parts)))
     image = np.where(known, image, 0).astype(float)  # its squares are summed up
-    sigma, correlation = _image_sigma(image, known), _image_correlation(image, known)
+    sigma, (correlation, texture) = _image_sigma(image, known), _correlation_and_texture(image, known)
   if sigma is None:
     raise ValueError(f"the noise level cannot be estimated from what the operator measures{_of_few(operator, op_params)}; "
                      "allowed: fit.sigma, a number above 0.")
-  return NoiseLevel(sigma / operator.unit, correlation, clipped)
+  return NoiseLevel(sigma / operator.unit, correlation, clipped, texture=texture)
 
 
 def _of_few(operator: _operator.ForwardOperator, op_params) -> str:
@@ -214,6 +144,15 @@ def _of_few(operator: _operator.ForwardOperator, op_params) -> str:
   return f", of which {100 * lost:.3g} % is lost (where a mask says so, it may be inverted)" if lost > 0.9 else ""
 
 
+def is_correlated(level: NoiseLevel) -> bool:
+  """Whether neighbouring pixels share so much of the noise that it is not white, and its level estimated wrong.
+
+  Args:
+    level: NoiseLevel.
+  """
+  return level.correlation is not None and abs(level.correlation) > _WHITE
+
+
 def noise_warnings(level: NoiseLevel) -> list[str]:
   """Return a line for each thing in a noise level that makes a restoration worse: noise not white, or clipped.
 
@@ -221,7 +160,7 @@ def noise_warnings(level: NoiseLevel) -> list[str]:
     level: NoiseLevel.
   """
   found = []
-  if level.correlation is not None and abs(level.correlation) > _WHITE:
+  if is_correlated(level):
     wrong = "low" if level.correlation > 0 else "high"
     found.append(f"the noise of neighbouring pixels is correlated ({level.correlation:.2f}), as scaling, turning, "
                  f"demosaicing and strong JPEG leave it: its level is estimated too {wrong}, and some of it is taken "

@@ -29,6 +29,8 @@ def restore_auto(job: Job, measurement: Measurement, restore: Callable[..., Any]
   """
   problem, found, left_out = _auto.problem_of(job, measurement), {}, {}
   budget = _budget.Budget(None, job.settings.experiment.budget_s)
+  for text in _candidates.remark_dropped(job.settings):
+    warn(f"{job.settings.data.source}: {text}")
   for name, make in _auto.classical(job, problem):
     if found and budget.is_spent:
       left_out[name] = _auto.OUT_OF_TIME

@@ -40,39 +40,58 @@ def restore_auto(job: Job, signals: _processes.Signals, label: str, restore: Cal
     restore: function (job, signals, label) -> summary that restores a network's job in its folder.
   """
   measurement = _measure.measure(job)
-  problem, record = _auto.problem_of(job, measurement), _read_record(job.workdir)
-  spent, found, began = record["seconds"], {}, time.perf_counter()
-  budget = _budget.Budget(signals, job.settings.experiment.budget_s, spent)
-
-  def note(name: str | None = None, why: str = "") -> None:
-    if name is not None:
-      record["left_out"][name] = why
-      logging.warning("%s%s is left out: %s", label, name, why)
-    record["seconds"] = spent + time.perf_counter() - began
-    files.write_atomically(job.workdir / _RECORD, json.dumps(record).encode())
-
+  problem, record, found = _auto.problem_of(job, measurement), _Record(job.workdir, label), {}
+  budget = _budget.Budget(signals, job.settings.experiment.budget_s, record.spent)
+  for text in _candidates.remark_dropped(job.settings):
+    logging.warning("%s: %s", job.settings.data.source, text)
   for name, make in _auto.classical(job, problem):
-    if name in record["left_out"]:
+    if name in record.left_out:
       continue
     if found and budget.is_spent and not _is_kept(job, name):
-      note(name, _auto.OUT_OF_TIME)
+      record.note(name, _auto.OUT_OF_TIME)
     else:
       found[name] = _classical(job, name, make)
-      note()
+      record.note()
       _draw(job, problem, found)
   networks = list(_candidates.candidate_jobs(job, measurement))
   for number, (name, candidate) in enumerate(networks):
-    if name in record["left_out"]:
+    if name in record.left_out:
       continue
     _saying.say(f"network {number + 1} of {len(networks)}: {name}")
-    one = _network(candidate, name, budget, signals, label, restore)
+    try:
+      one = _network(candidate, name, budget, signals, label, restore)
+    except _processes.Interrupted:
+      record.note()  # a restart has no more time than is left
+      raise
     if isinstance(one, str):
-      note(name, one)
+      record.note(name, one)
     else:
       found[name] = one
-      note()
+      record.note()
       _draw(job, problem, found)
-  return _write(job, measurement, problem, found, record["left_out"])
+  return _write(job, measurement, problem, found, record.left_out)
+
+
+class _Record:
+  """What a run has decided so far, in its folder, and the seconds that it took; that of an earlier start stands.
+
+  Attributes:
+    spent: seconds of earlier starts.
+    left_out: {name of a candidate that is left out: why}.
+  """
+
+  def __init__(self, folder: pathlib.Path, label: str):
+    found = _read_record(folder)
+    self.spent, self.left_out = found["seconds"], found["left_out"]
+    self._path, self._label, self._began = folder / _RECORD, label, time.perf_counter()
+
+  def note(self, name: str | None = None, why: str = "") -> None:
+    """Write the seconds so far, and that a candidate is left out, which is warned of."""
+    if name is not None:
+      self.left_out[name] = why
+      logging.warning("%s%s is left out: %s", self._label, name, why)
+    content = {"seconds": self.spent + time.perf_counter() - self._began, "left_out": self.left_out}
+    files.write_atomically(self._path, json.dumps(content).encode())
 
 
 def _read_record(folder: pathlib.Path) -> dict[str, Any]:

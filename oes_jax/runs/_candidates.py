@@ -13,6 +13,7 @@ from oes_jax import settings as settings_of
 from oes_jax.runs import _expected
 from oes_jax.runs import _job
 from oes_jax.runs import _measure
+from oes_jax.runs import _presets
 from oes_jax.runs import _settings
 from oes_jax.runs._job import Job
 from oes_jax.runs._settings import Settings
@@ -65,6 +66,20 @@ def networks(settings: Settings) -> dict[str, dict[str, Any]]:
                "mask.num_steps": min(fitting.RECORRUPTED_MASK["mask.num_steps"], settings.learn.num_steps)},
       GUARDED: {**plain, "mask.source": "dense", "weights.num_steps": steps(_GUARDED_STEPS), "output.image": "guarded"},
       OES: {**plain, "mask.source": "learn", "weights.num_steps": steps(_OES_STEPS), "output.image": "average"}}
+
+
+def remark_dropped(settings: Settings) -> list[str]:
+  """Return a line that names settings of the network and of the mask that candidates with their own do not follow."""
+  presets = [_presets.preset_values(settings.operator.name, preset) for preset in ("quick", "preview", "best")]
+  asked = {f"{section}.{field.name}": (getattr(one, field.name), field.default) for section, one in (
+      ("generator", settings.generator), ("mask", settings.mask), ("mask", settings.learn)) for field in settings_of.fields_of(one)}
+  dropped: dict[str, list[str]] = {}
+  for name, changes in networks(settings).items():
+    for key, value in changes.items():
+      if key in asked and asked[key][0] not in (value, *(preset.get(key, asked[key][1]) for preset in presets)):
+        dropped.setdefault(f"{key}={asked[key][0]!r}", []).append(f"{name} has {value!r}")
+  told = "; ".join(f"{key} ({', '.join(own)})" for key, own in dropped.items())
+  return [f"method='auto' has networks of its own, of which some do not follow {told}"] if dropped else []
 
 
 def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:

@@ -14,14 +14,14 @@ ERROR_MAP, UNSEEN = "error_map.npy", "unseen.npy"
 
 
 def is_guessed(level: operators.NoiseLevel | None) -> bool:
-  """Whether only a bound of the noise is known, and what is taken off is a guess below it."""
-  return level is not None and level.bound is not None
+  """Whether what is taken for the noise is a guess: below a bound, or too low since the noise is not white."""
+  return level is not None and (level.bound is not None or operators.is_correlated(level))
 
 
 def expected_psnr_of(job: Job, restored: fitting.Restoration, level: operators.NoiseLevel | None) -> dict[str, Any] | None:
   """Return what summary.json says of the PSNR that a result is expected to have, and of what.
 
-  None where it is not combined, and where only a bound of its noise is known: what is expected would be of a guess.
+  None where it is not combined, and where its noise is only guessed, as what is expected would be.
 
   Args:
     job: finished job.

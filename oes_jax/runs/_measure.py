@@ -15,7 +15,7 @@ from oes_jax import intensity
 from oes_jax import noise
 from oes_jax import operators
 from oes_jax import random
-from oes_jax.runs import _brightness
+from oes_jax.runs import _inspected
 from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _truth
 from oes_jax.runs._job import Job
@@ -31,14 +31,14 @@ class Measurement(NamedTuple):
     op_params: parameters of the operator.
     estimate: first image [H, W, C] made of the values, for the eye and for comparison.
     noise_level: operators.NoiseLevel that was estimated of the values, where the fit needs it and none is named; or None.
-    brightness: lines that say that the noise depends on brightness, which the noise model does not.
+    remarks: lines that say what the noise is that the noise model is not, and that values were cut off.
   """
   values: np.ndarray
   truth: np.ndarray | None
   op_params: Any
   estimate: np.ndarray
   noise_level: operators.NoiseLevel | None = None
-  brightness: tuple[str, ...] = ()
+  remarks: tuple[str, ...] = ()
 
 
 def _unit_values(job: Job, warn: Callable[[str], None]):
@@ -47,8 +47,9 @@ def _unit_values(job: Job, warn: Callable[[str], None]):
   values = jnp.asarray(intensity.to_unit(job.data.picture.values, limits), jnp.result_type(float))
   outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
-    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g} "
-         "and are clipped; set data.range to keep them")
+    low, high = np.min(job.data.picture.values), np.max(job.data.picture.values)
+    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g}, from {low:g} to "
+         f"{high:g}, and are clipped; set data.range to keep them")
   return jnp.clip(values, 0, 1), outside > 0
 
 
@@ -92,10 +93,10 @@ def measure(job: Job, warn: Callable[[str], None] = logging.warning) -> Measurem
   seen = operator.seen(op_params)
   values = np.asarray(values if seen is None else values * seen)
   level = _noise_level(job, op_params, values)
-  brightness = () if level is None else tuple(_brightness.remark_brightness(job, op_params))
-  for text in (*_nearly_clean.remark_level(operator, level, clipped or data.simulated), *brightness):
+  remarks = () if level is None else tuple(_inspected.remark_noise(job, op_params, 0.0 if clipped else level.clipped))
+  for text in (*_nearly_clean.remark_level(operator, level, clipped or data.simulated), *remarks):
     warn(f"{job.settings.data.source}: {text}")
-  measurement = Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level, brightness)
+  measurement = Measurement(values, truth, op_params, np.clip(operator.estimate(op_params, values), 0, 1), level, remarks)
   if truth is not None and not data.simulated:
     for text in _truth.doubt_truth(truth, measurement.estimate):
       warn(f"{job.settings.data.source}: {text}")

@@ -100,7 +100,7 @@ def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> 
   """Return what was warned of, as far as it is still at hand."""
   level, collapse = measurement.noise_level, summary.get("mask", {}).get("collapse", [])
   found = _nearly_clean.remark_level(job.data.operator, level, job.data.simulated)
-  return [*job.data.remarks, *found, *measurement.brightness, *_tail.remark_tail(job.settings, summary), *(f"The mask has collapsed: {text}" for text in collapse)]
+  return [*job.data.remarks, *found, *measurement.remarks, *_tail.remark_tail(job.settings, summary), *(f"The mask has collapsed: {text}" for text in collapse)]
 
 
 def _result(job: Job, summary: Mapping[str, Any]) -> Rows:

@@ -151,6 +151,17 @@ def test_the_numbers_of_the_command_are_those_of_the_noise(tmp_path, monkeypatch
   assert found["noise"]["brightness"]["gain"] == pytest.approx(1, rel=0.1) and "mask" not in found
 
 
+def test_fill_values_here_and_there_are_no_range(tmp_path, monkeypatch, capsys):
+  values = measured.noisy()
+  random = np.random.default_rng(0)
+  values = np.where(random.uniform(size=values.shape) < 0.02, random.integers(-9999, -9000, values.shape), values)
+  monkeypatch.chdir(tmp_path)
+  np.save("fill.npy", values)
+  MAIN(["fill.npy"])
+  said = " ".join(capsys.readouterr().out.split())
+  assert "lie far outside of the others, from -99" in said and "data.range" not in said
+
+
 def test_the_plot_is_written(tmp_path, monkeypatch, capsys):
   _report(tmp_path, "counts.tif", monkeypatch, capsys, "--plot=noise.png")
   assert Image.open(tmp_path / "noise.png").size[0] > 500

@@ -70,6 +70,7 @@ def test_a_run_that_was_stopped_and_damaged_ends_in_the_same_image(whole, tmp_pa
     patch.setattr(runs.Signals, "received", property(lambda self: next(stop), lambda self, value: None), raising=False)
     tiny_run.restore(tmp_path / "run", _AUTO)
   place = tmp_path / "run" / "candidates"
+  assert json.loads((tmp_path / "run" / "candidates.json").read_text())["seconds"] > 0
   assert not (tmp_path / "run" / "summary.json").exists() and (place / "recorrupted-dense" / "checkpoints").is_dir()
   (place / "non-local-means" / "output.npy").write_bytes(b"damaged")
   tiny_run.restore(tmp_path / "run", _AUTO)
@@ -94,6 +95,16 @@ def test_a_candidate_that_would_not_end_in_time_is_ended(monkeypatch):
   assert [budget.received for _ in range(3)] == [None, None, None]  # a chunk takes 1.5 s: it would end at 5.5
   budget.begin(40)
   assert budget.received is None and budget.received is None and not budget.over
+
+
+def test_settings_that_some_networks_do_not_follow_are_named(monkeypatch):
+  monkeypatch.undo()  # all networks
+  told = {"data.source": "camera", "data.crop": (0, 0, 32, 32)}
+  of = lambda **changes: _candidates.remark_dropped(runs.check_config(runs.make_config(
+      preset="quick", **told, method="auto", **{key.replace("__", "."): value for key, value in changes.items()})))
+  assert not of() and not of(weights__num_steps=50, mask__num_steps=20, fit__sigma=0.1)
+  said, = of(mask__temperature=0.4, generator__num_scales=2)
+  assert "mask.temperature=0.4 (recorrupted, learned mask has" in said and "generator.num_scales=2 (" in said
 
 
 def test_a_candidate_that_fails_is_left_out(tmp_path, monkeypatch):

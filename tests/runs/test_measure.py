@@ -17,7 +17,7 @@ def test_values_outside_the_range_are_clipped_and_said(tmp_path, caplog):
   tifffile.imwrite(tmp_path / "hot.tif", values)
   job = runs.inspect(tiny_run.config(data__source=str(tmp_path / "hot.tif"), data__crop=None))
   measured = runs.measure(job)
-  assert "0.25 % of the values lie outside" in caplog.text and "data.range" in caplog.text
+  assert "0.25 % of the values lie outside" in caplog.text and "from 1000 to 50000, and are clipped; set data.range" in caplog.text
   assert job.data.limits[1] < 1100 and measured.truth is None and measured.values.max() == 1
 
 
@@ -28,12 +28,20 @@ def test_noise_that_grows_with_brightness_is_said_where_the_model_is_gaussian(tm
   np.save(tmp_path / "frame.npy", noise_of(image, np.random.default_rng(0)))
   config = {"data.source": str(tmp_path / "frame.npy"), "generator.num_scales": 1}
   measured = runs.measure(runs.inspect(runs.make_config(**config)))
-  assert bool(measured.brightness) == grows == ("the noise grows with brightness" in caplog.text)
+  assert bool(measured.remarks) == grows == ("the noise grows with brightness" in caplog.text)
   if grows:  # of a mean of 0.2 and of 0.9, in a range of about 1
-    said = re.search("from (.*) % of the range where it is dark to (.*) % where .* inspect names .* noise.peak", measured.brightness[0])
+    said = re.search("from (.*) % of the range where it is dark to (.*) % where .* inspect names .* noise.peak", measured.remarks[0])
     np.testing.assert_allclose([float(one) for one in said.groups()], [100 * (mean / 60) ** 0.5 for mean in (0.2, 0.9)], rtol=0.2)
     told = runs.make_config(**config, **{"noise.model": "poisson", "noise.peak": 60.0})
-    assert not runs.measure(runs.inspect(told)).brightness
+    assert not runs.measure(runs.inspect(told)).remarks
+
+
+def test_values_that_were_cut_off_before_they_were_stored_are_said(tmp_path, caplog):
+  dark = np.add.outer(np.linspace(-0.1, 0.9, 96), np.zeros(96))
+  values = np.uint16(10000 * np.clip(dark + np.random.default_rng(0).normal(0, 0.1, dark.shape), 0, 1.4))
+  tifffile.imwrite(tmp_path / "dark.tif", values)
+  measured = runs.measure(runs.inspect(runs.make_config(**{"data.source": str(tmp_path / "dark.tif"), "generator.num_scales": 1})))
+  assert "% of the values are 0, the lowest one: what was darker is cut off" in measured.remarks[0] and measured.remarks[0] in caplog.text
 
 
 def test_a_measurement_is_the_operator_of_the_truth_with_noise(tmp_path):
