@@ -13,10 +13,12 @@ _SHARED, _HEAVY = 0.3, 3e-3
 
 def _remarks_on_ends(values: _values.Values) -> list[str]:
   """Return lines that say where values were cut off."""
-  wrong = ((values.low, "lowest", "what was darker is cut off, and its noise with it, so that black comes out too bright"),
+  wrong = ((values.low, "lowest", "what was darker is cut off, and its noise with it, so that black comes out too bright; or there is "
+            "nothing in them: then set them to NaN, or give a mask"),
            (values.high, "highest", "they are saturated, and what was brighter is lost"))
   return [f"{100 * end.share:.3g} % of the values are {end.value:g}, the {name} one"
-          f"{', and that of the type' if end.of_type else ''}: {text}" for end, name, text in wrong if end.is_cut]
+          f"{', and that of the type' if end.of_type else ''}: {text}"
+          for end, name, text in wrong if end.is_cut]
 
 
 def remarks_on_image(values: _values.Values, defects: _defects.Defects | None, noise: _noise.Noise | None,

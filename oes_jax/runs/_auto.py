@@ -62,7 +62,10 @@ def mix(job: Job, problem: fitting.Problem, found: Mapping[str, Candidate], *, e
     found: {name: Candidate}.
     expects: whether its error is to be told, which takes seconds.
   """
-  shares = fitting.stack(problem, {name: one.unseen for name, one in found.items()}, _candidates.prior_of(job))
+  estimate = found[_ESTIMATE].image  # which a network's result is, where its own share is 0
+  distinct = {name: one.unseen for name, one in found.items() if name == _ESTIMATE or not np.array_equal(one.image, estimate)}
+  told = fitting.stack(problem, distinct, _candidates.prior_of(job))
+  shares = {name: told.get(name, 0.0) for name in found}
   blend = lambda images: np.sum([share * image for share, image in zip(shares.values(), images)], 0, np.float64).astype(np.float32)
   image = blend([one.image for one in found.values()])
   combined = fitting.Combination(

@@ -26,10 +26,12 @@ def remark_noise(job: Job, op_params, clipped: float) -> list[str]:
   if mask is not None and not mask.any():
     return []
   found = inspection.inspect_image(data.picture.values[place], mask=mask, limits=data.limits)
-  ends = () if clipped > _MANY else ((found.values.low, "lowest", "darker"), (found.values.high, "highest", "brighter"))
-  said = [f"{100 * end.share:.3g} % of the values are {end.value:g}, the {name} one: what was {lost} is cut off, and its noise with it; "
-          "or they hold no data, which operator.name=inpainting with operator.mask fills in"
-          for end, name, lost in ends if end.is_cut and end.share > _MANY]
+  low, high = found.values.low, found.values.high
+  ends = () if clipped > _MANY else (
+      (low, "lowest", "darker", "; or they hold no data, which operator.name=inpainting with operator.mask fills in"),
+      (high, "highest", "brighter", ""))
+  said = [f"{100 * end.share:.3g} % of the values are {end.value:g}, the {name} one: what was {lost} is cut off, and its noise with it{other}"
+          for end, name, lost, other in ends if end.is_cut and end.share > _MANY]
   if found.noise is None or not inspection.depends_on_brightness(found.noise):
     return said
   line, unit = found.noise.brightness, data.limits[1] - data.limits[0]

@@ -8,6 +8,7 @@ import pytest
 
 import oes_jax
 from oes_jax import runs
+from oes_jax.runs import _auto
 from oes_jax.runs import _budget
 from oes_jax.runs import _candidates
 from oes_jax.runs import _run as runs_of_one
@@ -50,6 +51,15 @@ def test_the_result_is_the_mix_that_the_summary_says(whole):
   np.testing.assert_allclose(np.load(folder / "output.npy"), mixed, atol=1e-5)
   assert summary["quality"].keys() == {"measurement", "combined"} and summary["expected_psnr"]["of"] == "image"
   assert runs.read_finished(folder) == json.loads((folder / "summary.json").read_text())
+
+
+def test_a_network_that_is_the_estimate_counts_once(whole):
+  job = runs.inspect(tiny_run.config(_AUTO), str(whole[0]))
+  problem = _auto.problem_of(job, runs.measure(job))
+  made = {name: make() for name, make in _auto.classical(job, problem)}
+  twice = {**made, _candidates.RECORRUPTED: made["plug-and-play"]}
+  shares = _auto.mix(job, problem, twice, expects=False).shares
+  assert shares == {**_auto.mix(job, problem, made, expects=False).shares, _candidates.RECORRUPTED: 0.0}
 
 
 def test_candidates_restore_one_measurement_and_see_no_value_that_is_held_out(whole):
