@@ -49,7 +49,7 @@ def test_alone_and_in_a_batch_of_others_are_alike_and_nothing_is_written(tmp_pat
   for image, restored in zip(images, together):
     alone, = _restore([image], **asked)
     assert np.abs(restored.image.astype(int) - alone.image).max() <= 1
-    np.testing.assert_allclose(restored.traces["weights"]["loss"], alone.traces["weights"]["loss"], rtol=1e-4)
+    np.testing.assert_allclose(restored.traces["weights"]["loss"], alone.traces["weights"]["loss"], rtol=5e-4)
     assert alone.image.dtype == np.uint8
   assert not any(tmp_path.iterdir())
 
