@@ -20,7 +20,7 @@ Image.new("RGB", (40, 30), "white").save(CURVE, "PNG")
 
 def _report(**changes):
   return files.Report(**{"title": "frame.png", "facts": ["a fact"], "before": IMAGE, "after": IMAGE / 2,
-                         "labels": ("measurement", "restored"), **changes})
+                         "labels": ("measurement", "restored"), "preset": "configs/denoise.py:quick", **changes})
 
 
 def test_the_images_are_the_result_and_what_was_measured(tmp_path):
@@ -33,8 +33,9 @@ def test_the_images_are_the_result_and_what_was_measured(tmp_path):
 SECTIONS = {
     "Noise": {"noise": [("standard deviation", "0.0312")]}, "Curves": {"figures": [("Curves", "", CURVE.getvalue())]},
     "Mask": {"mask": [("kept", "312 of 999")], "layers": [masks.LayerReport("decoder_7", 100, 31, 22)]},
-    "Time": {"seconds": [("stage", "total, s"), ("weights", "312.5")]}, "Made of": {"parts": [("tile 1", "tiles/000/report.html")]}}
-ALWAYS = ["frame.png", "Result", "Settings that differ from the defaults", "Command that repeats it"]
+    "Time": {"seconds": [("stage", "total, s"), ("weights", "312.5")]}, "Made of": {"parts": [("tile 1", "tiles/000/report.html")]},
+    "Methods": {"candidates": [("method", "share"), ("BM3D", "41 %"), ("OES", "left out: no time")]}}
+ALWAYS = ["frame.png", "Result", "Settings that differ from configs/denoise.py:quick", "Command that repeats it"]
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
@@ -45,7 +46,7 @@ def test_a_section_is_there_with_its_data_alone(tmp_path, heading):
   page = pages.read(tmp_path)
   assert sorted(page.headings) == sorted([*ALWAYS, heading])
   for text in {"Noise": ["0.0312"], "Mask": ["312 of 999", "decoder_7", "31.0 %", "22.0 %"], "Time": ["312.5"],
-               "Made of": ["tile 1"], "Curves": []}[heading]:
+               "Made of": ["tile 1"], "Curves": [], "Methods": ["BM3D 41 %", "OES left out: no time"]}[heading]:
     assert text in page.text
   assert page.links == (["tiles/000/report.html"] if heading == "Made of" else [])
   assert len(page.images) == (3 if heading == "Curves" else 2)
@@ -55,19 +56,19 @@ def test_what_is_scored_and_remarked_is_said(tmp_path):
   files.write_report(tmp_path, _report())
   assert "nothing is scored" in pages.read(tmp_path).text and "remarks" not in (tmp_path / "report.html").read_text().split("</style>")[-1]
   files.write_report(tmp_path, _report(
-      remarks=["the noise is not white"], quality=[("image", "PSNR"), ("last", "21.00"), ("average", "22.00")],
+      done="a mix of two", remarks=["the noise is not white"], quality=[("image", "PSNR"), ("last", "21.00"), ("average", "22.00")],
       quality_result="average", result=[("expected PSNR", "21.5")], settings=[("seed", "3", "0")], command="run it"))
   text = (tmp_path / "report.html").read_text()
   assert re.search(r'<tr class="result"><td>average</td>', text) and text.count('<tr class="result">') == 1
   page = pages.read(tmp_path).text
   assert "nothing is scored" not in page and all(
-      said in page for said in ("the noise is not white", "expected PSNR 21.5", "seed 3 0", "run it"))
+      said in page for said in ("a mix of two", "the noise is not white", "expected PSNR 21.5", "seed 3 0", "run it"))
 
 
 def test_hostile_text_stays_text(tmp_path):
   rows = [(HOSTILE, HOSTILE), (HOSTILE, HOSTILE)]
   files.write_report(tmp_path, _report(
-      title=HOSTILE, facts=[HOSTILE], labels=(HOSTILE, HOSTILE), remarks=[HOSTILE], result=rows, quality=rows,
+      title=HOSTILE, facts=[HOSTILE], done=HOSTILE, candidates=rows, preset=HOSTILE, labels=(HOSTILE, HOSTILE), remarks=[HOSTILE], result=rows, quality=rows,
       quality_result=HOSTILE, figures=[(HOSTILE, HOSTILE, CURVE.getvalue())], noise=rows, mask=rows,
       layers=[masks.LayerReport(HOSTILE, 9, 3, 2)], seconds=rows, machine=[HOSTILE], settings=[(HOSTILE,) * 3], command=HOSTILE,
       parts=[(HOSTILE, "tiles/" + HOSTILE.encode(errors="replace").decode())]))
