@@ -167,6 +167,6 @@ def noise_warnings(level: NoiseLevel) -> list[str]:
                  "for detail; set fit.sigma, or restore the image as it was before that")
   if level.clipped > _CLIPPED:
     found.append(f"{100 * level.clipped:.3g} % of the values are 0 or 1 exactly, where noise is cut off: black comes "
-                 "out too bright and white too dark; set data.range to keep what lies outside, or noise.model to "
+                 "out too bright and white too dark; where the file holds more than that, set data.range, or noise.model to "
                  "salt_and_pepper if single pixels are lost")
   return found
