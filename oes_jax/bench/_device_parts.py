@@ -25,6 +25,8 @@ Row = dict[str, Any]
 # graphs; "+WHILE" whole loops; "=" nothing.
 _FLAGS = ("", "--xla_gpu_enable_command_buffer=", "--xla_gpu_enable_command_buffer=+WHILE",
           "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL --xla_gpu_graph_min_graph_size=1", "--xla_gpu_enable_triton_gemm=false")
+
+
 def compare_flags(small: bool, folder: pathlib.Path) -> Iterator[Row]:
   """Steps a second of the default's weight stage under flags of XLA, each in a process of its own."""
   del folder

@@ -5,6 +5,7 @@ from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
+from oes_jax import operators
 from oes_jax.inspection import _defects
 from oes_jax.inspection import _k_space
 from oes_jax.inspection import _noise
@@ -13,9 +14,9 @@ from oes_jax.inspection import _values
 
 # Noise, in the unit range, below which an image is nearly clean, and from which what it depends on is told.
 NEARLY_CLEAN, TOLD = 0.01, 0.015
-# Correlation of neighbours from which noise is not white, as operators.noise_warnings has it; share of impulses that needs their
-# model; share of values outside of the range that is set by hand; read noise, in the unit range, that is none.
-_WHITE, _MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.3, 0.005, 0.005, 1e-3
+# Share of impulses that needs their model; share of values outside of the range that is set by hand; read noise, in the unit range,
+# that is none.
+_MANY_IMPULSES, _OUTSIDE, _NO_READ_NOISE = 0.005, 0.005, 1e-3
 # Ranges of most values that all of them reach over, from which some are no noise.
 _FAR = 4
 # Noise, in the unit range, that is none but rounding; fewest pixels along a side that are restored.
@@ -66,9 +67,9 @@ def _rounded(value: float) -> float:
   return float(f"{value:.4g}")
 
 
-def is_correlated(noise: _noise.Noise) -> bool:
+def _is_correlated(noise: _noise.Noise) -> bool:
   """Whether noise is strong enough to tell, and that of neighbours is correlated."""
-  return noise.sigma >= NEARLY_CLEAN and noise.correlation is not None and abs(noise.correlation) > _WHITE
+  return noise.sigma >= NEARLY_CLEAN and operators.is_correlated(noise.correlation)
 
 
 def has_noise(noise: _noise.Noise | None) -> bool:
@@ -109,7 +110,7 @@ def _noise_model(values: _values.Values, defects: _defects.Defects, noise: _nois
   if defects.impulses > _MANY_IMPULSES:
     return "oes", {"noise.model": "salt_and_pepper"}, (
         f"{100 * defects.impulses:.3g} % of the values are lost to single lowest and highest ones",)
-  if is_correlated(noise):
+  if _is_correlated(noise):
     return "quick", {"fit.sigma": _rounded(min(noise.sigma_apart, 1.0))}, (
         "the noise of neighbours is correlated: its strength is told from pixels three apart",)
   if depends_on_brightness(noise):

@@ -87,8 +87,8 @@ def _correlation_and_texture(image: np.ndarray, seen: np.ndarray) -> tuple[float
     image: [channels, H, W].
     seen: [channels, H, W], whether a value was measured.
   """
-  found = [[flat_power(_fine(*channel), channel[1], [lag], _ALL, _ENOUGH) for lag in ((1, 2), (2, 1), (2, 2))]
-           for channel in zip(image, seen)]
+  found = [[flat_power(fine, known, [lag], _ALL, _ENOUGH) for lag in ((1, 2), (2, 1), (2, 2))]
+           for fine, known in ((_fine(*channel), channel[1]) for channel in zip(image, seen))]
   if any(None in channel for channel in found):
     return None, None
   (down, right, far), (*_, around), counts = np.moveaxis(np.array(found, float), -1, 0).mean(1)
@@ -144,13 +144,13 @@ def _of_few(operator: _operator.ForwardOperator, op_params) -> str:
   return f", of which {100 * lost:.3g} % is lost (where a mask says so, it may be inverted)" if lost > 0.9 else ""
 
 
-def is_correlated(level: NoiseLevel) -> bool:
+def is_correlated(correlation: float | None) -> bool:
   """Whether neighbouring pixels share so much of the noise that it is not white, and its level estimated wrong.
 
   Args:
-    level: NoiseLevel.
+    correlation: of the noise of neighbours; None: it cannot be told.
   """
-  return level.correlation is not None and abs(level.correlation) > _WHITE
+  return correlation is not None and abs(correlation) > _WHITE
 
 
 def noise_warnings(level: NoiseLevel) -> list[str]:
@@ -160,7 +160,7 @@ def noise_warnings(level: NoiseLevel) -> list[str]:
     level: NoiseLevel.
   """
   found = []
-  if is_correlated(level):
+  if is_correlated(level.correlation):
     wrong = "low" if level.correlation > 0 else "high"
     found.append(f"the noise of neighbouring pixels is correlated ({level.correlation:.2f}), as scaling, turning, "
                  f"demosaicing and strong JPEG leave it: its level is estimated too {wrong}, and some of it is taken "

@@ -63,6 +63,7 @@ from oes_jax.runs._processes import end_at_once_by_ctrl_c
 from oes_jax.runs._processes import Interrupted
 from oes_jax.runs._processes import lock
 from oes_jax.runs._processes import Signals
+from oes_jax.runs._remarks import remark_same_members
 from oes_jax.runs._report import write_report
 from oes_jax.runs._restored import Restored
 from oes_jax.runs._run import restore_job

@@ -15,7 +15,7 @@ ERROR_MAP, UNSEEN = "error_map.npy", "unseen.npy"
 
 def is_guessed(level: operators.NoiseLevel | None) -> bool:
   """Whether what is taken for the noise is a guess: below a bound, or too low since the noise is not white."""
-  return level is not None and (level.bound is not None or operators.is_correlated(level))
+  return level is not None and (level.bound is not None or operators.is_correlated(level.correlation))
 
 
 def expected_psnr_of(job: Job, restored: fitting.Restoration, level: operators.NoiseLevel | None) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ def remark_level(operator: operators.ForwardOperator, level: operators.NoiseLeve
   if level is None:
     return []
   found = operators.noise_warnings(level._replace(clipped=0.0) if said else level)
-  if operators.is_correlated(level):
+  if operators.is_correlated(level.correlation):
     found.append("no PSNR is expected where the noise is not white")
   if level.bound is not None:
     found.append("fine texture, or noise that neighbouring pixels share, hides how strong the noise is: of the "

@@ -2,6 +2,8 @@
 
 from typing import Any, Iterable, Mapping
 
+import numpy as np
+
 from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _range_ends
 from oes_jax.runs import _tail
@@ -12,6 +14,12 @@ def remark_collapse(job: Job, findings: Iterable[str]) -> str:
   """Return the line that says that a mask has collapsed, and what was found."""
   return (f"the mask of {job.settings.data.source} has COLLAPSED: {'; '.join(findings)}. The weight stage will not "
           "restore the image; set a larger mask.keep_fraction or a narrower generator.channels.")
+
+
+def remark_same_members(shown: np.ndarray) -> list[str]:
+  """Return a line that says so where all members of an ensemble, [members, H, W, C], are the same image."""
+  same = not np.any(np.ptp(shown, 0))
+  return [f"all {len(shown)} members are the same image: their spread of 0 says nothing of the error"] if same else []
 
 
 def remark_result(job: Job, measurement, restored, results: Mapping[str, Any]) -> list[str]:

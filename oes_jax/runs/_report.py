@@ -68,11 +68,11 @@ def _facts(job: Job) -> list[str]:
   height, width, channels = job.data.picture.values.shape
   low, high = job.data.limits
   return [*([job.settings.data.source] if job.settings.data.source != _title(job) else []),
-          f"{task_of(job.settings.operator.name)}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
+          f"{_task_of(job.settings.operator.name)}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
           f"{job.data.picture.values.dtype}; values {low:g} to {high:g} map to 0 to 1"]
 
 
-def task_of(operator: str) -> str:
+def _task_of(operator: str) -> str:
   """Return what an operator's restoration is called."""
   return {"identity": "denoising", "super_resolution": "super-resolution", "mri": "MRI", "tomography": "CT"}.get(operator, operator)
 

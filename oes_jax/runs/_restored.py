@@ -86,8 +86,8 @@ def as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Resto
   stored = lambda image: squeeze(intensity.from_unit(view(image), data.limits, data.picture.values.dtype))
   if len(members) > 1:
     shown = np.stack([view(output) for output in outputs.astype(np.float64)])
-    if not findings and not np.any(np.ptp(shown, 0)):
-      warn(f"{job.settings.data.source}: all {len(members)} members are the same image: their spread of 0 says nothing of the error")
+    for text in () if findings else _remarks.remark_same_members(shown):
+      warn(f"{job.settings.data.source}: {text}")
     spread = squeeze((shown.std(0, ddof=1) * (data.limits[1] - data.limits[0])).astype(np.float32))
     if summary["quality"] is not None:
       summary["quality"] = {**summary["quality"], asked: _outputs.quality_of(view(mean), view(measurement.truth))}

@@ -54,8 +54,8 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
   outputs = np.stack([np.load(part / "output.npy") for part in parts]).astype(np.float64)
   mean, shown = outputs.mean(0), np.stack([view(output) for output in outputs])
   spread = shown.std(0, ddof=1)
-  if not np.any(spread):
-    logging.warning("%s: all %d members are the same image: their spread of 0 says nothing of the error", folder, len(parts))
+  for text in runs.remark_same_members(shown):
+    logging.warning("%s: %s", folder, text)
   quality = None if measured.truth is None else _quality(job, measured, mean, shown)
   names = runs.write_images(folder, job, measured, mean, quality)
   low, high = job.data.limits
