@@ -195,7 +195,8 @@ def restore(measurement: Measurement | Sequence[Measurement], *,
     settings: settings by their dotted names, such as {"weights.num_steps": 3000}, that differ from the operator's
       preset; `python -m oes_jax.main --help` lists them. Nothing is simulated unless {"operator.simulate": True} asks.
       An object of your own takes the place of its settings, which are then refused. The preset is quick, which fits the
-      clean image, or oes with an operator, a generator or a loss of your own, or noise that cannot be drawn anew.
+      clean image, or oes with a generator or a loss of your own, an operator of your own without fit.sigma, or noise that cannot be
+      drawn anew.
     workdir: folder to work in and to keep, with checkpoints, figures and logs: the same call goes on there after an
       interruption. It takes names, not objects of your own. None: in memory.
     progress: whether a bar is drawn, in a notebook a picture so far, and lines are printed in a workdir. False: only warnings.

@@ -140,7 +140,7 @@ def _run_many(config) -> None:
   if _SUMMARISE.value or jax.process_index() == 0:
     with files.writing_into(folder):
       table = sweeps.write_tables(folder)
-      report = [f"report: {sweeps.write_report(folder)}"] if settings.output.figures else []
+      report = [f"report: {sweeps.write_report(folder)}", sweeps.say_plot(folder)] if settings.output.figures else []
     print(f"share {shard[0]}/{shard[1]} has ended" if shard[1] > 1 else table)
     restored = folder / "restored"
     print("\n".join([f"cases of this config: {len(sweeps.expand(config))}",

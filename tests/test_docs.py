@@ -101,15 +101,19 @@ def test_the_readme_is_a_door():
 @pytest.mark.parametrize("path", sorted((DOCS / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_every_program_is_in_a_tutorial_and_in_the_gallery(path):
   pages = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "tutorials").glob("*.md"))
-  assert f'--8<-- "docs/examples/{path.name}"' in pages or f"(../examples/{path.name})" in pages
+  assert f"(../examples/{path.name})" in pages
   assert path.stem in GALLERY["SHOWN"]
 
 
-def test_programs_that_tutorials_include_are_there_and_other_python_parses():
+def test_programs_in_tutorials_are_those_of_the_examples_and_all_python_parses():
+  shown = 0
   for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
-    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-      included = re.fullmatch(r'--8<-- "(.+)"\n', block)
-      ast.parse((ROOT / included[1]).read_text(encoding="utf-8") if included else block)
+    text = page.read_text(encoding="utf-8")
+    for program, block in re.findall(r"(?:^<!-- program: ([^\n]+) -->\n)?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+      ast.parse(block)
+      assert not program or block == (ROOT / program).read_text(encoding="utf-8"), f"{page}: {program} is another program now"
+      shown += bool(program)
+  assert shown >= 9
 
 
 def test_the_gallery_shows_its_record_in_small_pictures():

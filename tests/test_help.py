@@ -37,4 +37,4 @@ def test_help_lists_every_key_then_the_flags(tmp_path, flag):
 def test_the_listing_has_every_key_by_section_and_nothing_else():
   listed = runs.describe_keys(width=1000)
   assert sorted(re.findall(r"^  (\S+)  .*\(default .*\)$", listed, re.M)) == sorted(_keys(runs.make_config()))
-  assert "weights:\n  weights.num_steps  Steps of the weight stage. OES: 40,000. (default 1500; preset quick: 600)\n" in listed
+  assert "weights:\n  weights.num_steps  Steps of the weight stage: the time grows with them. The published OES takes 40,000. (default 1500; preset quick: 600)\n" in listed

@@ -32,13 +32,14 @@ def _score(job: runs.Job, summary: dict[str, Any]) -> dict[str, Any]:
   squared = np.mean((np.asarray(view(output), np.float64) - view(measured.truth)) ** 2, -1)
   map_of = runs.read_error_map(folder)  # through an operator there is none
   alike = lambda error: None if map_of is None else float(np.corrcoef(map_of.ravel(), error.ravel())[0, 1])
-  return {"expected": summary["expected_psnr"]["psnr"], "spread": summary["expected_psnr"]["spread"],
+  expected = summary["expected_psnr"] or {"psnr": None, "spread": None}  # of noise that is a guess nothing is expected
+  return {"expected": expected["psnr"], "spread": expected["spread"],
           "measured psnr": _decibel(np.sum(parts * np.abs(missed) ** 2) / np.sum(parts)), "image psnr": _decibel(squared),
           "map around": alike(np.sqrt(ndimage.gaussian_filter(squared, _AROUND))), "map of pixels": alike(np.sqrt(squared))}
 
 
 def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-  """Return header and cells: every problem, then denoising and operators together.
+  """Return header and cells: every problem, then denoising and operators together; those of which nothing is expected are counted.
 
   Args:
     rows: the results.
@@ -48,10 +49,11 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
   groups = {name: [row for row in rows if row["problem"] == name] for name in dict.fromkeys(row["problem"] for row in rows)}
   groups["denoising"] = [row for row in rows if row["denoising"]]
   groups["operators"] = [row for row in rows if not row["denoising"]]
-  for name, mine in groups.items():
+  for name, every in groups.items():
+    mine = [row for row in every if row["expected"] is not None]
     off = np.array([row["expected"] - row["measured psnr"] for row in mine])
     if mine:
-      table.append([name, str(len(mine)), f"{np.median(np.abs(off)):.2f}", f"{np.mean(off):+.2f}",
+      table.append([name, f"{len(mine)} of {len(every)}" if len(mine) < len(every) else str(len(mine)), f"{np.median(np.abs(off)):.2f}", f"{np.mean(off):+.2f}",
                     f"{100 * np.mean(np.abs(off) <= [row['spread'] for row in mine]):.0f} %",
                     *(_tables.mean(mine, column, 2) for column in ("map around", "map of pixels"))])
   return table
@@ -72,7 +74,7 @@ def run_expected(arguments) -> None:
   _tables.show(base, "expected", rows, table)
   _tables.record(output, config, rows, table)
   files.save_scatter(base / "expected.png", {
-      problem: [(row["measured psnr"], row["expected"]) for row in rows if row["problem"] == problem]
+      problem: [(row["measured psnr"], row["expected"]) for row in rows if row["problem"] == problem and row["expected"] is not None]
       for problem in dict.fromkeys(row["problem"] for row in rows)},
       xlabel="true PSNR of what was measured, dB", ylabel="expected, dB")
 

@@ -1,5 +1,6 @@
 """What a run puts on record of its steps: a line a step, and TensorBoard events."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -26,9 +27,14 @@ def _open_events(folder: pathlib.Path, first_step: int):
   except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] != "tensorboardX":
       raise
-    logging.warning("tensorboardX is not installed: tensorboard/ is not written; metrics.jsonl holds every step. For it: %s",
-                    _extras.how_to_install("tensorboard"))
+    _warn_of_no_events()
     return None
+
+
+@functools.cache  # once, not for every image
+def _warn_of_no_events() -> None:
+  logging.warning("tensorboardX is not installed: tensorboard/ is not written; metrics.jsonl holds every step. For it: %s",
+                  _extras.how_to_install("tensorboard"))
 
 
 class Mark(NamedTuple):

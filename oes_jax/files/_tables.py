@@ -4,6 +4,8 @@ import csv
 import pathlib
 from typing import Any, Sequence
 
+from oes_jax import fitting
+
 
 def write_csv(path: pathlib.Path, header: Sequence[str], rows) -> None:
   """Write the numbers of a figure, whose file has the same name."""
@@ -50,8 +52,7 @@ def closing_table(summary: dict[str, Any]) -> str:
       best = quality["best"]
       lines.append((f"best iterate (oracle, step {best['step']})", f"{best['psnr']:.2f} dB       "))
   if summary.get("expected_psnr"):
-    expected = summary["expected_psnr"]
-    lines.append(("expected without a truth", f"{expected['psnr']:.1f} ± {expected['spread']:.1f} dB of the {expected['of']}"))
+    lines.append(("expected without a truth", fitting.say_expected_psnr(summary["expected_psnr"])))
   if summary.get("guard"):
     final = "" if summary["guard"]["stopped"] else ", still the best at the end"
     lines.append(("guard's step", f"{summary['guard']['step']}{final}"))

@@ -69,6 +69,8 @@ from oes_jax.fitting._settings import LearnMask
 from oes_jax.fitting._settings import TrainWeights
 from oes_jax.fitting._simulated_error import expected_error
 from oes_jax.fitting._simulated_error import expected_psnr
+from oes_jax.fitting._simulated_error import say_expected_psnr
+from oes_jax.fitting._simulated_error import say_of
 from oes_jax.fitting._simulated_error import simulate_error
 from oes_jax.fitting._simulated_error import SimulatedError
 from oes_jax.fitting._stacking import misfit

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from oes_jax.fitting import _simulated_error
+
 
 class Restoration(NamedTuple):
   """A restored image, and what it came from. Of `train_weights` a pytree of arrays, in the unit range.
@@ -56,7 +58,7 @@ class Restoration(NamedTuple):
       before, after = (quality[name]["psnr"] for name in ("measurement", summary["output_image"]))
       said.append(f"PSNR {before:.1f} -> {after:.1f} dB")
     if expected:
-      said.append(f"expected PSNR {expected['psnr']:.1f} \N{PLUS-MINUS SIGN} {expected['spread']:.1f} dB of the {expected['of']}")
+      said.append(f"expected PSNR {_simulated_error.say_expected_psnr(expected)}")
     if summary.get("members", 1) > 1:
       said.append(f"mean of {summary['members']}")
     if summary.get("seconds"):

@@ -1,6 +1,6 @@
 """How good a restoration is, without the truth: by restorations of measurements that are simulated of it."""
 
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +88,16 @@ def expected_psnr(simulated: SimulatedError) -> tuple[float, float]:
   """
   once, twice = (-10 * np.log10(np.maximum(np.asarray(error, np.float64), 1e-12)) for error in (simulated.measured, simulated.again))
   return float(np.min(once - _OPTIMISM - _PER_DECIBEL * np.maximum(twice - once, 0))), _SPREAD
+
+
+def say_of(of: str) -> str:
+  """Return " of ..." to stand after an expected PSNR: what of is not mistaken for the image."""
+  return f" of the {of}" if of == "image" else f" of the {of}, not of the image"
+
+
+def say_expected_psnr(expected: Mapping[str, Any]) -> str:
+  """Return what summary.json says of the expected PSNR in words: its value, its spread, and of what it is."""
+  return f"{expected['psnr']:.1f} \N{PLUS-MINUS SIGN} {expected['spread']:.1f} dB{say_of(expected['of'])}"
 
 
 def expected_error(simulated: SimulatedError, expected: float):

@@ -43,9 +43,9 @@ def _compare(found: Mapping[str, _findings.Findings], count: int) -> tuple[tuple
 
 def _in_range(told: _recommendation.Recommendation, old: tuple[float, float], limits: tuple[float, float],
               ) -> _recommendation.Recommendation:
-  """Return a recommendation whose strengths of noise are in the unit range of all images, which is set; without any as it is."""
+  """Return a recommendation whose range, and strengths of noise in it, are those of all images; without either as it is."""
   strengths = [name for name in _STRENGTHS if name in told.settings]
-  if not strengths or "data.range" in told.settings:
+  if not strengths and "data.range" not in told.settings:
     return told
   if "noise.peak" in strengths:  # photons are counted from 0
     old, limits = (0.0, old[1]), (0.0, limits[1])
@@ -53,7 +53,7 @@ def _in_range(told: _recommendation.Recommendation, old: tuple[float, float], li
   wider = (high - low) / (old[1] - old[0])
   scaled = {name: float(f"{told.settings[name] * (wider if name == 'noise.peak' else 1 / wider):.4g}") for name in strengths}
   return told._replace(settings={**told.settings, **scaled, "data.range": (low, high)}, reasons=(
-      *told.reasons, f"{', '.join(sorted(strengths))} is of the range {low:g} to {high:g}, which has to be that of all"))
+      *told.reasons, f"{', '.join(sorted(strengths)) or 'data.range'} is of the range {low:g} to {high:g}, which has to be that of all"))
 
 
 def with_pages(one: _findings.Findings, found: Mapping[str, _findings.Findings], count: int, said: str) -> _findings.Findings:
@@ -69,6 +69,10 @@ def with_pages(one: _findings.Findings, found: Mapping[str, _findings.Findings],
   shared, remarks = _compare(found, count)
   told = one.recommendation
   if told is not None and shared is not None and one.values.limits is not None:
-    told = _in_range(told, one.values.limits, shared)
+    old = told.settings.get("data.range", one.values.limits)
+    if "data.range" in told.settings:  # by hand, as the automatic range of this image cuts values off
+      ends = [old, *((other.values.low.value, other.values.high.value) for other in found.values() if other.values is not None)]
+      shared = min(low for low, _ in ends), max(high for _, high in ends)
+    told = _in_range(told, old, shared)
   said = f"{said}, of which {name} is looked at; what is recommended is by this one"
   return dataclasses.replace(one, remarks=(said, *remarks, *one.remarks), recommendation=told)

@@ -126,7 +126,7 @@ def _check(settings: Settings, given: Given, data: _data.Data, whole: Sequence[i
   own = given.operator is not None and data.operator.image_shape
   if settings.weights.combine and own and not operators.is_linear(data.operator):
     raise ValueError("weights.combine=True needs a linear operator, which the one that is given is not; allowed: "
-                     "weights.combine=False, with another output.image.")
+                     "fit.sigma=None, and the plain objective; or weights.combine=False, with another output.image.")
   if settings.compute.tile and not data.operator.tileable:
     raise ValueError(f"compute.tile={settings.compute.tile} cuts an image that the operator measures as a whole; "
                      "allowed: None or 0.")

@@ -17,7 +17,7 @@ from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
 
 OUT_OF_TIME, WOULD_NOT_END = "no time was left of budget_s", "it would not end within budget_s"
-_ESTIMATE = "plug-and-play"  # the candidate that there always is, and that the expected PSNR is told by
+ESTIMATE = "plug-and-play"  # the candidate that there always is, and that the expected PSNR is told by
 
 
 class Mix(NamedTuple):
@@ -62,14 +62,14 @@ def mix(job: Job, problem: fitting.Problem, found: Mapping[str, Candidate], *, e
     found: {name: Candidate}.
     expects: whether its error is to be told, which takes seconds.
   """
-  estimate = found[_ESTIMATE].image  # which a network's result is, where its own share is 0
-  distinct = {name: one.unseen for name, one in found.items() if name == _ESTIMATE or not np.array_equal(one.image, estimate)}
+  estimate = found[ESTIMATE].image  # which a network's result is, where its own share is 0
+  distinct = {name: one.unseen for name, one in found.items() if name == ESTIMATE or not np.array_equal(one.image, estimate)}
   told = fitting.stack(problem, distinct, _candidates.prior_of(job))
   shares = {name: told.get(name, 0.0) for name in found}
   blend = lambda images: np.sum([share * image for share, image in zip(shares.values(), images)], 0, np.float64).astype(np.float32)
   image = blend([one.image for one in found.values()])
   combined = fitting.Combination(
-      image, found[_ESTIMATE].image, 1 - shares[_ESTIMATE], None, blend([one.unseen for one in found.values()]))
+      image, found[ESTIMATE].image, 1 - shares[ESTIMATE], None, blend([one.unseen for one in found.values()]))
   if expects:
     key = random.stream_key(job.settings.experiment.seed, "weights")
     combined = combined._replace(error=jax.device_get(jax.jit(fitting.simulate_error)(

@@ -36,6 +36,7 @@ def restore_auto(job: Job, measurement: Measurement, restore: Callable[..., Any]
       left_out[name] = _auto.OUT_OF_TIME
     else:
       found[name] = make()
+  budget.expect(found[_auto.ESTIMATE].seconds)
   for name, candidate in _candidates.candidate_jobs(job, measurement):
     if budget.is_spent:
       left_out[name] = _auto.OUT_OF_TIME

@@ -53,6 +53,7 @@ def restore_auto(job: Job, signals: _processes.Signals, label: str, restore: Cal
       found[name] = _classical(job, name, make)
       record.note()
       _draw(job, problem, found)
+  budget.expect(found[_auto.ESTIMATE].seconds)
   networks = list(_candidates.candidate_jobs(job, measurement))
   for number, (name, candidate) in enumerate(networks):
     if name in record.left_out:

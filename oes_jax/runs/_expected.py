@@ -31,7 +31,12 @@ def expected_psnr_of(job: Job, restored: fitting.Restoration, level: operators.N
   if is_guessed(level) or job.settings.output.image != "combined" or restored.combined is None or restored.combined.error is None:
     return None
   psnr, spread = fitting.expected_psnr(restored.combined.error)
-  return {"psnr": psnr, "spread": spread, "of": "image" if measures_all(job) else "measured values"}
+  return {"psnr": psnr, "spread": spread, "of": of_what(job)}
+
+
+def of_what(job: Job) -> str:
+  """Return what an expected PSNR is of: "image", or through an operator "measured values"."""
+  return "image" if measures_all(job) else "measured values"
 
 
 def measures_all(job: Job) -> bool:

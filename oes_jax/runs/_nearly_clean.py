@@ -74,6 +74,7 @@ def remark_lost_detail(job: Job, measurement, restored) -> list[str]:
   sigma = level.bound or level.sigma
   if squared <= _LOST * max(sigma, 1e-4) ** 2:
     return []
+  advice = [*(["fit.objective=recorrupted (preset quick)"] if job.settings.fit.objective == "plain" else ["a smaller fit.sigma"]),
+            *(["a larger mask.keep_fraction"] if job.settings.mask.source != "dense" else []), "more weights.num_steps"]
   return [f"the result differs from the measurement by {100 * squared ** 0.5:.2g} % of the range, whose noise is about "
-          f"{100 * sigma:.2g} %: it has lost detail, and is likely worse than the measurement; fit.objective=recorrupted (preset "
-          "quick) loses less, or a larger mask.keep_fraction, or more weights.num_steps"]
+          f"{100 * sigma:.2g} %: it has lost detail, and is likely worse than the measurement; {', or '.join(advice)} may lose less"]

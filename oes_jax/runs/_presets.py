@@ -72,6 +72,8 @@ def preset_values(operator: str, preset: str) -> dict[str, Any]:
 def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
   """Return the preset of a call: quick, but oes where an object of the caller's, a setting or the noise asks for it.
 
+  What an operator of the caller's measured goes with quick where fit.sigma says how strong its noise is: nothing estimates that.
+
   Args:
     told: settings that are given, by their dotted names.
     objects: names of the objects that are given: "operator", "generator", "mask", "weights", "loss".
@@ -79,7 +81,8 @@ def preset_of(told: Mapping[str, Any], objects: Iterable[str]) -> str:
   if told.get("method") == "auto":
     return "quick"
   asked = {"fit.objective": "plain", "generator.input": "noise", "generator.name": "deep_decoder", "mask.source": "bundled"}
-  if {"operator", "generator", "loss"} & set(objects) or any(str(told.get(key)) == value for key, value in asked.items()):
+  own = {"generator", "loss"} if told.get("fit.sigma") is not None else {"operator", "generator", "loss"}
+  if own & set(objects) or any(str(told.get(key)) == value for key, value in asked.items()):
     return "oes"
   model = str(told.get("noise.model", "gaussian"))
   fits = model in recorruption.RECORRUPT and all(

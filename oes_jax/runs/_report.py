@@ -12,6 +12,7 @@ from oes_jax import masks
 from oes_jax.runs import _comparison
 from oes_jax.runs import _nearly_clean
 from oes_jax.runs import _repeat
+from oes_jax.runs import _saying
 from oes_jax.runs import _tail
 from oes_jax.runs._job import Job
 from oes_jax.runs._measure import Measurement
@@ -68,13 +69,8 @@ def _facts(job: Job) -> list[str]:
   height, width, channels = job.data.picture.values.shape
   low, high = job.data.limits
   return [*([job.settings.data.source] if job.settings.data.source != _title(job) else []),
-          f"{_task_of(job.settings.operator.name)}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
+          f"{_saying.task_of(job.settings.operator.name)}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
           f"{job.data.picture.values.dtype}; values {low:g} to {high:g} map to 0 to 1"]
-
-
-def _task_of(operator: str) -> str:
-  """Return what an operator's restoration is called."""
-  return {"identity": "denoising", "super_resolution": "super-resolution", "mri": "MRI", "tomography": "CT"}.get(operator, operator)
 
 
 def _done(job: Job, summary: Mapping[str, Any]) -> str:
@@ -105,11 +101,10 @@ def _remarks(job: Job, measurement: Measurement, summary: Mapping[str, Any]) -> 
 
 def _result(job: Job, summary: Mapping[str, Any]) -> Rows:
   rows, expected, quality, level = [], summary.get("expected_psnr"), summary["quality"] or {}, summary.get("noise_level")
-  if expected and expected.get("of") == "image" and level:
+  if expected and expected["of"] == "image" and level:
     rows.append(("PSNR of the measurement", f"{-20 * math.log10(level['sigma']):.2f} dB, by its noise"))
   if expected:
-    spread = expected.get("spread")
-    rows.append((f"expected PSNR of the {expected.get('of', 'image')}", f"{expected['psnr']:.2f}{'' if spread is None else f' ± {spread:.2f}'} dB, told without a truth"))
+    rows.append(("expected PSNR", f"{fitting.say_expected_psnr(expected)}, told without a truth"))
   if summary.get("guard"):
     final = "" if summary["guard"]["stopped"] else ", still the best at the end"
     rows.append(("guard's step", f"{summary['guard']['step']}{final}"))
@@ -130,7 +125,7 @@ def _candidates(summary: Mapping[str, Any]) -> Rows:
   if "candidates" not in summary:
     return []
   scored = summary["quality"] is not None
-  rows = [("method", "share", "misfit of unseen values", "seconds", *(["PSNR, dB"] if scored else []))]
+  rows = [("method", "share", "misfit of unseen values (root mean square)", "seconds", *(["PSNR, dB"] if scored else []))]
   for one in summary["candidates"]:
     rows.append((one["name"], f"{100 * one['share']:.0f} %", f"{one['misfit']:.4g}", f"{one['seconds']:.0f}",
                  *([f"{one['quality']['psnr']:.2f}"] if scored else [])))
@@ -183,7 +178,7 @@ def _layers(mask: Mapping[str, Any]) -> list[masks.LayerReport]:
 
 
 def _seconds(summary: Mapping[str, Any]) -> Rows:
-  if "seconds" not in summary:
+  if not summary.get("seconds"):  # of an ensemble, and of a mix without networks
     return []
   return [("stage", "total, s", "run, s", "compilation, s", "a step, ms"),
           *((stage, *(f"{times[name]:.1f}" for name in ("total", "run", "compile")), f"{1e3 * times['per_step']:.1f}")
@@ -193,9 +188,9 @@ def _seconds(summary: Mapping[str, Any]) -> Rows:
 def _machine(summary: Mapping[str, Any]) -> list[str]:
   if "device" not in summary:
     return []
-  bytes_at_peak = max(summary["peak_bytes"].values(), default=0)
+  peak = f"; {max(summary['peak_bytes'].values()) / 1e6:,.0f} MB at the peak" if summary["peak_bytes"] else ""
   versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
-  return [f"{summary['device']}; convolutions: {summary['conv']}; {bytes_at_peak / 1e6:,.0f} MB at the peak. {versions}."]
+  return [f"{summary['device']}; convolutions: {summary['conv']}{peak}. {versions}."]
 
 
 def _figures(folder: pathlib.Path) -> list[tuple[str, str, bytes]]:

@@ -67,7 +67,7 @@ class Restored(fitting.Restoration):
       for number, name in enumerate(("measurement", self.summary["output_image"])):
         titles[number] += f"\n{quality[name]['psnr']:.2f} dB, SSIM {quality[name]['ssim']:.3f}"
     elif expected:
-      titles[1] += f"\nexpected {expected['psnr']:.1f} \N{PLUS-MINUS SIGN} {expected['spread']:.1f} dB of the {expected['of']}"
+      titles[1] += f"\nexpected {fitting.say_expected_psnr(expected)}"
     return tuple(titles)
 
 

@@ -165,14 +165,14 @@ def tile_job(job: Job, number: int, measurement: _measure.Measurement, place) ->
 
 def _describe_measurement(job: Job) -> str:
   """Say what is simulated, or how strong the noise of a measured image seems to be."""
-  data, model, name = job.data, job.settings.noise.model, job.settings.operator.name
+  data, model, task = job.data, job.settings.noise.model, _saying.task_of(job.settings.operator.name)
   if data.simulated:
     strength = ", ".join(f"{name} {value:g}" for name, value in data.strength._asdict().items() if value)
-    return f"{name}, simulated {model} noise, {strength or 'none'}"
+    return f"{task}, simulated {model} noise, {strength or 'none'}"
   level = _estimate_level(job) if model == "gaussian" else None
   about = level and ("about" if level.bound is None else "at most")
   own = "" if level is None else f"; its own seems to be {about} {level.bound or level.sigma:.3f} of the range"
-  return f"{name}{_describe_lost(job)}, no noise added{own}"
+  return f"{task}{_describe_lost(job)}, no noise added{own}"
 
 
 def _describe_lost(job: Job) -> str:

@@ -26,6 +26,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def task_of(operator: str) -> str:
+  """Return what the restoration of an operator, by its name, is called."""
+  return {"identity": "denoising", "super_resolution": "super-resolution", "mri": "MRI", "tomography": "CT"}.get(operator, operator)
+
+
 def progress_bar(total: int, *, initial: int = 0, desc: str = "", disable: bool = False):
   """Return a progress bar of steps, with the time that is left; where nobody looks on, it is drawn seldom."""
   return tqdm.auto.tqdm(total=total, initial=initial, desc=desc, unit="step", dynamic_ncols=True, disable=disable or _QUIET.get(),

@@ -49,5 +49,4 @@ class SoFar:
     expected = self.expected
     if expected is None:
       return ""
-    of = "" if _expected.measures_all(self._row.job) else " of what is measured"
-    return f"{expected:.1f} dB{of}"
+    return f"{expected:.1f} dB{fitting.say_of(_expected.of_what(self._row.job))}"

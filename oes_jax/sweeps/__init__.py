@@ -5,6 +5,7 @@ from oes_jax.sweeps._array_folder import write_array
 from oes_jax.sweeps._cases import Case
 from oes_jax.sweeps._cases import expand
 from oes_jax.sweeps._cases import is_many
+from oes_jax.sweeps._report import say_plot
 from oes_jax.sweeps._report import write_report
 from oes_jax.sweeps._results import MEASURED
 from oes_jax.sweeps._results import read_results

@@ -33,6 +33,23 @@ def _series(lines: Sequence[Line], axis: str | None, others: Sequence[str]) -> d
   return found
 
 
+def _axes(lines: Sequence[Line]) -> tuple[list[Line], list[str], str | None]:
+  """Return (cases that can be drawn, settings that vary among them, the numeric one of most values or None)."""
+  good = [line for line in lines if not line["failure"] and "members" not in line and _quality(line)]
+  varying = [name for name in _results.SETTING if len({line[name] for line in good}) > 1]
+  values = {name: len({line[name] for line in good} - {None}) for name in _NUMBERS if name in varying}
+  axis = max(values, key=values.get, default=None)
+  return good, varying, axis if axis is not None and values[axis] > 1 else None
+
+
+def remark_no_plot(lines: Sequence[Line]) -> str:
+  """Return why `draw_plot` draws nothing of lines of results.jsonl."""
+  good, failed = _axes(lines)[0], sum(line["failure"] is not None for line in lines)
+  if not good:
+    return f"no plot: no case has a PSNR, which needs a truth or an expected one; {failed} cases failed"
+  return f"no plot: among the {len(good)} cases with a PSNR only images and seeds vary; {failed} cases failed"
+
+
 def draw_plot(folder: pathlib.Path, lines: Sequence[Line]) -> pathlib.Path | None:
   """Draw the PSNR of a sweep's cases against the setting of most values; return the file's path, or None: nothing varies.
 
@@ -43,12 +60,7 @@ def draw_plot(folder: pathlib.Path, lines: Sequence[Line]) -> pathlib.Path | Non
     folder: the sweep's folder.
     lines: lines of results.jsonl.
   """
-  good = [line for line in lines if not line["failure"] and "members" not in line and _quality(line)]
-  varying = [name for name in _results.SETTING if len({line[name] for line in good}) > 1]
-  values = {name: {line[name] for line in good} - {None} for name in _NUMBERS if name in varying}
-  axis = max(values, key=lambda name: len(values[name]), default=None)
-  if axis is not None and len(values[axis]) < 2:
-    axis = None
+  good, varying, axis = _axes(lines)
   if axis is None and "mask" not in varying:
     return None
   summed = lambda numbers: (statistics.mean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0)
@@ -58,7 +70,7 @@ def draw_plot(folder: pathlib.Path, lines: Sequence[Line]) -> pathlib.Path | Non
     places = sorted(place for place in points if place is not None) if axis else list(points)
     if places:
       curves[label] = [(place, *summed(points[place])) for place in places]
-  ends = [end(values[axis]) for end in (min, max)] if axis else [0, 0]
+  ends = [end(line[axis] for line in good if line[axis] is not None) for end in (min, max)] if axis else [0, 0]
   files.save_sweep(folder / PLOT, curves, levels, xlabel=(axis or "mask").replace("_", " "), ylabel=_quality(good[0])[0],
                    logarithmic=ends[0] > 0 and math.inf > ends[1] / ends[0] > _WIDE)
   return folder / PLOT

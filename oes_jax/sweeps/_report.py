@@ -32,6 +32,16 @@ def write_report(folder: pathlib.Path) -> pathlib.Path:
   return folder / files.REPORT
 
 
+def say_plot(folder: pathlib.Path) -> str:
+  """Return a line that says where the plot of a sweep lies, or why there is none.
+
+  Args:
+    folder: the sweep's folder, whose report is written.
+  """
+  plot = folder / _plot.PLOT
+  return f"plot: {plot}" if plot.is_file() else _plot.remark_no_plot(list(_results.read_results(folder).values()))
+
+
 def _facts(lines: Sequence[Mapping[str, Any]]) -> list[str]:
   failed, means = sum(line["failure"] is not None for line in lines), sum("members" in line for line in lines)
   counts = [f"{len(lines) - means} cases, {failed} of them failed", *([f"ensembles: {means}"] if means else [])]
@@ -51,7 +61,7 @@ def _columns(lines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
   for name in (*_results.MEASURED, "mean"):
     columns[f"{name}, dB"] = lambda line, name=name: line.get("psnr", {}).get(name)
   columns["expected of what was measured, dB"] = _expected
-  columns["seconds"] = lambda line: line.get("seconds")
+  columns[_results.SECONDS] = lambda line: line.get("seconds")
   return {head: read for head, read in columns.items() if any(read(line) is not None for line in lines.values())}
 
 
@@ -64,7 +74,7 @@ def _expected(line: Mapping[str, Any]) -> float | None:
 def _cell(head: str, value: Any) -> tuple[str, float | None]:
   if value is None or isinstance(value, str):
     return value or "", None
-  digits = ".2f" if head.endswith("dB") else ".1f" if head == "seconds" else "g" if isinstance(value, float) else "d"
+  digits = ".2f" if head.endswith("dB") else ".1f" if head == _results.SECONDS else "g" if isinstance(value, float) else "d"
   return format(value, digits), float(value)
 
 

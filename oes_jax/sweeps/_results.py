@@ -24,6 +24,7 @@ _LINES = (
     {"case": str, "source": str, "failure": None, "mask": str, "keep_fraction": (None, *_NUMBER),
      "kl_weight": (None, *_NUMBER), "sigma": _NUMBER, "psnr": _NUMBERS, "ssim": _NUMBERS, "kept": int, "can_act": int,
      "size": int, "seconds": _NUMBER})
+SECONDS = "seconds, compilation included"  # head of their column: the first case of a shape compiles for the others
 SETTING = ("mask", "keep_fraction", "kl_weight", "sigma")  # of a line: what tells the settings of a sweep apart
 # Images of which a line holds the quality; a case need not have all of them.
 MEASURED = ("measurement", "last", "average", "guarded", "combined", "estimate")

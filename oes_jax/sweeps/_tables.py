@@ -76,8 +76,9 @@ def _cell(name: str, value: Any) -> str:
 def _as_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
   """Header and cells, without the settings that are the same in every row."""
   names = [name for name in rows[0] if name not in _results.SETTING
-           or len({row[name] for row in rows}) > 1]
-  return files.without_empty_columns([names, *([_cell(name, row[name]) for name in names] for row in rows)])
+           or len({row[name] or (None if name == "sigma" else row[name]) for row in rows}) > 1]  # 0: nothing is simulated
+  heads = [_results.SECONDS if name == "seconds" else name for name in names]
+  return files.without_empty_columns([heads, *([_cell(name, row[name]) for name in names] for row in rows)])
 
 
 def _ensemble_cells(lines: Sequence[dict[str, Any]]) -> list[list[str]]:
@@ -87,6 +88,12 @@ def _ensemble_cells(lines: Sequence[dict[str, Any]]) -> list[list[str]]:
       ["ensemble", "members", "PSNR of a member", "PSNR of their mean", "gain"],
       *([line["case"], str(line["members"]), *(f"{line['psnr'][name]:.2f}" if line["psnr"] else "" for name in names)]
         for line in lines)])
+
+
+def _varying(line: dict[str, Any], lines: Sequence[dict[str, Any]]) -> list[str]:
+  """Return what tells a line apart from the others, in words: its seed, and those of its settings that vary."""
+  names = [name for name in ("seed", *_results.SETTING) if len({other.get(name) for other in lines}) > 1]
+  return [f"{name.replace('_', ' ')} {line[name]}" for name in names if line.get(name) is not None]
 
 
 def write_tables(folder: pathlib.Path) -> str:
@@ -104,7 +111,7 @@ def write_tables(folder: pathlib.Path) -> str:
   tables = ([_as_cells(rows)] if rows else []) + ([_ensemble_cells(ensembles)] if ensembles else [])
   files.write_atomically(
       folder / "results.md", "\n".join(files.format_markdown(cells) for cells in tables).encode(errors=_UNREADABLE))
-  failures = [f"FAILED {line['case']} ({line['source']}): {line['failure']}" for line in lines
+  failures = [f"FAILED {line['case']} ({', '.join([line['source'], *_varying(line, lines)])}): {line['failure']}" for line in lines
               if line.get("failure")]
   return "\n\n".join([*(files.format_table(cells) for cells in tables), *failures,
                       f"cases on record: {len(lines) - len(ensembles)}, {len(failures)} of them failed"])

@@ -86,7 +86,7 @@ def test_help_has_the_default_and_the_presets_of_the_config(capsys, monkeypatch)
   monkeypatch.setenv("COLUMNS", "200")
   program.main(["denoise", "x.png", "-h"])
   said = " ".join(capsys.readouterr().out.split())
-  assert "--steps N Steps of the weight stage. OES: 40,000. (default 600) [weights.num_steps]" in said
+  assert "--steps N Steps of the weight stage: the time grows with them. The published OES takes 40,000. (default 600) [weights.num_steps]" in said
   listed = said.partition("Preset of all settings: ")[2].partition(" (default quick)")[0]
   assert set(listed.split(", ")) == set(runs.PRESETS)
   program.main(["denoise", "--help-all"])

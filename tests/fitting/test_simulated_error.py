@@ -30,6 +30,12 @@ def test_by_hand():
   assert expect([1e-4, 1e-3], [1e-4, 2e-3])[0] == pytest.approx(30 - 0.3)  # what seems worse the second time is no gain
 
 
+def test_what_is_expected_of_measured_values_is_not_taken_for_the_images():
+  expected = {"psnr": 30.04, "spread": 1.1}
+  assert fitting.say_expected_psnr({**expected, "of": "image"}) == "30.0 ± 1.1 dB of the image"
+  assert fitting.say_expected_psnr({**expected, "of": "measured values"}) == "30.0 ± 1.1 dB of the measured values, not of the image"
+
+
 def test_the_map_has_the_error_that_is_expected_where_all_is_measured():
   local = np.random.default_rng(0).uniform(size=(20, 24, 1)) * np.linspace(0, 1, 24)[:, None]
   error = fitting.expected_error(fitting.SimulatedError(local, np.full(2, local.mean()), np.ones(2)), 30.0)

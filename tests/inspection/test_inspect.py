@@ -239,4 +239,6 @@ def test_of_a_stack_it_says_how_far_the_noise_is_apart_and_takes_the_range_of_al
   assert wider.settings == {"fit.sigma": 0.05, "data.range": (0.0, 200.0)} and "has to be that of all" in wider.reasons[0]
   counted = _pages._in_range(told._replace(settings={"noise.peak": 50.0, "noise.sigma": 0.1}), (-5.0, 100.0), (-5.0, 400.0))
   assert counted.settings == {"noise.peak": 200.0, "noise.sigma": 0.025, "data.range": (0.0, 400.0)}
+  by_hand = _pages._in_range(told._replace(settings={"data.range": (0.0, 100.0)}), (0.0, 100.0), (0.0, 400.0))
+  assert by_hand.settings == {"data.range": (0.0, 400.0)}
   assert _pages.some_pages(100, 1000) == sorted(set(_pages.some_pages(100, 1000))) and len(_pages.some_pages(100, 12_000_000)) <= 4

@@ -103,6 +103,11 @@ def test_a_candidate_that_would_not_end_in_time_is_ended(monkeypatch):
   budget = _budget.Budget(runs.Signals(), 20.0, 5.0)  # until 15
   budget.begin(4)
   assert [budget.received for _ in range(3)] == [None, None, None]  # a chunk takes 1.5 s: it would end at 5.5
+  budget.expect(0.2)
+  assert budget.quickest == 4.0
+  budget.end(9.0)
+  budget.expect(0.1)
+  assert budget.quickest == 9.0  # a network has ended: its own seconds count
   budget.begin(40)
   assert budget.received is None and budget.received is None and not budget.over
 

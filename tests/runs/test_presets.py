@@ -96,6 +96,14 @@ def test_the_first_configs_are_quick_and_the_papers():
     denoise.get_config("papr")
 
 
+@pytest.mark.parametrize("told, objects, preset", [
+    ({}, (), "quick"), ({}, ("operator",), "oes"), ({"fit.sigma": 0.1}, ("operator", "mask"), "quick"),
+    ({"fit.sigma": 0.1}, ("operator", "generator"), "oes"), ({"fit.sigma": 0.1, "fit.objective": "plain"}, ("operator",), "oes"),
+    ({"noise.model": "speckle"}, (), "oes"), ({"method": "auto"}, ("operator",), "quick")])
+def test_objects_and_noise_choose_the_preset_of_a_call(told, objects, preset):
+  assert runs.preset_of(told, objects) == preset
+
+
 def test_faults_are_named():
   with pytest.raises(ValueError, match="^operator.name='radar' is unknown; allowed: identity, inpainting"):
     runs.make_config("radar")

@@ -128,7 +128,7 @@ with processes["Signals"]() as signals:
   print(signals.received == signal.SIGINT, flush=True)
   os.kill(os.getpid(), signal.SIGINT)
   print("still here", flush=True)""")
-  assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "\nSIGINT: saving the state ...\nTrue\n", "")
+  assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "\nSIGINT: saving the state; a compilation or a chunk of steps that has begun ends first ...\nTrue\n", "")
 
 
 def test_a_ctrl_c_that_is_ignored_stays_so():

@@ -130,8 +130,8 @@ def test_the_expected_psnr_and_its_map_are_shown_where_they_are(written):
   page = write()
   assert "expected PSNR" not in page.text and "Error map" not in page.headings
   shutil.copy(folder / "curves.png", folder / "error_map.png")
-  page = write(expected_psnr={"psnr": 26.42, "spread": 0.5})
-  assert "expected PSNR of the image 26.42 ± 0.50 dB" in page.text and "Error map" in page.headings
+  page = write(expected_psnr={"psnr": 26.42, "spread": 0.5, "of": "image"})
+  assert "expected PSNR 26.4 ± 0.5 dB of the image" in page.text and "Error map" in page.headings
   (folder / "error_map.png").unlink()
 
 

@@ -30,7 +30,8 @@ def test_a_row_says_what_is_on_record_of_a_case(tmp_path):
                                    "psnr": {"member": 30.0, "mean": 31.0, "gain": 1.0}})
   assert sweeps.write_report(tmp_path) == tmp_path / "report.html"
   assert _rows(tmp_path) == [
-      ["restored", "case", "seed", "keep fraction", "average, dB", "mean, dB", "expected of what was measured, dB", "seconds", "failure"],
+      ["restored", "case", "seed", "keep fraction", "average, dB", "mean, dB", "expected of what was measured, dB",
+       "seconds, compilation included", "failure"],
       ["", "a.png", "0", "", "30.00", "", "", "1.2", ""], ["", "a.png", "7", "0.25", "30.00", "", "29.50", "1.2", ""],
       ["", "<b>c", "0", "", "", "", "", "", "it is <no> image"], ["", "a.png, mean of 2", "", "0.25", "", "31.00", "", "", ""]]
   page = pages.read(tmp_path)
@@ -80,3 +81,14 @@ def test_masks_of_one_density_are_drawn_by_their_names_and_a_sweep_of_images_has
   (tmp_path / "images").mkdir()
   assert not _swept(tmp_path / "images", ("learn", 0.1, 30.0), ("learn", 0.1, 28.0)).links
   assert not (tmp_path / "images" / "psnr.png").exists()
+  assert sweeps.say_plot(tmp_path / "masks") == f"plot: {tmp_path / 'masks' / 'psnr.png'}"
+  assert sweeps.say_plot(tmp_path / "images") == "no plot: among the 2 cases with a PSNR only images and seeds vary; 0 cases failed"
+
+
+def test_it_is_said_what_a_plot_lacks_and_which_case_failed(tmp_path):
+  results.append_result(tmp_path, {**LINE, "case": "a", "sigma": 0.0, "keep_fraction": 0.01, "failure": "the mask collapsed"})
+  results.append_result(tmp_path, {**LINE, "case": "b", "sigma": 0.0, "keep_fraction": 0.2, "psnr": {}, "ssim": {}})
+  assert sweeps.say_plot(tmp_path) == "no plot: no case has a PSNR, which needs a truth or an expected one; 1 cases failed"
+  said = sweeps.write_tables(tmp_path)
+  assert "FAILED a (a.png, keep fraction 0.01): the mask collapsed" in said
+  assert "sigma" not in said and "seconds, compilation included" in said
