@@ -69,15 +69,19 @@ def restore_stack(stack: np.ndarray, *, truth: np.ndarray | None = None, setting
     >>> restored.image.shape, len(restored.pages)
     ((2, 32, 32), 2)
   """
+  if isinstance(stack, (list, tuple)):  # of arrays: what each holds beside its numbers would be lost
+    stack = [runs.as_array(page, f"stack[{number}]") for number, page in enumerate(stack)]
   pages = list(runs.as_array(stack, "stack"))
   if np.ndim(stack) not in (3, 4):
     raise ValueError(f"stack has shape {np.shape(stack)}; allowed: [pages, H, W] or [pages, H, W, C]; restore takes one image.")
-  if truth is not None and np.shape(truth) != np.shape(stack):
-    raise ValueError(f"truth has shape {np.shape(truth)}; allowed: that of the stack, {np.shape(stack)}.")
+  if truth is not None:
+    truth = list(truth if isinstance(truth, (list, tuple)) else runs.as_array(truth, "truth"))
+    if np.shape(truth) != np.shape(stack):
+      raise ValueError(f"truth has shape {np.shape(truth)}; allowed: that of the stack, {np.shape(stack)}.")
   told = dict(settings or {})
   if told.get("data.range") is None:
     shared = _shared_range(pages, options.get("operator", "identity"), told)
     told |= {} if shared is None else {"data.range": shared}
-  restored = api.restore(pages, truth=None if truth is None else list(np.asarray(truth)), settings=told, **options)
+  restored = api.restore(pages, truth=truth, settings=told, **options)
   joined = lambda name: None if any(getattr(one, name) is None for one in restored) else np.stack([getattr(one, name) for one in restored])
   return RestoredStack(joined("image"), restored, joined("spread"), joined("error"))

@@ -55,3 +55,16 @@ def test_pages_of_a_file_have_the_range_of_what_a_mask_says_is_measured(tmp_path
     ranges.append(runs.range_of_page(runs.make_config("inpainting", **{
         "data.source": str(tmp_path / "page.npy"), "operator.mask": str(tmp_path / "mask.npy"), "operator.simulate": False})))
   assert ranges[0] is not None and ranges[0] == ranges[1]
+
+
+def _with_masked_values(stack):
+  return np.ma.masked_array(stack, mask=stack > 5)
+
+
+@pytest.mark.parametrize("given", [
+    lambda stack: {"stack": [_with_masked_values(page) for page in stack]},
+    lambda stack: {"stack": stack, "truth": _with_masked_values(stack)},
+    lambda stack: {"stack": stack, "truth": [_with_masked_values(page) for page in stack]}])
+def test_masked_values_are_not_taken_for_measured_or_true_ones(given):
+  with pytest.raises(ValueError, match="values are masked"):
+    stacks.restore_stack(**given(_stack()[0]), settings={"generator.num_scales": 1, "weights.num_steps": 1}, progress=False)

@@ -6,6 +6,7 @@ from oes_jax.runs._arrays import range_of_array
 from oes_jax.runs._batch import Batch
 from oes_jax.runs._batch import Outcome
 from oes_jax.runs._batch import restore_batch
+from oes_jax.runs._candidates import candidates_of_parts
 from oes_jax.runs._check import check_config
 from oes_jax.runs._data import remark_channels
 from oes_jax.runs._errors import Failed

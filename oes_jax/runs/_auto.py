@@ -104,4 +104,14 @@ def describe(job: Job, measurement: Measurement, problem: fitting.Problem, found
       "peak_bytes": {f"{name}: {stage}": size for name, one in summaries.items() for stage, size in one["peak_bytes"].items()},
       "expected_psnr": _expected.expected_psnr_of(job, mixed.restored, measurement.noise_level),
       "mask": {**weights, "density": weights["kept"] / max(1, weights["size"]), "prior": job.density.keep_fraction,
-               "collapse": [f"{name}: {text}" for name, one in summaries.items() for text in one["mask"]["collapse"]]}}
+               "collapse": []}}  # of a candidate it is no fault of the mix
+
+
+def remark_collapse(found: Mapping[str, Candidate]) -> list[str]:
+  """Return a line for every candidate whose mask has collapsed.
+
+  Args:
+    found: {name: Candidate}.
+  """
+  return [f"the mask of the candidate {name} has collapsed, whose share in the mix the held-out values say: {'; '.join(findings)}"
+          for name, one in found.items() if one.summary and (findings := one.summary["mask"]["collapse"])]

@@ -55,6 +55,8 @@ def restore_auto(job: Job, measurement: Measurement, restore: Callable[..., Any]
   for why in dict.fromkeys(left_out.values()):
     named = [name for name, other in left_out.items() if other == why]
     warn(f"left out of {job.settings.data.source}: {'; '.join(named)}: {why}")
+  for text in _auto.remark_collapse(found):
+    warn(f"{job.settings.data.source}: {text}")
   mixed = _auto.mix(job, problem, found)
   results = _auto.describe(job, measurement, problem, found, mixed, left_out)
   return mixed.restored._replace(summary=_outputs.summary_of(job, results))

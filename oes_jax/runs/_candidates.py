@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -114,6 +114,30 @@ def _identity_with(identity: dict[str, Any], changes: Mapping[str, Any]) -> dict
 def folder_name(name: str) -> str:
   """Return the name of a candidate as that of a folder."""
   return re.sub(r"[^a-z0-9]+", "-", name.lower())
+
+
+def candidates_of_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+  """Return what a summary says of the candidates of several mixes together, of tiles or of an ensemble; {} of another method.
+
+  Shares and misfits are means over the parts, a candidate that one lacks having no share there; seconds are sums.
+
+  Args:
+    parts: what summary.json says of each.
+  """
+  if not all("candidates" in part for part in parts):
+    return {}
+  found: dict[str, list[Mapping[str, Any]]] = {}
+  for one in (one for part in parts for one in part["candidates"]):
+    found.setdefault(one["name"], []).append(one)
+  listed = [{"name": name, "share": sum(one["share"] for one in ones) / len(parts),
+             "misfit": float(np.mean([one["misfit"] for one in ones])), "seconds": sum(one["seconds"] for one in ones),
+             "quality": None} for name, ones in found.items()]
+  left_out: dict[str, list[str]] = {}
+  for name, why in (item for part in parts for item in part["left_out"].items()):
+    left_out.setdefault(name, []).append(why)
+  return {"candidates": sorted(listed, key=lambda one: one["share"], reverse=True),
+          "left_out": {name: why[0] if len(why) == len(parts) else f"of {len(why)} of {len(parts)}: {why[0]}"
+                       for name, why in left_out.items()}}
 
 
 def candidate_jobs(job: Job, measurement: _measure.Measurement) -> Iterator[tuple[str, Job]]:

@@ -16,6 +16,7 @@ from oes_jax import intensity
 from oes_jax import masks
 from oes_jax import metrics
 from oes_jax import operators
+from oes_jax.runs import _candidates
 from oes_jax.runs import _comparison
 from oes_jax.runs import _expected
 from oes_jax.runs import _finished
@@ -163,9 +164,10 @@ def describe_tiled(job: Job, measurement: Measurement, restored, parts) -> dict[
       "peak_bytes": parts[0]["peak_bytes"],
       "expected_psnr": None if _expected.is_guessed(measurement.noise_level) else _expected.mean_of_parts(
           [part.get("expected_psnr") for part in parts]),
-      "mask": {**weights, "density": weights["kept"] / weights["size"],
+      "mask": {**weights, "density": weights["kept"] / max(1, weights["size"]),
                "collapse": [found for part in parts for found in part["mask"]["collapse"]],
-               "prior": job.density.keep_fraction}}
+               "prior": job.density.keep_fraction},
+      **_candidates.candidates_of_parts(parts)}
 
 
 def write_images(workdir: pathlib.Path, job: Job, measurement: Measurement, restored, quality) -> list[str]:

@@ -83,7 +83,8 @@ def _done(job: Job, summary: Mapping[str, Any]) -> str:
   fitted = "copies of the measurement with new noise in every step" if settings.fit.objective == "recorrupted" else "the measurement"
   kept = {"dense": "all weights of a network", "learn": "the weights that a learned mask keeps"}.get(
       settings.mask.source, f"the weights that a mask keeps ({settings.mask.source})")
-  mixed = ", then mixed with an estimate without a network" if summary.get("combined") else ""
+  is_mixed = summary.get("combined") or settings.output.image == "combined"  # of a tile or a member, each has a share of its own
+  mixed = ", then mixed with an estimate without a network" if is_mixed else ""
   return f"{kept[0].upper()}{kept[1:]} fitted to {fitted}, {settings.weights.num_steps} steps{mixed}."
 
 
@@ -124,7 +125,7 @@ def _candidates(summary: Mapping[str, Any]) -> Rows:
   """Return the table of the candidates of method auto, the largest share first; () of another method."""
   if "candidates" not in summary:
     return []
-  scored = summary["quality"] is not None
+  scored = all(one["quality"] for one in summary["candidates"])  # tiles and members score their mean alone
   rows = [("method", "share", "misfit of unseen values (root mean square)", "seconds", *(["PSNR, dB"] if scored else []))]
   for one in summary["candidates"]:
     rows.append((one["name"], f"{100 * one['share']:.0f} %", f"{one['misfit']:.4g}", f"{one['seconds']:.0f}",

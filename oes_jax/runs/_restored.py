@@ -7,6 +7,7 @@ import numpy as np
 from oes_jax import files
 from oes_jax import fitting
 from oes_jax import intensity
+from oes_jax.runs import _candidates
 from oes_jax.runs import _expected
 from oes_jax.runs import _outputs
 from oes_jax.runs import _remarks
@@ -74,7 +75,8 @@ class Restored(fitting.Restoration):
 def as_given(job: Job, measurement: Measurement, members: Sequence[fitting.Restoration], warn: Callable[[str], None]) -> Restored:
   """Return the mean of an ensemble's members, or the one there is, as the measurement was given."""
   data, first, asked = job.data, members[0], job.settings.output.image
-  view, summary, spread = fitting.view_of(data.operator), {**first.summary, "members": len(members)}, None
+  mixes = _candidates.candidates_of_parts([member.summary for member in members]) if len(members) > 1 else {}
+  view, summary, spread = fitting.view_of(data.operator), {**first.summary, **mixes, "members": len(members)}, None
   findings = dict.fromkeys(finding for member in members for finding in member.summary["mask"]["collapse"])
   if findings:
     warn(_remarks.remark_collapse(job, findings))

@@ -64,9 +64,10 @@ def write_ensemble(folder: pathlib.Path, job: runs.Job, parts: Sequence[pathlib.
     error = None if measured.truth is None else np.abs(view(mean) - view(measured.truth))
     files.save_uncertainty(folder / "uncertainty.png", view(mean), spread, error)
   names += runs.write_error_map(folder, job, runs.mean_of_maps([runs.read_error_map(part) for part in parts]))
+  told = [runs.read_summary(part) for part in parts]
   summary = {"output": names[0], "members": [part.name for part in parts], "outputs": _checksums(parts), "quality": quality,
              "mean_spread": float(spread.mean()),
-             "expected_psnr": runs.mean_of_parts([runs.read_summary(part).get("expected_psnr") for part in parts])}
+             "expected_psnr": runs.mean_of_parts([one.get("expected_psnr") for one in told]), **runs.candidates_of_parts(told)}
   if job.settings.output.figures:
     runs.write_report(folder, job, measured, mean, {**summary, "noise_level": runs.noise_level_of(job, measured)}, changes=asked,
                       parts=[(part.name, f"../../cases/{part.name}/{files.REPORT}") for part in parts])

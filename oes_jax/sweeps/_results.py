@@ -104,7 +104,14 @@ def _finished(case: _cases.Case, sigma: float, summary: dict[str, Any]) -> dict[
           "ssim": {name: quality[name]["ssim"] for name in MEASURED if name in quality},
           **({"expected_psnr": summary["expected_psnr"]["psnr"]} if summary.get("expected_psnr") else {}),
           "kept": mask["kept"], "can_act": mask["acting"], "size": mask["size"],
-          "seconds": sum(times["total"] for times in summary["seconds"].values())}
+          "seconds": _seconds_of(summary)}
+
+
+def _seconds_of(summary: dict[str, Any]) -> float:
+  """Return the seconds of all stages, or of all candidates of method auto."""
+  if "candidates" in summary:
+    return sum(one["seconds"] for one in summary["candidates"])
+  return sum(times["total"] for times in summary["seconds"].values())
 
 
 def copy_restored(folder: pathlib.Path, source: pathlib.Path, output: str) -> bool:
