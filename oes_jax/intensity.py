@@ -124,6 +124,19 @@ def range_of_all(limits: Sequence[tuple[float, float]]) -> tuple[float, float]:
   return low - _MARGIN * (high - low), high + _MARGIN * (high - low)
 
 
+def say_range(low: float, high: float) -> str:
+  """Return "low to high", in as many digits as tell the two apart.
+
+  Example:
+    >>> from oes_jax import intensity
+    >>> intensity.say_range(0.0, 255.0), intensity.say_range(1e6, 1e6 + 0.5)
+    ('0 to 255', '1000000 to 1000000.5')
+  """
+  size, apart = max(abs(low), abs(high)), abs(high - low)
+  digits = 6 if not 0 < apart < size else max(6, int(np.ceil(np.log10(size / apart))) + 4)
+  return f"{low:.{digits}g} to {high:.{digits}g}"
+
+
 def to_unit(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
   """Map stored values to the unit range; float64, values beyond the limits leave [0, 1]."""
   low, high = limits

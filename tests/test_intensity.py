@@ -193,3 +193,10 @@ def test_the_range_of_several_images_is_that_of_their_pixels_side_by_side():
   alone = [intensity.intensity_range(image) for image in images]
   np.testing.assert_allclose(intensity.range_of_all(alone), intensity.intensity_range(np.concatenate(images)), rtol=0.02)
   assert intensity.range_of_all([(0.0, 3.0), (0.0, 5.0)]) == (0.0, 5.0) and intensity.range_of_all([(0.0, 255.0)] * 2) == (0.0, 255.0)
+
+
+@pytest.mark.parametrize("low, high, said", [
+    (0.0, 255.0, "0 to 255"), (1e6, 1e6 + 0.5, "1000000 to 1000000.5"), (-0.1, 1.1, "-0.1 to 1.1"), (7.0, 7.0, "7 to 7"), (0.0, 0.0, "0 to 0"),
+    (32767.25, 32767.75, "32767.25 to 32767.75"), (1e-20, 2e-20, "1e-20 to 2e-20")])
+def test_a_range_is_said_in_digits_that_tell_its_ends_apart(low, high, said):
+  assert intensity.say_range(low, high) == said

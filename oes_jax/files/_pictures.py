@@ -97,6 +97,10 @@ def _read_file(source: str, key: str) -> _Stored:
   name, page = _sources.split_page(source)
   path = pathlib.Path(name)
   suffix = _sources.suffix_of(name)
+  file, at, part = name.partition("@")
+  if at and suffix not in _sources.SUFFIXES and os.path.isfile(file):
+    raise ValueError(f"{key}={name!r} names {part!r} of {file}; allowed: the number of one page, {file}@0, or several with commas "
+                     f"between, {file}@0,{file}@1.")
   if suffix not in _sources.SUFFIXES:
     if path.name != str(path) and not path.exists():
       raise ValueError(f"{key}={str(path)!r} does not exist; allowed: an image file, a folder of them, a "

@@ -48,8 +48,8 @@ def _unit_values(job: Job, warn: Callable[[str], None]):
   outside = float(jnp.mean((values < 0) | (values > 1)))
   if outside > 0:
     low, high = np.min(job.data.picture.values), np.max(job.data.picture.values)
-    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {limits[0]:g} to {limits[1]:g}, from {low:g} to "
-         f"{high:g}, and are clipped; set data.range to keep them")
+    warn(f"{job.settings.data.source}: {100 * outside:.3g} % of the values lie outside {intensity.say_range(*limits)}, from "
+         f"{intensity.say_range(low, high)}, and are clipped; set data.range to keep them")
   return jnp.clip(values, 0, 1), outside > 0
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from oes_jax import intensity
 from oes_jax.runs._job import Job
 from oes_jax.runs._job import SEED_STRIDE
 from oes_jax.runs._measure import Measurement
@@ -58,8 +59,8 @@ def remark_ends(job: Job, measurement: Measurement, restored) -> list[str]:
   for cut, name, details in places:
     count = int(cut.sum())
     if count > max(_FEW, _SMALL_SHARE * cut.size):
-      lines.append(f"{count} pixels ({100 * count / cut.size:.3g} %) of the result lie at the {name} of the range {low:g} to "
-                   f"{high:g}: {details} details are cut off there; {remedy}")
+      lines.append(f"{count} pixels ({100 * count / cut.size:.3g} %) of the result lie at the {name} of the range "
+                   f"{intensity.say_range(low, high)}: {details} details are cut off there; {remedy}")
   return lines
 
 

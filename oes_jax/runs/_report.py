@@ -8,6 +8,7 @@ import numpy as np
 
 from oes_jax import files
 from oes_jax import fitting
+from oes_jax import intensity
 from oes_jax import masks
 from oes_jax.runs import _comparison
 from oes_jax.runs import _nearly_clean
@@ -70,7 +71,7 @@ def _facts(job: Job) -> list[str]:
   low, high = job.data.limits
   return [*([job.settings.data.source] if job.settings.data.source != _title(job) else []),
           f"{_saying.task_of(job.settings.operator.name)}; {height} × {width} pixels, {channels} channel{'s' * (channels > 1)}, "
-          f"{job.data.picture.values.dtype}; values {low:g} to {high:g} map to 0 to 1"]
+          f"{job.data.picture.values.dtype}; values {intensity.say_range(low, high)} map to 0 to 1"]
 
 
 def _done(job: Job, summary: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import tqdm
 
 from oes_jax import files
+from oes_jax import intensity
 from oes_jax import operators
 from oes_jax import parallel
 from oes_jax import tiles
@@ -197,7 +198,7 @@ def _announce(job: Job) -> None:
   spec, shape, limits = job.generator.spec, job.data.picture.values.shape, job.data.limits
   _saying.say(f"workdir: {job.workdir}")
   _saying.say(f"image: {job.settings.data.source}, {shape[0]}x{shape[1]}, {shape[2]} channels, "
-              f"{job.data.picture.values.dtype}; values {limits[0]:g} to {limits[1]:g} map to 0 to 1; "
+              f"{job.data.picture.values.dtype}; values {intensity.say_range(*limits)} map to 0 to 1; "
               + _describe_measurement(job))
   _saying.say(f"device: {jax.devices()[0].device_kind} ({jax.default_backend()}); convolutions: {job.conv}; "
               f"chunks of {job.chunk_steps} steps; about {sum(job.need) / 1e9:.1f} GB of memory")

@@ -43,6 +43,6 @@ def share_ranges(cases: Sequence[_cases.Case]) -> list[_cases.Case]:
   shared = {like: intensity.range_of_all(limits) for like, limits in stacks.items()}
   said = {like: limits for like, limits in shared.items() if set(stacks[like]) != {limits}}
   for (stack, _), limits in said.items():
-    runs.say(f"{'@'.join(map(str, stack))}: {limits[0]:g} to {limits[1]:g}, the range of all its pages together, is that of each")
+    runs.say(f"{'@'.join(map(str, stack))}: {intensity.say_range(*limits)}, the range of all its pages together, is that of each")
   return [case if found.get(case.asked["source"]) is None or key(case.asked["source"]) not in said
           else case.within(said[key(case.asked["source"])]) for case in cases]

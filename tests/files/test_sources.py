@@ -153,6 +153,12 @@ def test_dicom_files_are_known_by_their_content(tmp_path):
     pictures.read_picture(str(tmp_path / "notes"))
 
 
+def test_a_range_of_pages_is_refused_with_how_pages_are_named(tmp_path):
+  (tmp_path / "stack.tif").write_bytes(b"")
+  with pytest.raises(ValueError, match=r"names '1:3' of .*stack.tif; allowed: the number of one page, .*stack.tif@0"):
+    pictures.read_picture(str(tmp_path / "stack.tif@1:3"))
+
+
 def test_a_page_may_end_a_list(folder):
   tifffile.imwrite("stack.tif", np.zeros((3, 8, 9), np.uint8), photometric="minisblack")
   for source in ("camera,stack.tif@1", "stack.tif@0,stack.tif@1", "other.tif,stack.tif@1"):

@@ -260,7 +260,7 @@ def test_a_correlation_that_cannot_be_told_is_none(operator, image):
 
 @pytest.mark.parametrize("correlation, clipped, expected", [
     (None, 0.0, []), (0.1, 0.005, []), (0.5, 0.0, ["too low.*fit.sigma"]), (-0.5, 0.0, ["too high.*fit.sigma"]),
-    (0.0, 0.2, ["20 % of the values.*data.range.*noise.model"]), (0.5, 0.2, ["correlated", "0 or 1 exactly"])])
+    (0.0, 0.2, ["20 % of the values.*data.range.*noise.model"]), (0.5, 0.2, ["correlated", "at an end of the range"])])
 def test_warnings_name_what_is_wrong_and_the_key(correlation, clipped, expected):
   found = operators.noise_warnings(operators.NoiseLevel(0.1, correlation, clipped))
   assert len(found) == len(expected)
