@@ -88,10 +88,11 @@ def _run(code, folder, **environment):
 @pytest.mark.slow
 def test_it_writes_and_prints_nothing_and_an_interrupt_is_a_keyboard_interrupt(tmp_path):
   code = """
-import os, signal
+import os, signal, warnings
 import numpy as np
 import test_api_in_memory as case
 from oes_jax import fitting, operators
+warnings.filterwarnings("ignore", "the generator has no graph")  # which is said of the network below
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 image = case._image()
 case.oes_jax.restore([image, image[::-1]], truth=[image, image[::-1]], generator=None, ensemble=2, progress=False, settings={
