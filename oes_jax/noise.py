@@ -10,6 +10,7 @@ from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from oes_jax import settings
 
@@ -51,7 +52,9 @@ class NoiseModel(NamedTuple):
 
 
 def _add_gaussian(key, image, strength):
-  return image + strength.sigma * jax.random.normal(key, image.shape, image.dtype)
+  """Add noise; of complex values to their real and their imaginary part, each as strong as that of a real one."""
+  drawn = jax.random.normal(key, image.shape, image.dtype)  # complex: as strong in both parts together
+  return image + strength.sigma * (np.sqrt(2).astype(drawn.real.dtype) * drawn if jnp.iscomplexobj(drawn) else drawn)
 
 
 def _squared_error(predicted, measured, strength, average):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from oes_jax import noise
+from oes_jax import recorruption
 
 STRENGTH = noise.Strength(sigma=0.1, peak=200.0, share=0.2)
 LEVEL = 0.4
@@ -44,6 +45,16 @@ def test_variances_are_those_of_the_model(name, variance):
   noisy = noise.NOISE_MODELS[name].add(jax.random.key(1), jnp.full((200, 200, 1), LEVEL), STRENGTH)
   assert float(noisy.mean()) == pytest.approx(LEVEL, abs=0.002)
   assert float(noisy.var()) == pytest.approx(variance, rel=0.05)
+
+
+def test_both_parts_of_complex_values_have_noise_as_strong_as_it_is_drawn_anew():
+  """Else the PSNR that is expected of a complex operator's values is of weaker noise than the one that they are restored of."""
+  values = jnp.full((200, 200, 1), LEVEL, jnp.complex64)
+  added = noise.gaussian(0.1).add(jax.random.key(1), values) - values
+  anew = recorruption.RECORRUPT["gaussian"](jax.random.key(2), values, STRENGTH, 1.0)[0] - values
+  for part in (jnp.real, jnp.imag):
+    assert float(part(added).std()) == pytest.approx(0.1, rel=0.02)
+    assert float(part(anew).std()) == pytest.approx(0.1, rel=0.02)
 
 
 def test_salt_and_pepper_replaces_a_share_in_all_channels():

@@ -149,6 +149,8 @@ def read_scan(arrays, *, angle_unit: str = "degrees") -> _scan.Scan:
     ValueError: an array has another shape than these.
   """
   sinogram, angles = arrays["sinogram"], arrays["angles"]
+  if np.shape(arrays["shape"]) != (2,):
+    raise ValueError(f"shape is {np.asarray(arrays['shape']).tolist()}; allowed: (H, W), of the image")
   height, width = (int(side) for side in arrays["shape"])
   if sinogram.ndim not in (2, 3) or angles.ndim != 1 or np.iscomplexobj(sinogram):
     raise ValueError(f"sinogram is {sinogram.dtype} {sinogram.shape}, angles {angles.shape}; allowed: real [detectors, "

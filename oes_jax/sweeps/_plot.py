@@ -1,5 +1,6 @@
 """The plot of a sweep: the quality of the results against the setting that varies."""
 
+import collections
 import math
 import pathlib
 import statistics
@@ -16,26 +17,33 @@ _WIDE = 5  # a ratio of values from which on they are drawn in logarithms
 Line = Mapping[str, Any]
 
 
-def _quality(line: Line) -> tuple[str, float] | None:
-  """Return (what is drawn of a case, its value in dB): the PSNR against the truth, else the one that is expected; or None."""
-  for name in _RESULTS:
-    if name in line["psnr"]:
-      return f"PSNR of {name}, dB", line["psnr"][name]
-  return ("expected PSNR of what was measured, dB", line["expected_psnr"]) if "expected_psnr" in line else None
+def _qualities(line: Line) -> dict[str, float]:
+  """Return {what may be drawn of a case: its value in dB}: PSNR against the truth, and the expected one, as far as it has them."""
+  found = {f"PSNR of {name}, dB": line["psnr"][name] for name in _RESULTS if name in line["psnr"]}
+  return found | ({"expected PSNR of what was measured, dB": line["expected_psnr"]} if "expected_psnr" in line else {})
 
 
-def _series(lines: Sequence[Line], axis: str | None, others: Sequence[str]) -> dict[str, dict[Any, list[float]]]:
+def _drawn(lines: Sequence[Line]) -> tuple[list[Line], str]:
+  """Return (cases that can be drawn, what is drawn of them): the one thing that most cases have, the better one of two."""
+  good = [line for line in lines if not line["failure"] and "members" not in line]
+  counts = collections.Counter(  # of what is as frequent the first one
+      what for name in (*_RESULTS, "expected") for line in good for what in _qualities(line) if name in what)
+  what = max(counts, key=counts.get, default="")
+  return [line for line in good if what in _qualities(line)], what
+
+
+def _series(lines: Sequence[Line], what: str, axis: str | None, others: Sequence[str]) -> dict[str, dict[Any, list[float]]]:
   """Return {other settings in words: {value on the axis: PSNR of all images and seeds}}."""
   found: dict[str, dict[Any, list[float]]] = {}
   for line in lines:
     label = ", ".join(f"{name.replace('_', ' ')} {line[name]}" for name in others if line[name] is not None)
-    found.setdefault(label, {}).setdefault(line[axis] if axis else line["mask"], []).append(_quality(line)[1])
+    found.setdefault(label, {}).setdefault(line[axis] if axis else line["mask"], []).append(_qualities(line)[what])
   return found
 
 
 def _axes(lines: Sequence[Line]) -> tuple[list[Line], list[str], str | None]:
   """Return (cases that can be drawn, settings that vary among them, the numeric one of most values or None)."""
-  good = [line for line in lines if not line["failure"] and "members" not in line and _quality(line)]
+  good, _ = _drawn(lines)
   varying = [name for name in _results.SETTING if len({line[name] for line in good}) > 1]
   values = {name: len({line[name] for line in good} - {None}) for name in _NUMBERS if name in varying}
   axis = max(values, key=values.get, default=None)
@@ -53,8 +61,9 @@ def remark_no_plot(lines: Sequence[Line]) -> str:
 def draw_plot(folder: pathlib.Path, lines: Sequence[Line]) -> pathlib.Path | None:
   """Draw the PSNR of a sweep's cases against the setting of most values; return the file's path, or None: nothing varies.
 
-  Images and seeds are averaged; bars are their standard deviation. What has no value on the axis, such as a dense network where the
-  share of weights kept varies, is a level.
+  One and the same quality of all cases is drawn: the expected PSNR where some have no truth. Images and seeds are averaged; bars
+  are their standard deviation. What has no value on the axis, such as a dense network where the share of weights kept varies, is a
+  level.
 
   Args:
     folder: the sweep's folder.
@@ -63,14 +72,16 @@ def draw_plot(folder: pathlib.Path, lines: Sequence[Line]) -> pathlib.Path | Non
   good, varying, axis = _axes(lines)
   if axis is None and "mask" not in varying:
     return None
+  what, able = _drawn(lines)[1], sum(not line["failure"] and "members" not in line for line in lines)
   summed = lambda numbers: (statistics.mean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0)
   curves, levels = {}, {}
-  for label, points in _series(good, axis, [name for name in varying if name != (axis or "mask")]).items():
+  for label, points in _series(good, what, axis, [name for name in varying if name != (axis or "mask")]).items():
     levels |= {label or "without": summed(points[None])[0]} if None in points else {}
     places = sorted(place for place in points if place is not None) if axis else list(points)
     if places:
       curves[label] = [(place, *summed(points[place])) for place in places]
   ends = [end(line[axis] for line in good if line[axis] is not None) for end in (min, max)] if axis else [0, 0]
-  files.save_sweep(folder / PLOT, curves, levels, xlabel=(axis or "mask").replace("_", " "), ylabel=_quality(good[0])[0],
+  files.save_sweep(folder / PLOT, curves, levels, xlabel=(axis or "mask").replace("_", " "),
+                   ylabel=what if len(good) == able else f"{what} ({len(good)} of {able} cases)",
                    logarithmic=ends[0] > 0 and math.inf > ends[1] / ends[0] > _WIDE)
   return folder / PLOT

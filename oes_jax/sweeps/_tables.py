@@ -68,7 +68,7 @@ def _cell(name: str, value: Any) -> str:
     return "" if value is None else str(value)
   if value["mean"] is None:
     return ""
-  digits = 3 if name.endswith("SSIM") else 2 if name.endswith("PSNR") else 0
+  digits = 3 if name.endswith("SSIM") else 2 if "PSNR" in name else 0
   spread = "" if value["sd"] is None or name in _COUNTED else f" ± {value['sd']:.{digits}f}"
   return f"{value['mean']:,.{digits}f}{spread}"
 

@@ -41,7 +41,9 @@ def test_a_scan_is_read_and_one_of_another_size_is_named(rng):
   operator = operators.tomography(scan.image_shape, **scan.given)
   assert operators.shape_of(operator, operator.init(rng)) == scan.values.shape
   for arrays, said in [({"sinogram": sinogram[1:]}, "allowed for an image of 17x22, with 5 angles"),
-                       ({"angles": ANGLES[None]}, "allowed: real"), ({"sinogram": 1j * sinogram}, "allowed: real")]:
+                       ({"angles": ANGLES[None]}, "allowed: real"),
+                       ({"shape": (17, 22, 1)}, r"shape is \[17, 22, 1\]; allowed: \(H, W\), of the image"),
+                       ({"sinogram": 1j * sinogram}, "allowed: real")]:
     with pytest.raises(ValueError, match=said):
       _tomography.read_scan({"sinogram": sinogram, "angles": ANGLES, "shape": (17, 22), **arrays})
 

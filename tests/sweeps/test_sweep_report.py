@@ -92,3 +92,25 @@ def test_it_is_said_what_a_plot_lacks_and_which_case_failed(tmp_path):
   said = sweeps.write_tables(tmp_path)
   assert "FAILED a (a.png, keep fraction 0.01): the mask collapsed" in said
   assert "sigma" not in said and "seconds, compilation included" in said
+
+
+def test_expected_psnr_has_decimals_in_the_table(tmp_path):
+  for seed, psnr in enumerate((29.5, 29.9)):
+    results.append_result(tmp_path, {**LINE, "case": str(seed), "seed": seed, "psnr": {}, "ssim": {}, "expected_psnr": psnr})
+  assert "29.70 ± 0.28" in sweeps.write_tables(tmp_path)
+
+
+def test_what_is_expected_is_not_averaged_with_what_was_scored(tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(_plot.files, "save_sweep", lambda path, *args, **options: drawn.append((args[0], options["ylabel"])))
+  line = lambda mask, **more: {**LINE, "mask": mask, **more}
+  scored = [line(mask, psnr={"combined": 30.0, "average": 29.0}, expected_psnr=34.0) for mask in ("learn", "random")]
+  measured = [line(mask, psnr={}, expected_psnr=38.0) for mask in ("learn", "random")]
+  _plot.draw_plot(tmp_path, scored + measured)
+  _plot.draw_plot(tmp_path, scored)
+  plain = [line(mask, psnr={"average": 20.0}) for mask in ("learn", "random")]
+  _plot.draw_plot(tmp_path, scored + measured + plain[:1])
+  (mixed, label), (all_scored, scored_label), (_, partly) = drawn
+  assert [values[1] for values in mixed[""]] == [36.0, 36.0] and label == "expected PSNR of what was measured, dB"
+  assert [values[1] for values in all_scored[""]] == [30.0, 30.0] and scored_label == "PSNR of combined, dB"
+  assert partly == "expected PSNR of what was measured, dB (4 of 5 cases)"
