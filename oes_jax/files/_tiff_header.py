@@ -208,10 +208,10 @@ def _prepare(values: np.ndarray, header: Header | None, alpha: bool, stacked: bo
   if (channels or 1) > 1:
     options["planarconfig"] = "separate" if planes else "contig"
   base = 3 if (channels or 1) >= 3 and (header is None or header.photometric == "rgb") else 1
-  if header is not None and len(header.extras) == (channels or 1) - base:
-    options["extrasamples"] = list(header.extras)
-  elif alpha:
-    options["extrasamples"] = ["unassalpha"]
+  more = (channels or 1) - base  # of which tifffile makes alpha where nothing is said
+  if header is not None or alpha:
+    known = header is not None and len(header.extras) == more
+    options["extrasamples"] = list(header.extras) if known else ["unassalpha"] if alpha else ["unspecified"] * more
   if header is None:
     options["photometric"] = "rgb" if (channels or 1) - alpha == 3 else "minisblack"
   else:

@@ -444,6 +444,16 @@ def test_a_fourth_sample_stays_what_it_is(tmp_path, kind):
     picture_files.assert_same(file.asarray(), values)
 
 
+def test_a_fourth_sample_of_which_nothing_is_said_does_not_become_alpha(tmp_path):
+  values = picture_files.random_values(np.uint16, 4)
+  data = picture_files.tiff(values, photometric="rgb", extrasamples=["unspecified"], metadata=None)
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    place = file.pages[0].tags[338].offset
+  picture, path = _written(tmp_path, "a.tif", data[:place] + (60000).to_bytes(2, "little") + data[place + 2:])  # a tag of no meaning
+  assert picture.alpha is None and pictures.read_picture(str(path)).alpha is None
+  picture_files.assert_same(pictures.read_picture(str(path)).values, values)
+
+
 @pytest.mark.parametrize("bits, full", [(4, (0, 15)), (6, (0, 63)), (12, None)])
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
 def test_packed_values_keep_their_bits(tmp_path, bits, full, photometric):
