@@ -9,6 +9,7 @@ import itertools
 import logging
 import math
 import pathlib
+import re
 import struct
 from typing import Any, BinaryIO, Iterator, NamedTuple
 import warnings
@@ -21,7 +22,10 @@ from oes_jax.files import _free_memory
 from oes_jax.files import _inflation
 
 MAGIC, _GZIP = b"SIMPLE  =", b"\x1f\x8b"
-_BLOCK = 2880  # bytes, to whose multiples all in a file is filled up
+_BLOCK, _CARD = 2880, 80  # bytes, to whose multiples all in a file is filled up; of an entry of a header
+_STARTS = (b"SIMPLE  =", b"XTENSION=")  # of a header
+_COUNT = re.compile(rb"(BITPIX|Z?NAXIS[0-9]*|[PG]COUNT|TFIELDS) *= *([-+]?[0-9]+) *(?:/.*)?")
+_MOST_COUNTED = 999  # axes of an image and columns of a table, as the standard has it
 
 
 class FitsImage(NamedTuple):
@@ -43,12 +47,40 @@ def _astropy():
   return fits
 
 
+def _check_counts(stream: BinaryIO) -> None:
+  """Refuse headers that count less than nothing or too much: astropy would go back in the file for ever, or count for minutes.
+
+  Args:
+    stream: the content of a file, at its start; it is left somewhere else.
+
+  Raises:
+    ValueError: a header does.
+  """
+  while block := stream.read(_BLOCK):
+    if not block.startswith(_STARTS):
+      continue  # what follows a damaged header
+    counts: dict[str, int] = {}
+    while block:
+      cards = [block[place:place + _CARD] for place in range(0, len(block), _CARD)]
+      found = [(match[1].decode(), int(match[2])) for card in cards if (match := _COUNT.fullmatch(card.rstrip()))]
+      for name, count in found:
+        if name != "BITPIX" and count < 0 or name in ("NAXIS", "ZNAXIS", "TFIELDS") and count > _MOST_COUNTED:
+          raise ValueError(f"a header of it says {name} = {count}")
+      counts |= dict(found)
+      block = b"" if any(card.rstrip() == b"END" for card in cards) else stream.read(_BLOCK)
+    sides = [counts.get(f"NAXIS{axis}", 0) for axis in range(1, counts.get("NAXIS", 0) + 1)]
+    size = abs(counts.get("BITPIX", 8)) // 8 * counts.get("GCOUNT", 1) * (counts.get("PCOUNT", 0) + math.prod(sides) * bool(sides))
+    stream.seek(-(-size // _BLOCK) * _BLOCK, io.SEEK_CUR)
+
+
 @contextlib.contextmanager
 def _opened(stream: BinaryIO, said: list[str]) -> Iterator[Any]:
   """Open the HDUs of a FITS file, their values as they are stored; warnings of astropy become lines of `said`."""
   fits = _astropy()
   if stream.read(len(MAGIC)) != MAGIC:
     raise ValueError("it is no FITS file")
+  stream.seek(0)
+  _check_counts(stream)
   stream.seek(0)
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
