@@ -12,7 +12,9 @@ _LONGEST = 500  # characters of a reason; what follows in a longer one is the li
 
 
 def _reason(error: Exception) -> str:
-  line = str(error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+  lines = str(error).strip().splitlines() or [""]
+  line = " ".join(part.strip() for part in lines[:1 + lines[0].rstrip().endswith(":")])  # what a colon announces follows
+  line = line.rstrip(". ") or type(error).__name__
   return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
 
 

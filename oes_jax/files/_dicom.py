@@ -65,7 +65,8 @@ def read_dicom(data: bytes) -> np.ndarray:
   if dataset.get("HighBit", dataset.BitsStored - 1) != dataset.BitsStored - 1:
     raise ValueError(f"its HighBit is {dataset.HighBit} of {dataset.BitsStored} bits stored; allowed: {dataset.BitsStored - 1}")
   values = dataset.pixel_array
-  write_dicom(io.BytesIO(), values, data, (2, 2))  # now, and not when the image is restored, perhaps with other pixels
+  for pixel_size in ((1, 1), (2, 2)):  # now, and not when the image is restored: with its own pixels elements pass undecoded
+    write_dicom(io.BytesIO(), values, data, pixel_size)
   return values
 
 

@@ -35,6 +35,12 @@ def _flip_sign(values: np.ndarray, dtype) -> np.ndarray:
   return (bits ^ bits.dtype.type(1 << (8 * values.itemsize - 1))).view(dtype)
 
 
+def check_type(stored: np.ndarray, header) -> None:
+  """Refuse a header whose BITPIX is not what values were read by, as where it stands there twice: they would go out by it."""
+  if stored.dtype != _STORED.get(header["BITPIX"]):
+    raise ValueError(f"its BITPIX is {header['BITPIX']!r}, and its values are {stored.dtype}; allowed: one BITPIX, which is true")
+
+
 def scale(stored: np.ndarray, header) -> np.ndarray:
   """Return BZERO + BSCALE * stored, NaN where it is BLANK.
 

@@ -5,9 +5,12 @@ Rows keep their order in both directions: FITS counts them from the bottom, so t
 
 import contextlib
 import io
+import itertools
 import logging
 import math
 import pathlib
+import re
+import struct
 from typing import Any, BinaryIO, Iterator, NamedTuple
 import warnings
 
@@ -19,7 +22,10 @@ from oes_jax.files import _free_memory
 from oes_jax.files import _inflation
 
 MAGIC, _GZIP = b"SIMPLE  =", b"\x1f\x8b"
-_BLOCK = 2880  # bytes, to whose multiples all in a file is filled up
+_BLOCK, _CARD = 2880, 80  # bytes, to whose multiples all in a file is filled up; of an entry of a header
+_STARTS = (b"SIMPLE  =", b"XTENSION=")  # of a header
+_COUNT = re.compile(rb"(BITPIX|Z?NAXIS[0-9]*|[PG]COUNT|TFIELDS) *= *([-+]?[0-9]+) *(?:/.*)?")
+_MOST_COUNTED = 999  # axes of an image and columns of a table, as the standard has it
 
 
 class FitsImage(NamedTuple):
@@ -41,12 +47,40 @@ def _astropy():
   return fits
 
 
+def _check_counts(stream: BinaryIO) -> None:
+  """Refuse headers that count less than nothing or too much: astropy would go back in the file for ever, or count for minutes.
+
+  Args:
+    stream: the content of a file, at its start; it is left somewhere else.
+
+  Raises:
+    ValueError: a header does.
+  """
+  while block := stream.read(_BLOCK):
+    if not block.startswith(_STARTS):
+      continue  # what follows a damaged header
+    counts: dict[str, int] = {}
+    while block:
+      cards = [block[place:place + _CARD] for place in range(0, len(block), _CARD)]
+      found = [(match[1].decode(), int(match[2])) for card in cards if (match := _COUNT.fullmatch(card.rstrip()))]
+      for name, count in found:
+        if name != "BITPIX" and count < 0 or name in ("NAXIS", "ZNAXIS", "TFIELDS") and count > _MOST_COUNTED:
+          raise ValueError(f"a header of it says {name} = {count}")
+      counts |= dict(found)
+      block = b"" if any(card.rstrip() == b"END" for card in cards) else stream.read(_BLOCK)
+    sides = [counts.get(f"NAXIS{axis}", 0) for axis in range(1, counts.get("NAXIS", 0) + 1)]
+    size = abs(counts.get("BITPIX", 8)) // 8 * counts.get("GCOUNT", 1) * (counts.get("PCOUNT", 0) + math.prod(sides) * bool(sides))
+    stream.seek(-(-size // _BLOCK) * _BLOCK, io.SEEK_CUR)
+
+
 @contextlib.contextmanager
 def _opened(stream: BinaryIO, said: list[str]) -> Iterator[Any]:
   """Open the HDUs of a FITS file, their values as they are stored; warnings of astropy become lines of `said`."""
   fits = _astropy()
   if stream.read(len(MAGIC)) != MAGIC:
     raise ValueError("it is no FITS file")
+  stream.seek(0)
+  _check_counts(stream)
   stream.seek(0)
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -110,12 +144,24 @@ def _check_sizes(data: bytes, number: int, hdu) -> None:
   count = math.prod(map(int, hdu.shape))
   _free_memory.check_size(count * abs(hdu.header["BITPIX"]) // 8)
   if compressed:
-    tile = math.prod(min(int(a), int(b)) for a, b in zip(hdu.tile_shape, hdu.shape, strict=True))
-    named = ("GZIP_COMPRESSED_DATA", *("COMPRESSED_DATA",) * hdu.compression_type.startswith("GZIP"))
-    with fits.open(io.BytesIO(data), memmap=False, disable_image_compression=True) as tables:
-      for name in set(named) & set(tables[number].columns.names):
-        for cell in tables[number].data[name]:
-          _inflation.check_inflated(np.asarray(cell).tobytes(), 8 * tile, _inflation.GZIP)
+    _check_tiles(data, number, hdu)
+
+
+def _check_tiles(data: bytes, number: int, hdu) -> None:
+  """Refuse tiles that hold more than their header says: what is inflated would fill the memory, HCOMPRESS writes beyond it."""
+  shape, sides = ([int(side) for side in lengths] for lengths in (hdu.shape, hdu.tile_shape))
+  tile = math.prod(min(a, b) for a, b in zip(sides, shape, strict=True))
+  places = itertools.product(*(range(0, length, side) for length, side in zip(shape, sides)))
+  named = ("GZIP_COMPRESSED_DATA", *("COMPRESSED_DATA",) * hdu.compression_type.startswith("GZIP"))
+  with _astropy().open(io.BytesIO(data), memmap=False, disable_image_compression=True) as tables:
+    for name in set(named) & set(tables[number].columns.names):
+      for cell in tables[number].data[name]:
+        _inflation.check_inflated(np.asarray(cell).tobytes(), 8 * tile, _inflation.GZIP)
+    for cell, place in zip(tables[number].data["COMPRESSED_DATA"] if hdu.compression_type == "HCOMPRESS_1" else (), places):
+      start = np.asarray(cell).tobytes()[2:10]  # after two bytes that name the kind
+      pixels = math.prod(min(side, length - first) for first, side, length in zip(place, sides, shape))
+      if start and (len(start) < 8 or math.prod(struct.unpack(">ii", start)) != pixels):
+        raise ValueError(f"a tile of it holds another number of pixels than the {pixels} that its header says")
 
 
 def read_fits(data: bytes, part: tuple[int, ...] = ()) -> FitsImage:
@@ -142,6 +188,7 @@ def read_fits(data: bytes, part: tuple[int, ...] = ()) -> FitsImage:
               if place != number and (place or len(other.shape if other.is_image else (1,)))]
     stored = hdu.data.reshape(-1, *_plane_shape(shape))[plane]
   stored = stored.astype(stored.dtype.newbyteorder("="))
+  _fits_header.check_type(stored, header)
   name = f"HDU {number}" + (f", plane {plane}" if images[number] > 1 else "")
   if len(shape) > 2:
     axes = ", ".join(f"NAXIS{len(shape) - axis} {length}" for axis, length in enumerate(shape))
@@ -157,7 +204,7 @@ def read_fits(data: bytes, part: tuple[int, ...] = ()) -> FitsImage:
     said.append(f"HDU {', '.join(others)} of the file {'is' if len(others) == 1 else 'are'} not in the restored one")
   template = _fits_header.pack(header, primary, name)
   image = FitsImage(_fits_header.scale(stored, header), template, tuple(said))
-  write_fits(io.BytesIO(), image.values, template, (2, 2))  # now, and not when the image is restored
+  write_fits(io.BytesIO(), image.values, template, (1.5, 1.5))  # now, and not when the image is restored: twice a text is one
   return image
 
 

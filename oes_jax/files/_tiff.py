@@ -22,6 +22,9 @@ _JPEGS = (_KINDS.OJPEG, _KINDS.JPEG)
 # Their streams say a size of their own, and are decoded to that, whatever the page says.
 _SIZED = (*_JPEGS, _KINDS.JPEG_2000_LOSSY, _KINDS.JPEG2000, _KINDS.APERIO_JP2000_YCBC, _KINDS.APERIO_JP2000_RGB, _KINDS.WEBP)
 _ROOM = 4  # times the pixels of a strip or tile: encoders round them up
+_FAXES = (_KINDS.CCITTRLE, _KINDS.CCITT_T4, _KINDS.CCITT_T6)
+_MOST_RATIO = 2 ** 15  # of zstd; the others make fewer bytes of one, but for faxes, where a white row may be a bit
+_MOST_ABSENT = 64  # times the pixels of all that is stored: strips and tiles may be left out
 _NO_DATA = 42113  # GDAL's tag
 _COMPRESSIONS = (_KINDS.NONE, _KINDS.CCITTRLE, _KINDS.CCITT_T4, _KINDS.CCITT_T6, _KINDS.LZW, _KINDS.ADOBE_DEFLATE,
                  _KINDS.DEFLATE, _KINDS.PACKBITS, _KINDS.LZMA, _KINDS.ZSTD, *_SIZED)
@@ -44,14 +47,17 @@ class Image(NamedTuple):
 
 
 def _check_streams(page: tifffile.TiffPage, data: bytes) -> None:
-  """Refuse compressed parts of a page that say that they are far larger than its strips or tiles."""
-  most = _ROOM * math.prod(sorted(page.chunks)[-2:]) + _ROOM ** 8
+  """Refuse compressed parts of a page that say that they are far larger than its strips or tiles, or few of its pixels."""
+  most, stored = _ROOM * math.prod(sorted(page.chunks)[-2:]) + _ROOM ** 8, _ROOM ** 8
   for offset, count in zip(page.dataoffsets, page.databytecounts):
     part = data[offset:offset + count]
     if part:
       with PillowImage.open(io.BytesIO(part)) as stream:
         if math.prod(stream.size) > most:
           raise ValueError("its data are more than the pixels that its header says")
+        stored += math.prod(stream.size)
+  if page.imagelength * page.imagewidth > _MOST_ABSENT * stored:
+    raise ValueError(f"its header says {page.imagelength}x{page.imagewidth} pixels, far more than its data")
 
 
 def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
@@ -63,9 +69,12 @@ def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
   if page.photometric not in allowed and not (page.photometric == _COLOURS.YCBCR and page.compression in _JPEGS):
     raise ValueError(f"its colours are {getattr(page.photometric, 'name', page.photometric)}; allowed: "
                      f"{', '.join(kind.name for kind in allowed)}, or YCBCR in JPEG")
-  _free_memory.check_size(max(num_bytes, math.prod(page.chunks) * page.dtype.itemsize))
+  largest = max(num_bytes, math.prod(page.chunks) * page.dtype.itemsize)
+  _free_memory.check_size(largest)
   if page.compression in _SIZED:
     _check_streams(page, data)
+  elif largest > len(data) * (8 * page.imagewidth if page.compression in _FAXES else _MOST_RATIO):  # to be filled up for minutes
+    raise ValueError(f"its header says {page.imagelength}x{page.imagewidth} pixels, which its {len(data)} bytes cannot hold")
 
 
 @contextlib.contextmanager

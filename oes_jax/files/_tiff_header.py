@@ -115,14 +115,16 @@ def read_header(file: tifffile.TiffFile, frame: _tiff_frames.Frame) -> tuple[Hea
   has_resolution = all(code in page.tags for code in _RATIONALS)
   names = {tifffile.PHOTOMETRIC.MINISWHITE: "miniswhite", tifffile.PHOTOMETRIC.RGB: "rgb", tifffile.PHOTOMETRIC.YCBCR: "rgb"}
   axes, bits = () if frame.series is None else _tiff_frames.stack_axes(frame.series), page.bitspersample
-  packed = page.dtype.kind == "u" and bits < 8 * page.dtype.itemsize and page.photometric != tifffile.PHOTOMETRIC.PALETTE
+  has_palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE  # else a colour map is of no use to what reads the file
+  packed = page.dtype.kind == "u" and bits < 8 * page.dtype.itemsize and not has_palette
   header = Header(
       photometric=names.get(page.photometric, "minisblack"), resolution=page.resolution if has_resolution else None,
       unit=int(page.resolutionunit), icc=page.tags.valueof(_ICC), description=page.description if own else None,
       datetime=page.tags.valueof(306), tags=tuple(texts),
       placed=tuple(_extra_tag(page, code) for code in _PLACED if code in page.tags), program=program, entries=entries,
-      axes=axes, colormap=page.colormap, extras=tuple(tifffile.EXTRASAMPLE(kind).name.lower() for kind in page.extrasamples),
-      bits=bits if packed else None, channel=_channel_of(entries, axes, frame.place))
+      axes=axes, colormap=page.colormap if has_palette else None,
+      extras=tuple(tifffile.EXTRASAMPLE(kind).name.lower() for kind in page.extrasamples), bits=bits if packed else None,
+      channel=_channel_of(entries, axes, frame.place))
   return header, remarks
 
 
@@ -202,22 +204,24 @@ def _prepare(values: np.ndarray, header: Header | None, alpha: bool, stacked: bo
   """Return (values, options) for tifffile; arguments as of `write_images`."""
   channels = values.shape[-1] if values.ndim == 3 + stacked else None
   options: dict[str, Any] = {"software": "oes_jax"}
+  planes = (channels or 1) > 1 and values.dtype == bool  # tifffile mixes up the bits of samples that lie side by side
   if (channels or 1) > 1:
-    options["planarconfig"] = "contig"
+    options["planarconfig"] = "separate" if planes else "contig"
   base = 3 if (channels or 1) >= 3 and (header is None or header.photometric == "rgb") else 1
-  if header is not None and len(header.extras) == (channels or 1) - base:
-    options["extrasamples"] = list(header.extras)
-  elif alpha:
-    options["extrasamples"] = ["unassalpha"]
+  more = (channels or 1) - base  # of which tifffile makes alpha where nothing is said
+  if header is not None or alpha:
+    known = header is not None and len(header.extras) == more
+    options["extrasamples"] = list(header.extras) if known else ["unassalpha"] if alpha else ["unspecified"] * more
   if header is None:
     options["photometric"] = "rgb" if (channels or 1) - alpha == 3 else "minisblack"
   else:
     if header.bits is not None:
       options["bitspersample"], values = header.bits, np.minimum(values, 2 ** header.bits - 1).astype(values.dtype)
     outer = _outer_axes(header, values.shape[:1]) if stacked else ()
-    options |= _options_of(_scaled(header, scale), "".join(axis for axis, _ in outer) + "YX" + "S" * (channels is not None))
+    inner = "YX" if channels is None else "SYX" if planes else "YXS"
+    options |= _options_of(_scaled(header, scale), "".join(axis for axis, _ in outer) + inner)
     values = values.reshape(*(length for _, length in outer), *values.shape[stacked:])
-  return values, options
+  return np.moveaxis(values, -1, -3) if planes else values, options
 
 
 def _outer_axes(header: Header, count: tuple[int]) -> tuple[tuple[str, int], ...]:

@@ -28,6 +28,12 @@ def test_an_exception_without_words_is_named_and_the_class_can_be_given():
       raise MemoryError
 
 
+def test_what_a_colon_announces_stands_in_the_line():
+  with pytest.raises(ValueError, match="^fault: All decoders failed: one needs 8 bits.$"):
+    with boundary.reading("fault"):
+      raise RuntimeError("All decoders failed:\n  one needs 8 bits\n  another is missing")
+
+
 def test_what_fails_to_be_saved_is_an_os_error_that_says_why():
   with pytest.raises(OSError, match="^x cannot be saved: RESOURCE_EXHAUSTED.$") as caught:
     with boundary.saving("x cannot be saved"):

@@ -1,6 +1,7 @@
 """DICOM files keep their header, their bits and the size of their pixels."""
 
 import io
+import struct
 import sys
 
 import numpy as np
@@ -147,6 +148,12 @@ def test_a_pixel_spacing_that_is_no_number_is_refused_when_the_file_is_read(tmp_
   assert b"0.66146D" in data
   (tmp_path / "slice.dcm").write_bytes(data)
   with pytest.raises(ValueError, match="slice.dcm' cannot be read as an image: could not convert string to float: '0.66146D"):
+    pictures.read_picture(str(tmp_path / "slice.dcm"))
+
+
+def test_an_element_that_cannot_be_written_in_pixels_of_its_own_is_refused_when_the_file_is_read(tmp_path):
+  (tmp_path / "slice.dcm").write_bytes(dicom.read_slice("ct_slice") + struct.pack("<HHI", 0x0399, 0x038D, 4) + b"abcd")  # no type
+  with pytest.raises(ValueError, match=r"slice.dcm' cannot be read as an image: With tag \(0399,038D\) got exception"):
     pictures.read_picture(str(tmp_path / "slice.dcm"))
 
 

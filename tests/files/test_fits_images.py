@@ -216,14 +216,43 @@ def _huge_tiles(path):
   path.write_bytes(data.replace(b"ZNAXIS1 =                    8", b"ZNAXIS1 =         800000000000"))
 
 
+def _counted(name, count, *hdus):
+  """Return a function that writes a file whose header has another number, and is as long as it was."""
+  def write(path):
+    data = pathlib.Path(_write(path, *hdus)).read_bytes()
+    place = data.index(f"{name:8}=".encode())
+    path.write_bytes(data[:place] + f"{name:8}= {count:>20}".encode() + data[place + 30:])
+  return write
+
+
+_TABLE = fits.BinTableHDU(np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]))
+
+
+def _narrow_tiles(path):
+  hdu = fits.CompImageHDU(np.zeros((24, 28), np.int16), compression_type="HCOMPRESS_1", tile_shape=(24, 28))
+  data = pathlib.Path(_write(path, fits.PrimaryHDU(), hdu)).read_bytes()
+  path.write_bytes(data.replace(b"ZNAXIS1 =                   28", b"ZNAXIS1 =                   12"))
+
+
+def _two_types(path):
+  data = pathlib.Path(_write(path, fits.PrimaryHDU(FLOAT))).read_bytes()
+  path.write_bytes(data.replace(b"EXTEND  =                    T", b"BITPIX  =                    8"))
+
+
 @pytest.mark.parametrize("write, said", [
     (_cut, "it is cut: its header says more than the 9000 bytes"), (_huge, "it is cut: its header says more"),
     (_huge_tiles, "it says that it holds [0-9]+ bytes; allowed: at most"),
     (lambda path: _write(path, fits.PrimaryHDU()), "it holds no image; allowed: an HDU with two axes"),
     (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(99)), "it is no FITS file"),
     (lambda path: _write(path, _with(fits.PrimaryHDU(SIGNED, do_not_scale_image_data=True), BSCALE=0.0)), "its BSCALE is 0"),
-    (lambda path: path.write_bytes(gzip.compress(bytes(10 ** 5))[:60]), "its compressed data are cut")],
-                         ids=["cut", "huge", "tiles", "empty", "zip", "scale", "gzip"])
+    (lambda path: path.write_bytes(gzip.compress(bytes(10 ** 5))[:60]), "its compressed data are cut"),
+    (_counted("GCOUNT", -1, fits.PrimaryHDU(), fits.ImageHDU(FLOAT), _TABLE), "a header of it says GCOUNT = -1"),  # leads back
+    (_counted("TFIELDS", 10 ** 9, fits.PrimaryHDU(FLOAT), _TABLE), "a header of it says TFIELDS = 1000000000"),
+    (_counted("NAXIS", 10 ** 9, fits.PrimaryHDU(FLOAT)), "a header of it says NAXIS = 1000000000"),
+    (_narrow_tiles, "a tile of it holds another number of pixels than the 288 that"),  # HCOMPRESS would write beyond them
+    (_two_types, "its BITPIX is -32, and its values are uint8"),
+    (lambda path: _write(path, _with(fits.PrimaryHDU(FLOAT), CDELT1="one")), "can't multiply sequence")],
+                         ids=["cut", "huge", "tiles", "empty", "zip", "scale", "gzip", "back", "columns", "axes", "narrow", "types", "text"])
 def test_a_hostile_file_names_the_source(tmp_path, write, said):
   write(tmp_path / "image.fits")
   with pytest.raises(ValueError, match=f"data.source=.*image.fits' cannot be read as an image: {said}"):

@@ -311,6 +311,47 @@ def test_a_stream_that_is_larger_than_its_page_says_is_refused_before_it_is_deco
     tiff.read_image(_with_stream(data, stream), None)
 
 
+def _with_tag(data, code, value):
+  """Return a TIFF file with another number as the value of a tag of its first page."""
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    tag = file.pages[0].tags[code]
+  changed = bytearray(data)
+  changed[tag.offset + 2:tag.offset + 4] = (4).to_bytes(2, "little")
+  changed[tag.offset + 8:tag.offset + 12] = value.to_bytes(4, "little")
+  return bytes(changed)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzma", "packbits", "zstd", "jpeg", "webp", "ccitt"])
+def test_a_page_of_far_more_pixels_than_its_bytes_hold_is_refused_before_they_are_filled_up(compression, monkeypatch):
+  values = np.zeros((32, 32, 3), np.uint8)
+  data = _pillow(values[..., 0] > 0, compression="group4") if compression == "ccitt" else picture_files.tiff(
+      values, photometric="rgb", compression=compression, metadata=None)
+  assert tiff.read_image(data, None).values.shape[:2] == (32, 32)
+  monkeypatch.setattr(tiff, "_read_page", lambda page: pytest.fail("it was decoded"))
+  with pytest.raises(ValueError, match="its header says 30000000x32 pixels"):
+    tiff.read_image(_with_tag(data, 257, 30_000_000), None)
+
+
+def test_bits_of_colours_come_back_as_they_were_stored(tmp_path):
+  values = np.random.default_rng(0).random((2, 7, 9, 3)) < 0.5
+  for name, options in (("a.tif", {}), ("a.ome.tif", {"ome": True, "metadata": {"axes": "SYX"}})):
+    planes = np.moveaxis(values[0], -1, 0)
+    data = picture_files.tiff(planes, photometric="rgb", planarconfig="separate", **options)
+    picture, path = _written(tmp_path, name, data)
+    again = pictures.read_picture(str(path))
+    assert picture.values.dtype == again.values.dtype == bool
+    np.testing.assert_array_equal(picture.values, values[0])
+    np.testing.assert_array_equal(again.values, values[0])
+
+
+def test_a_colour_map_of_an_image_that_has_no_palette_is_not_kept(tmp_path):
+  values = np.random.default_rng(0).integers(0, 256, (8, 9), dtype=np.uint8)
+  data = picture_files.tiff(values, photometric="palette", colormap=np.full((3, 256), 257, np.uint16), metadata=None)
+  picture, path = _written(tmp_path, "a.tif", _with_tag(data, 262, 1))
+  np.testing.assert_array_equal(picture.values[..., 0], values)
+  np.testing.assert_array_equal(pictures.read_picture(str(path)).values, picture.values)
+
+
 @pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
 def test_pages_in_a_circle_are_refused(tmp_path, options):
   path = tmp_path / "a.tif"
@@ -401,6 +442,16 @@ def test_a_fourth_sample_stays_what_it_is(tmp_path, kind):
   with tifffile.TiffFile(path) as file:
     assert [tifffile.EXTRASAMPLE(one).name.lower() for one in file.pages[0].extrasamples] == [kind]
     picture_files.assert_same(file.asarray(), values)
+
+
+def test_a_fourth_sample_of_which_nothing_is_said_does_not_become_alpha(tmp_path):
+  values = picture_files.random_values(np.uint16, 4)
+  data = picture_files.tiff(values, photometric="rgb", extrasamples=["unspecified"], metadata=None)
+  with tifffile.TiffFile(io.BytesIO(data)) as file:
+    place = file.pages[0].tags[338].offset
+  picture, path = _written(tmp_path, "a.tif", data[:place] + (60000).to_bytes(2, "little") + data[place + 2:])  # a tag of no meaning
+  assert picture.alpha is None and pictures.read_picture(str(path)).alpha is None
+  picture_files.assert_same(pictures.read_picture(str(path)).values, values)
 
 
 @pytest.mark.parametrize("bits, full", [(4, (0, 15)), (6, (0, 63)), (12, None)])
