@@ -25,7 +25,8 @@ def _qualities(line: Line) -> dict[str, float]:
 
 def _drawn(lines: Sequence[Line]) -> tuple[list[Line], str]:
   """Return (cases that can be drawn, what is drawn of them): the one thing that most cases have, the better one of two."""
-  good = [line for line in lines if not line["failure"] and "members" not in line]
+  good = [{**line, "sigma": line["sigma"] or None}  # 0: nothing is simulated, of a file with noise of its own too
+          for line in lines if not line["failure"] and "members" not in line]
   counts = collections.Counter(  # of what is as frequent the first one
       what for name in (*_RESULTS, "expected") for line in good for what in _qualities(line) if name in what)
   what = max(counts, key=counts.get, default="")

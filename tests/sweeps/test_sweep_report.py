@@ -114,3 +114,12 @@ def test_what_is_expected_is_not_averaged_with_what_was_scored(tmp_path, monkeyp
   assert [values[1] for values in mixed[""]] == [36.0, 36.0] and label == "expected PSNR of what was measured, dB"
   assert [values[1] for values in all_scored[""]] == [30.0, 30.0] and scored_label == "PSNR of combined, dB"
   assert partly == "expected PSNR of what was measured, dB (4 of 5 cases)"
+
+
+def test_a_file_with_noise_of_its_own_is_not_taken_for_one_without_noise(tmp_path):
+  for case, sigma, failure in (("a", 0.1, None), ("b", 0.0, None), ("c", 0.0, "it is no image")):
+    results.append_result(tmp_path, {**LINE, "case": case, "source": case, "sigma": sigma, "failure": failure})
+  sweeps.write_report(tmp_path)
+  assert sweeps.say_plot(tmp_path) == "no plot: among the 2 cases with a PSNR only images and seeds vary; 1 cases failed"
+  assert "FAILED c (c): it is no image" in sweeps.write_tables(tmp_path)
+  assert "0.1" in (tmp_path / "results.md").read_text() and " 0.0 |" not in (tmp_path / "results.md").read_text()
