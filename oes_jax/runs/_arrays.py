@@ -47,7 +47,8 @@ def _read(settings: Settings, given: Given, simulated: bool):
   if own is not None:
     if own.measures_image or simulated:
       return own, _own_operator.read_picture(settings, given, simulated), None, ()
-    return own, *_own_operator.read_scan(settings, given), ()
+    picture, scan = _own_operator.read_scan(settings, given)
+    return own, picture, scan, scan.remarks
   if isinstance(given.measurement, Mapping):
     scan = _read_scan(settings, given)
     operator = operators.make_operator(settings.operator, scan.image_shape, scan=scan)

@@ -13,6 +13,9 @@ from oes_jax.runs import _measure
 from oes_jax.runs._given import Given
 from oes_jax.runs._settings import Settings
 
+# Change of the measured values where the image changes by 1, from which, and up to whose inverse, they are of the image's scale.
+_SAME = 0.8
+
 
 def _matched(given: Given, values: np.ndarray, op_params) -> np.ndarray:
   """Return what an operator of the caller's measured, in the shape that it gives.
@@ -27,6 +30,15 @@ def _matched(given: Given, values: np.ndarray, op_params) -> np.ndarray:
     raise ValueError(f"{given.name} has shape {values.shape}; allowed: {expected}, as the operator gives of an image "
                      f"{operator.image_shape}.")
   return values
+
+
+def _remark_unit(settings: Settings, operator: operators.ForwardOperator) -> tuple[str, ...]:
+  """Return a line that says how strong fit.sigma is in the measured values, where these have another scale than the image."""
+  sigma, unit = settings.fit.sigma, operator.unit
+  if sigma is None or _SAME < unit < 1 / _SAME:
+    return ()
+  return (f"fit.sigma={sigma:g} is taken for noise of a standard deviation of {sigma * unit:.3g} in the measured values, which change by "
+          f"{unit:.3g} (operator.unit) where the image changes by 1",)
 
 
 def read_scan(settings: Settings, given: Given) -> tuple[files.Picture, operators.Scan]:
@@ -50,7 +62,7 @@ def read_scan(settings: Settings, given: Given) -> tuple[files.Picture, operator
   values = _matched(given, values, op_params).astype(np.complex64 if values.dtype.kind == "c" else np.float32)
   if operator.is_complex:  # such scans are taken for those of the complex image itself
     values = 2 * values - np.asarray(operator.apply(op_params, np.ones(operator.image_shape, np.float32)))
-  scan = operators.Scan(values, operator.image_shape, {})
+  scan = operators.Scan(values, operator.image_shape, {}, _remark_unit(settings, operator))
   picture = _data.scan_picture(operator, scan)
   return dataclasses.replace(picture, squeezed=picture.squeezed and shape != operator.image_shape), scan
 

@@ -160,6 +160,14 @@ def test_settings_keep_the_names_of_their_keys():
          operator=operators.from_function(lambda image: image[:2], (20, 24, 1)))
 
 
+@pytest.mark.parametrize("factor, said", [(50.0, "fit.sigma=0.02 is taken for noise of a standard deviation of 1 in"), (1.0, None)])
+def test_how_strong_fit_sigma_is_in_what_an_operator_of_ones_own_measured_is_said(factor, said):
+  rows = operators.from_function(lambda image: factor * image[:2], (20, 24, 1))
+  job = _job(np.zeros((2, 24, 1), np.float32), {**tiny_run.RECORRUPTED, "fit.sigma": 0.02}, operator=rows)
+  assert [text for text in job.data.remarks if "fit.sigma" in text][:1] == ([] if said is None else [job.data.remarks[0]])
+  assert said is None or job.data.remarks[0].startswith(said)
+
+
 def test_ranges_are_named_as_settings():
   with pytest.raises(ValueError, match="^measurement holds the single value 1.0: .* Set data.range= if"):
     _job(np.ones((20, 24)))
