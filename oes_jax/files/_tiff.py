@@ -23,8 +23,10 @@ _JPEGS = (_KINDS.OJPEG, _KINDS.JPEG)
 _SIZED = (*_JPEGS, _KINDS.JPEG_2000_LOSSY, _KINDS.JPEG2000, _KINDS.APERIO_JP2000_YCBC, _KINDS.APERIO_JP2000_RGB, _KINDS.WEBP)
 _ROOM = 4  # times the pixels of a strip or tile: encoders round them up
 _FAXES = (_KINDS.CCITTRLE, _KINDS.CCITT_T4, _KINDS.CCITT_T6)
-_MOST_RATIO = 2 ** 15  # of zstd; the others make fewer bytes of one, but for faxes, where a white row may be a bit
 _MOST_ABSENT = 64  # times the pixels of all that is stored: strips and tiles may be left out
+# Bytes that are made of one: of those that are not compressed eight of bits; zstd makes 2 ** 15, the others fewer but for faxes,
+# where a white row may be a bit. What says more would be filled up for minutes.
+_MOST_RATIOS = {_KINDS.NONE: 8 * _MOST_ABSENT}
 _NO_DATA = 42113  # GDAL's tag
 _COMPRESSIONS = (_KINDS.NONE, _KINDS.CCITTRLE, _KINDS.CCITT_T4, _KINDS.CCITT_T6, _KINDS.LZW, _KINDS.ADOBE_DEFLATE,
                  _KINDS.DEFLATE, _KINDS.PACKBITS, _KINDS.LZMA, _KINDS.ZSTD, *_SIZED)
@@ -73,7 +75,7 @@ def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
   _free_memory.check_size(largest)
   if page.compression in _SIZED:
     _check_streams(page, data)
-  elif largest > len(data) * (8 * page.imagewidth if page.compression in _FAXES else _MOST_RATIO):  # to be filled up for minutes
+  elif largest > len(data) * (8 * page.imagewidth if page.compression in _FAXES else _MOST_RATIOS.get(page.compression, 2 ** 15)):
     raise ValueError(f"its header says {page.imagelength}x{page.imagewidth} pixels, which its {len(data)} bytes cannot hold")
 
 

@@ -182,7 +182,7 @@ def write_images(path, values: np.ndarray, header: Header | None, *, alpha: bool
     scale: height and width of a pixel, in those of the header.
   """
   values, options = _prepare(values, header, alpha, stacked, scale)
-  tifffile.imwrite(path, values, **options)
+  tifffile.imwrite(path, values, **{"ome": False, **options})  # else a name makes OME of it, which has not all types
 
 
 def list_differences(headers: Sequence[Header]) -> list[str]:

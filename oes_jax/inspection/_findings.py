@@ -18,6 +18,7 @@ from oes_jax.inspection import _values
 
 # Longest side of what noise and defects are looked for in: the middle of a larger image.
 _LONGEST = 768
+_SQUARED = (1e-100, 1e100)  # the least range and the largest value whose squares, and ratios of them, are numbers
 # Standard deviations from which a pixel is none of the noise, that of few photons too. Share beyond 4 standard deviations
 # from which noise has tails that single pixels may belong to, unless half of these lie so many beyond.
 _BEYOND, _NORMAL_TAILS, _FAR_BEYOND = 8, 1e-3, 20
@@ -93,7 +94,7 @@ def inspect_image(values: np.ndarray, *, operator: str = "identity", told: Mappi
     limits: (low, high), the values that map to 0 and 1, where the file says so; None: as a restoration chooses.
 
   Raises:
-    ValueError: no pixel holds data.
+    ValueError: no pixel holds data, or values are so large or so close that their squares are no numbers any more.
   """
   seen, fill = _values.find_lost(values, mask)
   if not seen.any():
@@ -103,6 +104,10 @@ def inspect_image(values: np.ndarray, *, operator: str = "identity", told: Mappi
     found = found._replace(limits=limits, outside=float(np.mean((values[seen] < limits[0]) | (values[seen] > limits[1]))))
   if found.is_blank:
     return Findings(found, remarks=_remarks.remarks_on_image(found, None, None))
+  largest, span = max(abs(found.low.value), abs(found.high.value)), found.limits[1] - found.limits[0]
+  if largest > _SQUARED[1] or span < _SQUARED[0]:
+    raise ValueError(f"the measurement holds values up to {largest:.3g} in a range of {span:.3g}; allowed: up to "
+                     f"{_SQUARED[1]:g}, in a range of {_SQUARED[0]:g} or more, as noise is told by squares.")
   place = tuple(map(_middle, seen.shape))
   part, known = _values.fill_lost(values, seen)[place].astype(np.float64), seen[place]
   defects, singles, noise, found = _defects_and_noise(part, known, found)

@@ -454,6 +454,14 @@ def test_a_fourth_sample_of_which_nothing_is_said_does_not_become_alpha(tmp_path
   picture_files.assert_same(pictures.read_picture(str(path)).values, values)
 
 
+def test_a_name_of_ome_makes_none_of_a_plain_file(tmp_path):
+  values = np.random.default_rng(0).integers(0, 2 ** 60, (8, 9), dtype=np.uint64)  # a type that OME has not
+  _, path = _written(tmp_path, "a.ome.tif", picture_files.tiff(values))
+  with tifffile.TiffFile(path) as file:
+    assert not file.is_ome
+    picture_files.assert_same(file.asarray(), values)
+
+
 @pytest.mark.parametrize("bits, full", [(4, (0, 15)), (6, (0, 63)), (12, None)])
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
 def test_packed_values_keep_their_bits(tmp_path, bits, full, photometric):

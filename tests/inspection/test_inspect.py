@@ -195,6 +195,8 @@ def test_faults_are_one_line(tmp_path, monkeypatch, capsys, arguments, said):
     (dict(measurement=np.ones((20, 20)), operator={"name": "inpainting", "holes": 3}), "operator has 'holes'; allowed: name"),
     (dict(measurement=np.ones((20, 20)), operator={"name": "inpainting", "maks": 3}), r"'maks' \(did you mean 'mask'\?\); allowed"),
     (dict(measurement=np.ones((20, 20)), operator={"name": "inpainting", "mask": np.ones((3, 3))}), r"mask has shape \(3, 3\)"),
+    (dict(measurement=1e300 * np.eye(20)), r"values up to 1e\+300 in a range of 1.1e\+300; allowed: up to 1e\+100"),
+    (dict(measurement=1e-160 * np.eye(20)), "in a range of 1.1e-160; allowed: .*, in a range of 1e-100 or more"),
     (dict(measurement={"space": np.ones((8, 8))}), r"'space'; allowed: kspace \(mri\) or sinogram, angles, shape \(tomography\)"),
     (dict(measurement={"kspace": np.ones((8, 8))}, operator="identity"), "allowed: an image")])
 def test_an_argument_that_is_not_allowed_is_named(arguments, said):
