@@ -124,6 +124,12 @@ def range_of_all(limits: Sequence[tuple[float, float]]) -> tuple[float, float]:
   return low - _MARGIN * (high - low), high + _MARGIN * (high - low)
 
 
+def digits_of(low: float, high: float) -> int:
+  """Return how many significant digits tell the ends of a range apart: four of their distance, six or more in all."""
+  size, apart = max(abs(low), abs(high)), abs(high - low)
+  return 6 if not 0 < apart < size else max(6, int(np.ceil(np.log10(size / apart))) + 4)
+
+
 def say_range(low: float, high: float) -> str:
   """Return "low to high", in as many digits as tell the two apart.
 
@@ -132,8 +138,7 @@ def say_range(low: float, high: float) -> str:
     >>> intensity.say_range(0.0, 255.0), intensity.say_range(1e6, 1e6 + 0.5)
     ('0 to 255', '1000000 to 1000000.5')
   """
-  size, apart = max(abs(low), abs(high)), abs(high - low)
-  digits = 6 if not 0 < apart < size else max(6, int(np.ceil(np.log10(size / apart))) + 4)
+  digits = digits_of(low, high)
   return f"{low:.{digits}g} to {high:.{digits}g}"
 
 

@@ -53,7 +53,8 @@ def tabulate(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     mine = [row for row in every if row["expected"] is not None]
     off = np.array([row["expected"] - row["measured psnr"] for row in mine])
     if mine:
-      table.append([name, f"{len(mine)} of {len(every)}" if len(mine) < len(every) else str(len(mine)), f"{np.median(np.abs(off)):.2f}", f"{np.mean(off):+.2f}",
+      told = str(len(mine)) if len(mine) == len(every) else f"{len(mine)} of {len(every)}"
+      table.append([name, told, f"{np.median(np.abs(off)):.2f}", f"{np.mean(off):+.2f}",
                     f"{100 * np.mean(np.abs(off) <= [row['spread'] for row in mine]):.0f} %",
                     *(_tables.mean(mine, column, 2) for column in ("map around", "map of pixels"))])
   return table
@@ -73,9 +74,10 @@ def run_expected(arguments) -> None:
   table = tabulate(rows)
   _tables.show(base, "expected", rows, table)
   _tables.record(output, config, rows, table)
+  told = [row for row in rows if row["expected"] is not None]
   files.save_scatter(base / "expected.png", {
-      problem: [(row["measured psnr"], row["expected"]) for row in rows if row["problem"] == problem and row["expected"] is not None]
-      for problem in dict.fromkeys(row["problem"] for row in rows)},
+      problem: [(row["measured psnr"], row["expected"]) for row in told if row["problem"] == problem]
+      for problem in dict.fromkeys(row["problem"] for row in told)},
       xlabel="true PSNR of what was measured, dB", ylabel="expected, dB")
 
 

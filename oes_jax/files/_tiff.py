@@ -24,9 +24,6 @@ _SIZED = (*_JPEGS, _KINDS.JPEG_2000_LOSSY, _KINDS.JPEG2000, _KINDS.APERIO_JP2000
 _ROOM = 4  # times the pixels of a strip or tile: encoders round them up
 _FAXES = (_KINDS.CCITTRLE, _KINDS.CCITT_T4, _KINDS.CCITT_T6)
 _MOST_ABSENT = 64  # times the pixels of all that is stored: strips and tiles may be left out
-# Bytes that are made of one: of those that are not compressed eight of bits; zstd makes 2 ** 15, the others fewer but for faxes,
-# where a white row may be a bit. What says more would be filled up for minutes.
-_MOST_RATIOS = {_KINDS.NONE: 8 * _MOST_ABSENT}
 _NO_DATA = 42113  # GDAL's tag
 _COMPRESSIONS = (_KINDS.NONE, _KINDS.CCITTRLE, _KINDS.CCITT_T4, _KINDS.CCITT_T6, _KINDS.LZW, _KINDS.ADOBE_DEFLATE,
                  _KINDS.DEFLATE, _KINDS.PACKBITS, _KINDS.LZMA, _KINDS.ZSTD, *_SIZED)
@@ -62,6 +59,13 @@ def _check_streams(page: tifffile.TiffPage, data: bytes) -> None:
     raise ValueError(f"its header says {page.imagelength}x{page.imagewidth} pixels, far more than its data")
 
 
+def _most_of_a_byte(page: tifffile.TiffPage) -> int:
+  """Return how many bytes a stored one may become; what says more would be filled up for minutes."""
+  if page.compression == _KINDS.NONE:
+    return 8 * _MOST_ABSENT  # eight where it holds bits
+  return 8 * page.imagewidth if page.compression in _FAXES else 2 ** 15  # a white row may be a bit; zstd's, the others make fewer
+
+
 def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
   if page.compression not in _COMPRESSIONS:
     raise ValueError(f"its compression is {getattr(page.compression, 'name', page.compression)}; allowed: "
@@ -75,7 +79,7 @@ def _check_page(page: tifffile.TiffPage, data: bytes, num_bytes: int) -> None:
   _free_memory.check_size(largest)
   if page.compression in _SIZED:
     _check_streams(page, data)
-  elif largest > len(data) * (8 * page.imagewidth if page.compression in _FAXES else _MOST_RATIOS.get(page.compression, 2 ** 15)):
+  elif largest > len(data) * _most_of_a_byte(page):
     raise ValueError(f"its header says {page.imagelength}x{page.imagewidth} pixels, which its {len(data)} bytes cannot hold")
 
 

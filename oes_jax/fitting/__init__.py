@@ -60,6 +60,7 @@ from oes_jax.fitting._recorruption import network_input
 from oes_jax.fitting._recorruption import Recorruption
 from oes_jax.fitting._recorruption import with_all_seen
 from oes_jax.fitting._restoration import Restoration
+from oes_jax.fitting._restoration import seconds_of
 from oes_jax.fitting._restore_problems import Diverged
 from oes_jax.fitting._restore_problems import Plan
 from oes_jax.fitting._restore_problems import Progress

@@ -1,10 +1,17 @@
 """A restored image, and what it came from."""
 
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import jax.numpy as jnp
 
 from oes_jax.fitting import _simulated_error
+
+
+def seconds_of(summary: Mapping[str, Any]) -> float:
+  """Return the seconds that a summary says: of all stages, or of all candidates of method auto."""
+  if "candidates" in summary:
+    return sum(one["seconds"] for one in summary["candidates"])
+  return sum(times["total"] for times in summary["seconds"].values() if "total" in times)
 
 
 class Restoration(NamedTuple):
@@ -61,8 +68,8 @@ class Restoration(NamedTuple):
       said.append(f"expected PSNR {_simulated_error.say_expected_psnr(expected)}")
     if summary.get("members", 1) > 1:
       said.append(f"mean of {summary['members']}")
-    if summary.get("seconds"):
-      said.append(f"{sum(times['total'] for times in summary['seconds'].values() if 'total' in times):.0f} s")
+    if summary.get("seconds") or "candidates" in summary:
+      said.append(f"{seconds_of(summary):.0f} s")
     if summary.get("output_image"):
       said.append(f"output {summary['output_image']}")
     return f"{type(self).__name__}({', '.join(said)})"

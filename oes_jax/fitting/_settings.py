@@ -114,7 +114,8 @@ class TrainWeights(settings.Settings):
     0.99
   """
   num_steps: int = settings.setting(
-      1500, "Steps of the weight stage: the time grows with them. The published OES takes 40,000.", allowed="1 or more", test=lambda v: v >= 1)
+      1500, "Steps of the weight stage: the time grows with them. The published OES takes 40,000.", allowed="1 or more",
+      test=lambda v: v >= 1)
   learning_rate: float = settings.setting(
       0.01, "Adam's learning rate for the weights. OES: 0.01.", allowed="a number > 0",
       test=lambda v: 0 < v < _INFINITE)

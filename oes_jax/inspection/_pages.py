@@ -49,11 +49,12 @@ def _in_range(told: _recommendation.Recommendation, old: tuple[float, float], li
     return told
   if "noise.peak" in strengths:  # photons are counted from 0
     old, limits = (0.0, old[1]), (0.0, limits[1])
-  low, high = (float(f"{end:.6g}") for end in limits)
+  low, high = (float(f"{end:.{intensity.digits_of(*limits)}g}") for end in limits)
   wider = (high - low) / (old[1] - old[0])
   scaled = {name: float(f"{told.settings[name] * (wider if name == 'noise.peak' else 1 / wider):.4g}") for name in strengths}
   return told._replace(settings={**told.settings, **scaled, "data.range": (low, high)}, reasons=(
-      *told.reasons, f"{', '.join(sorted(strengths)) or 'data.range'} is of the range {low:g} to {high:g}, which has to be that of all"))
+      *told.reasons, f"{', '.join(sorted(strengths)) or 'data.range'} is of the range {intensity.say_range(low, high)}, which has to be "
+                     "that of all"))
 
 
 def with_pages(one: _findings.Findings, found: Mapping[str, _findings.Findings], count: int, said: str) -> _findings.Findings:

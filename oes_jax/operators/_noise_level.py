@@ -166,7 +166,7 @@ def noise_warnings(level: NoiseLevel) -> list[str]:
                  f"demosaicing and strong JPEG leave it: its level is estimated too {wrong}, and some of it is taken "
                  "for detail; set fit.sigma, or restore the image as it was before that")
   if level.clipped > _CLIPPED:
-    found.append(f"{100 * level.clipped:.3g} % of the values lie exactly at an end of the range, where noise is cut off: black comes "
-                 "out too bright and white too dark; where the file holds more than that, set data.range, or noise.model to "
+    found.append(f"{100 * level.clipped:.3g} % of the values lie exactly at an end of the range, where noise is cut off: black "
+                 "comes out too bright and white too dark; where the file holds more than that, set data.range, or noise.model to "
                  "salt_and_pepper if single pixels are lost")
   return found

@@ -8,7 +8,8 @@ import numpy as np
 
 from oes_jax.runs import _processes
 
-# Seconds of a network, compilation included, in those of the plug-and-play estimate: 18 to 46 in 13 cases of `bench auto` (2026-11-28).
+# Seconds of a network, compilation included, in those of the plug-and-play estimate: 18 to 46 in 13 cases of `bench auto`
+# (2026-11-28).
 _NETWORK_PER_ESTIMATE = 20
 
 
@@ -49,14 +50,12 @@ class Budget:
   def __init__(self, signals: _processes.Signals | None, seconds: float | None, spent: float = 0.0):
     self._signals, self._until = signals, np.inf if seconds is None else time.monotonic() + seconds - spent
     self._chunks = self._polled = 0
-    self._began, self._has_ended = None, False
-    self.quickest = 0.0  # seconds of the network that took least
+    self._began, self._expected, self._taken = None, 0.0, []
     self.over = False
 
   def expect(self, estimate: float) -> None:
     """Take the seconds of the plug-and-play estimate for a sign of what a network takes, until one has ended."""
-    if not self._has_ended:
-      self.quickest = _NETWORK_PER_ESTIMATE * estimate
+    self._expected = _NETWORK_PER_ESTIMATE * estimate
 
   def begin(self, chunks: int) -> None:
     """Begin a candidate of so many chunks."""
@@ -64,7 +63,12 @@ class Budget:
 
   def end(self, seconds: float) -> None:
     """End a network that took so long."""
-    self.quickest, self._has_ended = min(seconds, self.quickest if self._has_ended else np.inf), True
+    self._taken.append(seconds)
+
+  @property
+  def quickest(self) -> float:
+    """Seconds of the network that took least, or of what one is expected to take."""
+    return min(self._taken, default=self._expected)
 
   @property
   def is_spent(self) -> bool:

@@ -77,4 +77,5 @@ def remark_lost_detail(job: Job, measurement, restored) -> list[str]:
   advice = [*(["fit.objective=recorrupted (preset quick)"] if job.settings.fit.objective == "plain" else ["a smaller fit.sigma"]),
             *(["a larger mask.keep_fraction"] if job.settings.mask.source != "dense" else []), "more weights.num_steps"]
   return [f"the result differs from the measurement by {100 * squared ** 0.5:.2g} % of the range, whose noise is about "
-          f"{100 * sigma:.2g} %: it has lost detail, and is likely worse than the measurement; {', or '.join(advice)} may lose less"]
+          f"{100 * sigma:.2g} %: it has lost detail, and is likely worse than the measurement; "
+          f"{', or '.join(advice)} may lose less"]

@@ -37,8 +37,8 @@ def _remark_unit(settings: Settings, operator: operators.ForwardOperator) -> tup
   sigma, unit = settings.fit.sigma, operator.unit
   if sigma is None or _SAME < unit < 1 / _SAME:
     return ()
-  return (f"fit.sigma={sigma:g} is taken for noise of a standard deviation of {sigma * unit:.3g} in the measured values, which change by "
-          f"{unit:.3g} (operator.unit) where the image changes by 1",)
+  return (f"fit.sigma={sigma:g} is taken for noise of a standard deviation of {sigma * unit:.3g} in the measured values, which "
+          f"change by {unit:.3g} (operator.unit) where the image changes by 1",)
 
 
 def read_scan(settings: Settings, given: Given) -> tuple[files.Picture, operators.Scan]:

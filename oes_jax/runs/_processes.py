@@ -43,7 +43,8 @@ class Signals:
     self.__exit__()  # a second signal acts at once
     # The reader of the output may have gone by the same Ctrl-C, the output be closed, or this have interrupted a print.
     with contextlib.suppress(OSError, ValueError, RuntimeError):
-      print(f"\n{signal.Signals(number).name}: saving the state; a compilation or a chunk of steps that has begun ends first ...", flush=True)
+      print(f"\n{signal.Signals(number).name}: saving the state; a compilation or a chunk of steps that has begun ends first ...",
+            flush=True)
 
   def __exit__(self, *exception):
     for number, handler in self._previous.items():

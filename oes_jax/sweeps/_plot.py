@@ -23,14 +23,16 @@ def _qualities(line: Line) -> dict[str, float]:
   return found | ({"expected PSNR of what was measured, dB": line["expected_psnr"]} if "expected_psnr" in line else {})
 
 
-def _drawn(lines: Sequence[Line]) -> tuple[list[Line], str]:
-  """Return (cases that can be drawn, what is drawn of them): the one thing that most cases have, the better one of two."""
-  good = [{**line, "sigma": line["sigma"] or None}  # 0: nothing is simulated, of a file with noise of its own too
-          for line in lines if not line["failure"] and "members" not in line]
+def _drawn(lines: Sequence[Line]) -> tuple[list[Line], str, int]:
+  """Return (cases that can be drawn, what is drawn of them, number of all cases that ended well).
+
+  It is the one thing that most cases have, the better one of two.
+  """
+  good = [_results.shown(line) for line in lines if not line["failure"] and "members" not in line]
   counts = collections.Counter(  # of what is as frequent the first one
       what for name in (*_RESULTS, "expected") for line in good for what in _qualities(line) if name in what)
   what = max(counts, key=counts.get, default="")
-  return [line for line in good if what in _qualities(line)], what
+  return [line for line in good if what in _qualities(line)], what, len(good)
 
 
 def _series(lines: Sequence[Line], what: str, axis: str | None, others: Sequence[str]) -> dict[str, dict[Any, list[float]]]:
@@ -42,18 +44,17 @@ def _series(lines: Sequence[Line], what: str, axis: str | None, others: Sequence
   return found
 
 
-def _axes(lines: Sequence[Line]) -> tuple[list[Line], list[str], str | None]:
-  """Return (cases that can be drawn, settings that vary among them, the numeric one of most values or None)."""
-  good, _ = _drawn(lines)
+def _axes(good: Sequence[Line]) -> tuple[list[str], str | None]:
+  """Return (settings that vary among cases that can be drawn, the numeric one of most values or None)."""
   varying = [name for name in _results.SETTING if len({line[name] for line in good}) > 1]
   values = {name: len({line[name] for line in good} - {None}) for name in _NUMBERS if name in varying}
   axis = max(values, key=values.get, default=None)
-  return good, varying, axis if axis is not None and values[axis] > 1 else None
+  return varying, axis if axis is not None and values[axis] > 1 else None
 
 
 def remark_no_plot(lines: Sequence[Line]) -> str:
   """Return why `draw_plot` draws nothing of lines of results.jsonl."""
-  good, failed = _axes(lines)[0], sum(line["failure"] is not None for line in lines)
+  good, failed = _drawn(lines)[0], sum(line["failure"] is not None for line in lines)
   if not good:
     return f"no plot: no case has a PSNR, which needs a truth or an expected one; {failed} cases failed"
   return f"no plot: among the {len(good)} cases with a PSNR only images and seeds vary; {failed} cases failed"
@@ -70,10 +71,10 @@ def draw_plot(folder: pathlib.Path, lines: Sequence[Line]) -> pathlib.Path | Non
     folder: the sweep's folder.
     lines: lines of results.jsonl.
   """
-  good, varying, axis = _axes(lines)
+  good, what, able = _drawn(lines)
+  varying, axis = _axes(good)
   if axis is None and "mask" not in varying:
     return None
-  what, able = _drawn(lines)[1], sum(not line["failure"] and "members" not in line for line in lines)
   summed = lambda numbers: (statistics.mean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0)
   curves, levels = {}, {}
   for label, points in _series(good, what, axis, [name for name in varying if name != (axis or "mask")]).items():

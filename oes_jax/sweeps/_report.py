@@ -53,7 +53,7 @@ def _columns(lines: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
   An ensemble's line has the settings of its first member.
   """
-  setting = lambda line, name: lines.get(line["case"].removeprefix(_ENSEMBLE), line).get(name)
+  setting = lambda line, name: _results.shown(lines.get(line["case"].removeprefix(_ENSEMBLE), line)).get(name)
   columns = {"seed": lambda line: line.get("seed")}
   for name in _results.SETTING:
     if len({setting(line, name) for line in lines.values() if not line["failure"]}) > 1:

@@ -5,11 +5,12 @@ import json
 import logging
 import os
 import pathlib
-from typing import Any, BinaryIO, Sequence
+from typing import Any, BinaryIO, Mapping, Sequence
 
 import jax
 
 from oes_jax import files
+from oes_jax import fitting
 from oes_jax import runs
 from oes_jax.sweeps import _cases
 from oes_jax.sweeps import _plan
@@ -28,6 +29,14 @@ SECONDS = "seconds, compilation included"  # head of their column: the first cas
 SETTING = ("mask", "keep_fraction", "kl_weight", "sigma")  # of a line: what tells the settings of a sweep apart
 # Images of which a line holds the quality; a case need not have all of them.
 MEASURED = ("measurement", "last", "average", "guarded", "combined", "estimate")
+
+
+def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+  """Return a line, or a row of several, as it is shown: without a sigma of 0, which says that nothing was simulated.
+
+  A file that was measured has noise of its own, so that it would stand for a clean one.
+  """
+  return {**entry, "sigma": entry.get("sigma") or None}
 
 
 def _end_of_lines(file: BinaryIO) -> int:
@@ -104,14 +113,7 @@ def _finished(case: _cases.Case, sigma: float, summary: dict[str, Any]) -> dict[
           "ssim": {name: quality[name]["ssim"] for name in MEASURED if name in quality},
           **({"expected_psnr": summary["expected_psnr"]["psnr"]} if summary.get("expected_psnr") else {}),
           "kept": mask["kept"], "can_act": mask["acting"], "size": mask["size"],
-          "seconds": _seconds_of(summary)}
-
-
-def _seconds_of(summary: dict[str, Any]) -> float:
-  """Return the seconds of all stages, or of all candidates of method auto."""
-  if "candidates" in summary:
-    return sum(one["seconds"] for one in summary["candidates"])
-  return sum(times["total"] for times in summary["seconds"].values())
+          "seconds": fitting.seconds_of(summary)}
 
 
 def copy_restored(folder: pathlib.Path, source: pathlib.Path, output: str) -> bool:

@@ -75,7 +75,7 @@ def _cell(name: str, value: Any) -> str:
 
 def _as_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
   """Header and cells, without the settings that are the same in every row."""
-  rows = [{**row, "sigma": row["sigma"] or None} for row in rows]  # 0: nothing is simulated, of a file with noise of its own too
+  rows = list(map(_results.shown, rows))
   names = [name for name in rows[0] if name not in _results.SETTING or len({row[name] for row in rows}) > 1]
   heads = [_results.SECONDS if name == "seconds" else name for name in names]
   return files.without_empty_columns([heads, *([_cell(name, row[name]) for name in names] for row in rows)])
@@ -93,8 +93,8 @@ def _ensemble_cells(lines: Sequence[dict[str, Any]]) -> list[list[str]]:
 def _varying(line: dict[str, Any], lines: Sequence[dict[str, Any]]) -> list[str]:
   """Return what tells a line apart from the others, in words: its seed, and those of its settings that vary."""
   names = [name for name in ("seed", *_results.SETTING) if len({other.get(name) for other in lines}) > 1]
-  return [f"{name.replace('_', ' ')} {line[name]}" for name in names
-          if line.get(name) is not None and (name != "sigma" or line[name])]
+  own = _results.shown(line)
+  return [f"{name.replace('_', ' ')} {own[name]}" for name in names if own.get(name) is not None]
 
 
 def write_tables(folder: pathlib.Path) -> str:

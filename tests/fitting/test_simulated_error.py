@@ -81,3 +81,10 @@ def test_a_classical_estimate_comes_with_what_is_expected_of_it():
   problem = _problem(np.clip(clean + SIGMA * np.random.default_rng(0).standard_normal(clean.shape), 0, 1))
   found = fitting.expect_of_classical(problem, fitting.estimate_classically(problem, clean.shape), jax.random.key(0))
   assert abs(found.psnr + 10 * np.log10(np.mean((found.image - clean) ** 2))) < 1.5
+
+
+def test_the_seconds_of_a_mix_are_those_of_all_candidates():
+  network = {"seconds": {"mask": {"total": 1.0}, "weights": {"total": 2.0}}}
+  mix = {**network, "candidates": [{"seconds": 3.5}, {"seconds": 0.75}], "quality": None}
+  assert fitting.seconds_of(network) == 3.0 and fitting.seconds_of(mix) == 4.25
+  assert "4 s" in repr(fitting.Restoration(np.zeros((2, 2, 1)), None, summary=mix))

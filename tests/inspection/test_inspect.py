@@ -243,4 +243,6 @@ def test_of_a_stack_it_says_how_far_the_noise_is_apart_and_takes_the_range_of_al
   assert counted.settings == {"noise.peak": 200.0, "noise.sigma": 0.025, "data.range": (0.0, 400.0)}
   by_hand = _pages._in_range(told._replace(settings={"data.range": (0.0, 100.0)}), (0.0, 100.0), (0.0, 400.0))
   assert by_hand.settings == {"data.range": (0.0, 400.0)}
+  far = _pages._in_range(told, (1e6, 1e6 + 0.25), (1e6, 1e6 + 0.5))  # six digits would be the same twice
+  assert far.settings == {"fit.sigma": 0.05, "data.range": (1e6, 1e6 + 0.5)} and "range 1000000 to 1000000.5," in far.reasons[0]
   assert _pages.some_pages(100, 1000) == sorted(set(_pages.some_pages(100, 1000))) and len(_pages.some_pages(100, 12_000_000)) <= 4

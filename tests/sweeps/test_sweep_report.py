@@ -123,3 +123,5 @@ def test_a_file_with_noise_of_its_own_is_not_taken_for_one_without_noise(tmp_pat
   assert sweeps.say_plot(tmp_path) == "no plot: among the 2 cases with a PSNR only images and seeds vary; 1 cases failed"
   assert "FAILED c (c): it is no image" in sweeps.write_tables(tmp_path)
   assert "0.1" in (tmp_path / "results.md").read_text() and " 0.0 |" not in (tmp_path / "results.md").read_text()
+  head, *rows = _rows(tmp_path)
+  assert [row[head.index("sigma")] for row in rows] == ["0.1", "", ""]
